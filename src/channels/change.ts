@@ -1,0 +1,102 @@
+// Every change of a channel as a pure function: (channel, change, context) → the next channel, or a refusal.
+// What a change asks for is read in draft.ts, what may be served is judged in guards.ts, what is served is in target.ts.
+import type { Channel } from './channel.ts'
+import { draft, draftCreated, hasReason, type ChangeContext, type ChannelChange } from './draft.ts'
+import { firstRefused, judge } from './guards.ts'
+import { lapse } from './lapse.ts'
+import { malformed, type Refusal, type Verdict } from './outcome.ts'
+import { targetAt, type Target } from './target.ts'
+import { momentOf } from './time.ts'
+
+export interface Accepted {
+  readonly outcome: 'accepted'
+  readonly channel: Channel
+  readonly before: Target | null
+  readonly after: Target
+  readonly verdicts: readonly Verdict[]
+}
+
+/**
+ * Applies one change to a channel (null only for `create`). Accepted answers carry the targets before and after and
+ * every guard's verdict. Expired parts of the channel are taken out first, as if they had been journaled in time.
+ */
+export function applyChange(stored: Channel | null, change: ChannelChange, context: ChangeContext): Accepted | Refusal {
+  if (context.force && !hasReason(context)) return malformed('reason', 'is missing; a forced change says why')
+  if (change.kind === 'create') {
+    if (stored !== null) {
+      return {
+        outcome: 'refused',
+        why: 'state',
+        problem: 'channel_exists',
+        message: `channel ${stored.name} exists already; change it with PATCH`,
+      }
+    }
+    const drafted = draftCreated(change, context)
+    return drafted.outcome === 'refused' ? drafted : settle(null, drafted.channel, change, context)
+  }
+  if (stored === null) throw new TypeError(`a ${change.kind} change needs a channel`)
+  const current = lapse(stored, context.isBlocked, context.now) ?? stored
+  const drafted = draft(current, change, context)
+  return drafted.outcome === 'refused' ? drafted : settle(current, drafted.channel, change, context)
+}
+
+/** Compares what is served before and after, asks the guards, and stamps the document. */
+function settle(
+  current: Channel | null,
+  next: Channel,
+  change: ChannelChange,
+  context: ChangeContext,
+): Accepted | Refusal {
+  const { isBlocked, now, force } = context
+  const before = current === null ? null : targetAt(current, isBlocked, now)
+  const after = targetAt(next, isBlocked, now)
+  const served = before?.version ?? null
+  const verdicts: Verdict[] = []
+  if (after.version !== null && after.version !== served) {
+    const baseline = served ?? current?.lastServed ?? null
+    verdicts.push(...judge({ version: after.version, baseline, limits: next, isBlocked, force }))
+  } else if (after.version !== null) {
+    // The version stays, so its major was judged when it came. New limits are asked about, and so is the block list
+    // where the version is named anew or becomes urgent; that it may stay otherwise is what blocking a served version means.
+    const anew = namesServed(change, next) || (after.critical && before?.critical !== true)
+    const asked = judge({ version: after.version, baseline: after.version, limits: next, isBlocked, force })
+    verdicts.push(...asked.filter(({ guard }) => anew || guard !== 'blocked-version'))
+  }
+  const source = next.source.version
+  const hidden = next.pin !== null || next.halt !== null
+  if (current !== null && hidden && source !== null && source !== current.source.version) {
+    // A source that moves under a pin or a halt is not served yet; it is guarded against the source it replaces.
+    verdicts.push(...judge({ version: source, baseline: current.source.version, limits: next, isBlocked, force }))
+  }
+  const refused = firstRefused(verdicts)
+  if (refused !== null) {
+    const { guard, detail: message } = refused
+    return { outcome: 'refused', why: 'guard', guard, field: null, served, message, verdicts }
+  }
+  const channel = {
+    ...next,
+    lastServed: after.version ?? served ?? current?.lastServed ?? null,
+    updatedAt: momentOf(now),
+    updatedBy: context.actor,
+  }
+  return { outcome: 'accepted', channel, before, after, verdicts }
+}
+
+/** Whether a change names the version that is served after it; a source that is set under a pin is not that. */
+function namesServed(change: ChannelChange, next: Channel): boolean {
+  switch (change.kind) {
+    case 'pin':
+    case 'rollback':
+      return true
+    case 'version':
+      return next.pin === null
+    case 'create':
+    case 'edit':
+      return change.source !== undefined && next.pin === null
+    case 'critical':
+    case 'unpin':
+    case 'halt':
+    case 'resume':
+      return false
+  }
+}

@@ -1,0 +1,77 @@
+// What a channel is: its document's body, and how it stands in the store.
+import type { Document, JsonObject } from '../store/port.ts'
+
+/** Where a static channel's target comes from: operators or a rollout set it. `version` null is "no version". */
+export interface StaticSource {
+  readonly kind: 'static'
+  readonly version: string | null
+  readonly critical: boolean
+  /** The moment at which `critical` ends by itself, RFC 3339 UTC. */
+  readonly criticalUntil: string | null
+}
+
+export type Source = StaticSource
+
+/** Why a pin whose time was over is still there: this guard forbids what the source would serve. */
+export interface Held {
+  readonly guard: string
+  readonly detail: string
+  readonly at: string
+}
+
+/** An operator's override of the source. */
+export interface Pin {
+  readonly version: string
+  readonly critical: boolean
+  readonly criticalUntil: string | null
+  readonly reason: string
+  readonly by: string
+  readonly at: string
+  readonly until: string | null
+  readonly held: Held | null
+}
+
+/** A channel that tells agents to stay where they are. */
+export interface Halt {
+  readonly reason: string
+  readonly by: string
+  readonly at: string
+}
+
+export interface Channel {
+  readonly name: string
+  readonly description: string
+  readonly source: Source
+  readonly pin: Pin | null
+  readonly halt: Halt | null
+  readonly floor: string | null
+  readonly ceiling: string | null
+  /** The version agents were last told: what guards compare with while nothing is served, so that no halt or "no version" is a way round them. */
+  readonly lastServed: string | null
+  readonly updatedAt: string
+  readonly updatedBy: string
+}
+
+const CHANNEL_PREFIX = 'channel/'
+
+/** The key of a channel's document. */
+export function channelKey(name: string): string {
+  return `${CHANNEL_PREFIX}${name}`
+}
+
+/** The name of the channel that a key belongs to, null for other documents. */
+export function channelNameOf(key: string): string | null {
+  return key.startsWith(CHANNEL_PREFIX) ? key.slice(CHANNEL_PREFIX.length) : null
+}
+
+/** Reads a channel out of its document. */
+export function channelOf(document: Document): Channel {
+  // Only channelBody writes documents under channel/, and the store gives back what was written or fails.
+  return document.body as unknown as Channel
+}
+
+/** A channel as the body of its document. */
+export function channelBody(channel: Channel): JsonObject {
+  // A Channel is made of strings, booleans, nulls and objects of them: it is JSON by its type.
+  return channel as unknown as JsonObject
+}

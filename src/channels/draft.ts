@@ -1,0 +1,233 @@
+// What a change of a channel asks for, and the channel it would make: texts are read here and reasons demanded.
+// Whether that channel may be served is not decided here but in change.ts.
+import type { IsBlocked } from './blocked-version.ts'
+import type { Channel, Pin, Source } from './channel.ts'
+import { parseChannelName } from './name.ts'
+import { malformed, type Refusal, type Verdict } from './outcome.ts'
+import { hasPassed, targetAt } from './target.ts'
+import { momentOf, parseMoment } from './time.ts'
+import { compareVersions, parseVersion } from './version.ts'
+
+/** A source as it is asked for: texts not yet read. */
+export interface SourceDraft {
+  readonly kind: 'static'
+  readonly version?: string | null
+  readonly critical?: boolean
+  readonly criticalUntil?: string | null
+}
+
+export type ChannelChange =
+  | {
+      readonly kind: 'create'
+      readonly name: string
+      readonly description?: string
+      readonly source?: SourceDraft
+      readonly floor?: string | null
+      readonly ceiling?: string | null
+    }
+  | {
+      readonly kind: 'edit'
+      readonly description?: string
+      readonly source?: SourceDraft
+      readonly floor?: string | null
+      readonly ceiling?: string | null
+    }
+  | {
+      readonly kind: 'version'
+      readonly version: string | null
+      readonly critical?: boolean
+      readonly criticalUntil?: string | null
+    }
+  | {
+      readonly kind: 'pin' | 'rollback'
+      readonly version: string
+      readonly critical?: boolean
+      readonly until?: string | null
+    }
+  | { readonly kind: 'critical'; readonly critical: boolean; readonly until?: string | null }
+  | { readonly kind: 'unpin' | 'halt' | 'resume' }
+
+export interface ChangeContext {
+  /** Milliseconds since the epoch. */
+  readonly now: number
+  readonly actor: string
+  readonly reason: string | null
+  readonly force: boolean
+  readonly isBlocked: IsBlocked
+}
+
+type Drafted = { readonly outcome: 'drafted'; readonly channel: Channel } | Refusal
+
+/** The channel that a change asks for, not yet judged. */
+export function draft(
+  channel: Channel,
+  change: Exclude<ChannelChange, { kind: 'create' }>,
+  context: ChangeContext,
+): Drafted {
+  switch (change.kind) {
+    case 'edit':
+      return draftEdited(channel, change, context)
+    case 'version':
+      return withSource(channel, { ...change, kind: 'static' }, context, '')
+    case 'pin':
+    case 'rollback':
+      return draftPinned(channel, change, context)
+    case 'critical':
+      return draftCritical(channel, change, context)
+    case 'unpin':
+      if (!hasReason(context)) return malformed('reason', 'is missing; say why the pin ends')
+      if (channel.pin !== null) return { outcome: 'drafted', channel: { ...channel, pin: null } }
+      return { outcome: 'refused', why: 'state', problem: 'not_pinned', message: `channel ${channel.name} has no pin` }
+    case 'halt': {
+      const reason = reasonOf(context)
+      if (reason === null) return malformed('reason', 'is missing; say why agents must stay where they are')
+      return {
+        outcome: 'drafted',
+        channel: { ...channel, halt: { reason, by: context.actor, at: momentOf(context.now) } },
+      }
+    }
+    case 'resume':
+      if (!hasReason(context)) return malformed('reason', 'is missing; say why agents may go on')
+      if (channel.halt !== null) return { outcome: 'drafted', channel: { ...channel, halt: null } }
+      return {
+        outcome: 'refused',
+        why: 'state',
+        problem: 'not_halted',
+        message: `channel ${channel.name} is not halted`,
+      }
+  }
+}
+
+/** The channel that a `create` asks for, not yet judged. */
+export function draftCreated(change: Extract<ChannelChange, { kind: 'create' }>, context: ChangeContext): Drafted {
+  const name = parseChannelName(change.name)
+  if (name.outcome === 'unparsed') return malformed('name', name.message)
+  const blank: Channel = {
+    name: name.value,
+    description: change.description ?? '',
+    source: { kind: 'static', version: null, critical: false, criticalUntil: null },
+    pin: null,
+    halt: null,
+    floor: null,
+    ceiling: null,
+    lastServed: null,
+    updatedAt: momentOf(context.now),
+    updatedBy: context.actor,
+  }
+  return draftEdited(blank, { ...change, kind: 'edit' }, context)
+}
+
+function draftEdited(
+  channel: Channel,
+  change: Extract<ChannelChange, { kind: 'edit' }>,
+  context: ChangeContext,
+): Drafted {
+  const limits = { floor: channel.floor, ceiling: channel.ceiling }
+  for (const field of ['floor', 'ceiling'] as const) {
+    const text = change[field]
+    if (text === undefined) continue
+    const limit = text === null ? null : parseVersion(text)
+    if (limit?.outcome === 'unparsed') return malformed(field, limit.message)
+    limits[field] = limit?.value ?? null
+  }
+  if (limits.floor !== null && limits.ceiling !== null && compareVersions(limits.floor, limits.ceiling) > 0) {
+    return malformed(
+      change.floor === undefined ? 'ceiling' : 'floor',
+      `puts the floor ${limits.floor} above the ceiling ${limits.ceiling}`,
+    )
+  }
+  const edited = { ...channel, ...limits, description: change.description ?? channel.description }
+  return change.source === undefined
+    ? { outcome: 'drafted', channel: edited }
+    : withSource(edited, change.source, context, 'source/')
+}
+
+function withSource(channel: Channel, drafted: SourceDraft, context: ChangeContext, path: string): Drafted {
+  const version = drafted.version === undefined || drafted.version === null ? null : parseVersion(drafted.version)
+  if (version?.outcome === 'unparsed') return notAVersion(channel, `${path}version`, version.message, context)
+  const critical = drafted.critical ?? false
+  if (critical && version === null) return malformed(`${path}critical`, 'cannot be true for no version')
+  const until = readUntil(drafted.criticalUntil, `${path}criticalUntil`, context)
+  if (until.outcome === 'refused') return until
+  if (until.moment !== null && !critical)
+    return malformed(`${path}criticalUntil`, 'has no meaning unless critical is true')
+  const source: Source = { kind: 'static', version: version?.value ?? null, critical, criticalUntil: until.moment }
+  return { outcome: 'drafted', channel: { ...channel, source } }
+}
+
+function draftPinned(
+  channel: Channel,
+  change: Extract<ChannelChange, { kind: 'pin' | 'rollback' }>,
+  context: ChangeContext,
+): Drafted {
+  const reason = reasonOf(context)
+  if (reason === null)
+    return malformed('reason', `is missing; say why the channel is ${change.kind === 'pin' ? 'pinned' : 'rolled back'}`)
+  const version = parseVersion(change.version)
+  if (version.outcome === 'unparsed') return notAVersion(channel, 'version', version.message, context)
+  const until = readUntil(change.until, 'until', context)
+  if (until.outcome === 'refused') return until
+  const pin: Pin = {
+    version: version.value,
+    critical: change.critical ?? false,
+    criticalUntil: null,
+    reason,
+    by: context.actor,
+    at: momentOf(context.now),
+    until: until.moment,
+    held: null,
+  }
+  return { outcome: 'drafted', channel: { ...channel, pin } }
+}
+
+/** Critical belongs to what decides the target: the pin where there is one, else the source. */
+function draftCritical(
+  channel: Channel,
+  change: Extract<ChannelChange, { kind: 'critical' }>,
+  context: ChangeContext,
+): Drafted {
+  if (!hasReason(context)) return malformed('reason', 'is missing; say why the urgency changes')
+  const until = readUntil(change.until, 'until', context)
+  if (until.outcome === 'refused') return until
+  if (until.moment !== null && !change.critical) return malformed('until', 'has no meaning unless critical is true')
+  const urgency = { critical: change.critical, criticalUntil: until.moment }
+  if (channel.pin !== null) return { outcome: 'drafted', channel: { ...channel, pin: { ...channel.pin, ...urgency } } }
+  if (change.critical && channel.source.version === null) {
+    return {
+      outcome: 'refused',
+      why: 'state',
+      problem: 'no_target',
+      message: `channel ${channel.name} has no version that could be critical; set one first`,
+    }
+  }
+  return { outcome: 'drafted', channel: { ...channel, source: { ...channel.source, ...urgency } } }
+}
+
+function readUntil(
+  text: string | null | undefined,
+  field: string,
+  context: ChangeContext,
+): { readonly outcome: 'until'; readonly moment: string | null } | Refusal {
+  if (text === undefined || text === null) return { outcome: 'until', moment: null }
+  const moment = parseMoment(text)
+  if (moment.outcome === 'unparsed') return malformed(field, moment.message)
+  if (hasPassed(moment.value, context.now))
+    return malformed(field, `${moment.value} has passed; give a moment in the future`)
+  return { outcome: 'until', moment: moment.value }
+}
+
+function notAVersion(channel: Channel, field: string, message: string, context: ChangeContext): Refusal {
+  const served = targetAt(channel, context.isBlocked, context.now).version
+  const verdicts: Verdict[] = [{ guard: 'not-a-version', verdict: 'refused', detail: message }]
+  return { outcome: 'refused', why: 'guard', guard: 'not-a-version', field, served, message, verdicts }
+}
+
+function reasonOf(context: ChangeContext): string | null {
+  const reason = context.reason?.trim() ?? ''
+  return reason === '' ? null : reason
+}
+
+/** Whether somebody said why; white space is no reason. */
+export function hasReason(context: ChangeContext): boolean {
+  return reasonOf(context) !== null
+}

@@ -1,0 +1,130 @@
+// What a channel has served, read from its journal entries: for rollbacks and for the compatibility answer.
+import type { IsBlocked } from './blocked-version.ts'
+import type { Channel } from './channel.ts'
+import { quoted, type Refusal } from './outcome.ts'
+import { nextExpiry, targetAt, type Because } from './target.ts'
+import { momentOf } from './time.ts'
+import { lowestVersion, parseVersion } from './version.ts'
+
+/** One journal entry's part in a channel's history; `channel` is null after a deletion. `at` in milliseconds since the epoch. */
+export interface HistoryStep {
+  readonly at: number
+  readonly revision: number
+  readonly channel: Channel | null
+}
+
+/** A stretch of time in which a channel told agents one thing. `to` is null while it lasts. */
+export interface ServedSpan {
+  readonly version: string | null
+  readonly critical: boolean
+  readonly because: Because | 'deleted'
+  readonly revision: number
+  readonly from: number
+  readonly to: number | null
+}
+
+/** What was served when, oldest first, from a channel's steps (oldest first). Expiries split a step where they took effect. */
+export function servedSpans(steps: readonly HistoryStep[], isBlocked: IsBlocked, now: number): readonly ServedSpan[] {
+  const spans: ServedSpan[] = []
+  for (const [index, step] of steps.entries()) {
+    const end = steps[index + 1]?.at ?? null
+    const { channel, revision } = step
+    let from = step.at
+    while (channel !== null) {
+      const expiry = nextExpiry(channel, from)
+      // An expiry takes effect at its own millisecond, so one that comes just now has split the span already.
+      const ends = expiry !== null && (end === null ? expiry <= now : expiry < end)
+      const { version, critical, because } = targetAt(channel, isBlocked, from)
+      spans.push({ version, critical, because, revision, from, to: ends ? expiry : end })
+      if (!ends) break
+      from = expiry
+    }
+    if (channel === null) spans.push({ version: null, critical: false, because: 'deleted', revision, from, to: end })
+  }
+  return spans
+}
+
+/**
+ * The version that a rollback goes to: `to` is a version the channel has served, a revision of it, or undefined for
+ * the one before that is not blocked. Going back twice goes back two versions: a version that was left by going back is not "before" again.
+ */
+export function rollbackVersion(
+  spans: readonly ServedSpan[],
+  to: string | number | undefined,
+  isBlocked: IsBlocked,
+): { readonly outcome: 'found'; readonly version: string } | Refusal {
+  if (typeof to === 'number') {
+    const version = spans.find((span) => span.revision === to)?.version
+    if (version === undefined) return refuse(`the channel's history has no revision ${to}`)
+    return version === null ? refuse(`the channel served no version at revision ${to}`) : { outcome: 'found', version }
+  }
+  if (to !== undefined) {
+    const version = parseVersion(to)
+    if (version.outcome === 'unparsed')
+      return { outcome: 'refused', why: 'malformed', field: 'to', message: version.message }
+    return spans.some((span) => span.version === version.value)
+      ? { outcome: 'found', version: version.value }
+      : refuse(`the channel has never served ${quoted(version.value)}; pin it instead, if that is what you want`)
+  }
+  const before = servedInOrder(spans)
+    .slice(0, -1)
+    .findLast((version) => !isBlocked(version))
+  return before === undefined
+    ? refuse('the channel has served no other version before this one; name one with a pin')
+    : { outcome: 'found', version: before }
+}
+
+/** The versions served, each once, in the order in which one would go back through them. */
+function servedInOrder(spans: readonly ServedSpan[]): readonly string[] {
+  const order: string[] = []
+  for (const { version } of spans) {
+    if (version === null) continue
+    const seen = order.indexOf(version)
+    if (seen === -1) order.push(version)
+    else order.length = seen + 1
+  }
+  return order
+}
+
+function refuse(message: string): Refusal {
+  return { outcome: 'refused', why: 'state', problem: 'no_earlier_version', message }
+}
+
+export interface ServedVersion {
+  readonly version: string
+  readonly firstServedAt: string
+  /** null while it is served. */
+  readonly lastServedAt: string | null
+}
+
+export interface Compatibility {
+  /** The lowest of the versions, so the lowest one that the control plane must still support; null where none was served. */
+  readonly oldest: string | null
+  readonly versions: readonly ServedVersion[]
+}
+
+/**
+ * Every version that agents may still run: those told within `graceMs` before `now` (RFD 109's grace period, RFD 134's
+ * rule). A version last told before a halt counts for as long as the halt lasts, since agents were told to stay on it.
+ */
+export function compatibility(spans: readonly ServedSpan[], graceMs: number, now: number): Compatibility {
+  const since = now - graceMs
+  const served = new Map<string, { first: number; last: number | null; inUse: boolean }>()
+  let running: string | null = null
+  for (const { version, from, to } of spans) {
+    running = version ?? running
+    if (running === null) continue
+    const known = served.get(running)
+    const last = version === null ? (known?.last ?? from) : to
+    const inUse = to === null || to > since
+    served.set(running, { first: known?.first ?? from, last, inUse: inUse || known?.inUse === true })
+  }
+  const versions = [...served]
+    .filter(([, { inUse }]) => inUse)
+    .map(([version, { first, last }]) => ({
+      version,
+      firstServedAt: momentOf(first),
+      lastServedAt: last === null ? null : momentOf(last),
+    }))
+  return { oldest: lowestVersion(versions.map(({ version }) => version)), versions }
+}
