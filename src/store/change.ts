@@ -1,0 +1,37 @@
+// What every store refuses before it looks at its documents: changes that can only be a mistake of the caller.
+// Thrown as plain RangeError, because no retry and no operator can mend them.
+import { COMMIT_WRITES_MAX, type Change, type Expectation } from './port.ts'
+
+/** Bytes of one key in UTF-8: an index key with length and seq must stay below the 1,978 bytes lmdb takes. */
+export const KEY_BYTES_MAX = 512
+
+/** Throws a RangeError where `change` could never be committed by any store, whatever it holds. */
+export function checkChange(change: Change): void {
+  const { writes, reads } = change
+  if (writes.length === 0) throw new RangeError('A change must write at least one document')
+  if (writes.length > COMMIT_WRITES_MAX) {
+    throw new RangeError(`A change writes at most ${COMMIT_WRITES_MAX} documents, this one ${writes.length}`)
+  }
+  if (Number.isNaN(Date.parse(change.at))) throw new RangeError(`A change must say when: ${JSON.stringify(change.at)}`)
+  const written = new Set<string>()
+  for (const write of writes) {
+    checkExpectation(write)
+    if (written.has(write.key)) throw new RangeError(`A change writes ${JSON.stringify(write.key)} twice`)
+    written.add(write.key)
+    if (write.body === null && write.expected === 0) {
+      throw new RangeError(`A change deletes ${JSON.stringify(write.key)} and expects that it does not exist`)
+    }
+  }
+  for (const read of reads) checkExpectation(read)
+}
+
+function checkExpectation({ key, expected }: Expectation): void {
+  const bytes = Buffer.from(key, 'utf8')
+  // A lone surrogate has no UTF-8, so two different keys would become one.
+  if (key === '' || bytes.length > KEY_BYTES_MAX || bytes.toString('utf8') !== key) {
+    throw new RangeError(`A key is 1 to ${KEY_BYTES_MAX} bytes of well-formed text, not ${JSON.stringify(key)}`)
+  }
+  if (!Number.isSafeInteger(expected) || expected < 0) {
+    throw new RangeError(`An expected revision is 0, 1, 2 …, not ${expected} (${JSON.stringify(key)})`)
+  }
+}

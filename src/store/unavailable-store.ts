@@ -1,0 +1,8 @@
+// A store that could not be opened at all: every call says why. The replica serves its last known good state meanwhile.
+import { StoreUnavailable, type Store } from './port.ts'
+
+/** Stands in for a store that is damaged; `why` is the sentence that every refusal carries. */
+export function unavailableStore(why: string): Store {
+  const refuse = (): Promise<never> => Promise.reject(new StoreUnavailable(why))
+  return { load: refuse, commit: refuse, follow: refuse, journal: refuse, close: () => Promise.resolve() }
+}

@@ -1,0 +1,182 @@
+// The journal's pages: newest first, every filter alone and together, and cursors that miss and repeat nothing.
+import type { Test } from 'tap'
+import {
+  JOURNAL_PAGE_MAX,
+  JOURNAL_SCAN_MAX,
+  type JournalEntry,
+  type JournalQuery,
+  type Store,
+} from '../../../src/store/port.ts'
+import { allPages, commit, put, range, seqs } from '../../fixtures/store-changes.ts'
+import { freshStore, type MakePlace } from '../conformance.ts'
+
+const ACTORS = ['ann', 'bob', 'cid'] as const
+const KINDS = ['moved', 'pinned'] as const
+
+/** One entry a minute, some with seconds' fractions: as text, 12:00:00.500Z is before 12:00:00Z. */
+function timeOf(n: number): string {
+  const minute = String(n % 60).padStart(2, '0')
+  return `2024-05-01T1${Math.floor(n / 60)}:${minute}:00${n % 3 === 0 ? '.500' : ''}Z`
+}
+
+async function fill(store: Store): Promise<JournalEntry[]> {
+  const entries: JournalEntry[] = []
+  for (const n of range(0, 119)) {
+    const key = `channel/${n % 4}`
+    const others = n % 10 === 0 ? [put(`token/${n}`, 0)] : []
+    const actor = ACTORS[n % 3] ?? 'ann'
+    const kind = KINDS[n % 2] ?? 'moved'
+    entries.push(await commit(store, [put(key, Math.floor(n / 4)), ...others], { at: timeOf(n), actor, kind }))
+  }
+  return entries
+}
+
+function expected(entries: readonly JournalEntry[], query: JournalQuery): number[] {
+  const since = query.since === undefined ? -Infinity : Date.parse(query.since)
+  const until = query.until === undefined ? Infinity : Date.parse(query.until)
+  return seqs(entries)
+    .filter((seq) => {
+      const entry = entries[seq - 1]
+      if (entry === undefined) return false
+      const at = Date.parse(entry.at)
+      return (
+        (query.subject === undefined || entry.subjects.includes(query.subject)) &&
+        (query.actor === undefined || entry.actor === query.actor) &&
+        (query.kind === undefined || entry.kind === query.kind) &&
+        (query.beforeSeq === undefined || seq < query.beforeSeq) &&
+        at >= since &&
+        at < until
+      )
+    })
+    .reverse()
+}
+
+const QUERIES: readonly Omit<JournalQuery, 'limit'>[] = [
+  {},
+  { subject: 'channel/1' },
+  { subject: 'token/50' },
+  { subject: 'channel/9' },
+  { actor: 'bob' },
+  { actor: 'nobody' },
+  { kind: 'pinned' },
+  { since: '2024-05-01T11:00:00Z' },
+  { since: '2024-05-01T11:00:00.500Z' },
+  { until: '2024-05-01T10:30:00Z' },
+  { until: '2024-05-01T10:30:00.501Z' },
+  { since: '2024-05-01T10:15:00Z', until: '2024-05-01T10:45:00Z' },
+  { since: '2024-05-01T12:30:00+02:00', until: '2024-05-01T12:45:00+02:00' },
+  { since: '2025-01-01T00:00:00Z' },
+  { beforeSeq: 60 },
+  { beforeSeq: 1 },
+  { beforeSeq: 0 },
+  { beforeSeq: 100_000 },
+  { subject: 'channel/2', beforeSeq: 50 },
+  { subject: 'channel/2', actor: 'cid', kind: 'moved' },
+  { subject: 'channel/0', actor: 'ann', kind: 'moved', since: '2024-05-01T10:10:00Z', until: '2024-05-01T11:40:00Z' },
+]
+
+export async function journal(t: Test, makePlace: MakePlace): Promise<void> {
+  await t.test('every filter, alone and with others, gives the entries that match, newest first', async (t) => {
+    const store = await freshStore(t, makePlace)
+    const entries = await fill(store)
+    for (const query of QUERIES) {
+      for (const limit of [1, 7, 500]) {
+        const found = await allPages(store, { ...query, limit })
+        t.same(seqs(found.entries), expected(entries, { ...query, limit }), JSON.stringify({ ...query, limit }))
+        for (const entry of found.entries) if (entry.seq % 40 === 1) t.same(entry, entries[entry.seq - 1])
+      }
+    }
+  })
+
+  await t.test('a page has no next where nothing older is left', async (t) => {
+    const store = await freshStore(t, makePlace)
+    await fill(store)
+    const whole = await store.journal({ limit: 120 })
+    t.equal(whole.entries.length, 120)
+    t.equal(whole.next, null)
+    const most = await store.journal({ limit: 119 })
+    t.equal(most.next, 2)
+    t.equal((await store.journal({ limit: 120, subject: 'token/10' })).next, null)
+  })
+
+  await t.test('a page never holds more entries than the most, whatever is asked for', async (t) => {
+    const store = await freshStore(t, makePlace)
+    for (const n of range(1, JOURNAL_PAGE_MAX + 10)) await commit(store, [put(`a/${n}`, 0)])
+    const page = await store.journal({ limit: 1_000_000 })
+    t.equal(page.entries.length, JOURNAL_PAGE_MAX)
+    t.same(seqs((await store.journal({ limit: 500, beforeSeq: page.next ?? 0 })).entries), range(1, 10).reverse())
+  })
+
+  await t.test('a filter that matches next to nothing ends a page early, and the next one goes on', async (t) => {
+    const store = await freshStore(t, makePlace)
+    await commit(store, [put('a/1', 0)], { actor: 'once' })
+    for (const batch of range(0, JOURNAL_SCAN_MAX / 100)) {
+      await Promise.all(range(1, 100).map((n) => commit(store, [put(`a/${batch * 100 + n + 1}`, 0)])))
+    }
+    const first = await store.journal({ limit: 10, actor: 'once' })
+    t.same(first.entries, [])
+    t.type(first.next, 'number')
+    const all = await allPages(store, { limit: 10, actor: 'once' })
+    t.same(seqs(all.entries), [1])
+    t.equal(all.pages, 2)
+  })
+
+  await t.test('paging is not disturbed by commits in between', async (t) => {
+    const store = await freshStore(t, makePlace)
+    for (const n of range(1, 20)) await commit(store, [put('a', n - 1)])
+    const first = await store.journal({ limit: 8, subject: 'a' })
+    for (const n of range(21, 30)) await commit(store, [put('a', n - 1)])
+    const rest = await allPages(store, { limit: 8, subject: 'a', beforeSeq: first.next ?? 0 })
+    t.same(seqs([...first.entries, ...rest.entries]), range(1, 20).reverse())
+  })
+
+  await t.test('subjects that are parts of each other, or of odd characters, have their own history', async (t) => {
+    const store = await freshStore(t, makePlace)
+    const keys = [
+      'channel/a',
+      'channel/a/b',
+      'channel/ab',
+      'channel/',
+      'channel/A',
+      'channel/a ',
+      'channel/a\u0000',
+      'channel/a\u0000b',
+      'channel/a%2Fb',
+      'channel/{a}',
+      'channel/a:b*?[x]',
+      'channel/ä',
+      'channel/a\u0308',
+      'channel/🚦',
+      'channel/"\\\n',
+      `channel/${'x'.repeat(128)}`,
+      `channel/${'x'.repeat(127)}`,
+      '__proto__',
+    ]
+    for (const round of [0, 1, 2]) for (const key of keys) await commit(store, [put(key, round)])
+    for (const key of keys) {
+      const { entries } = await allPages(store, { limit: 2, subject: key })
+      t.same(
+        entries.map(({ subjects }) => subjects),
+        [[key], [key], [key]],
+        JSON.stringify(key),
+      )
+    }
+    t.same((await store.load()).documents.map(({ key }) => key).sort(), [...keys].sort())
+  })
+
+  await t.test('a deleted document keeps its history', async (t) => {
+    const store = await freshStore(t, makePlace)
+    await commit(store, [put('a', 0)])
+    await commit(store, [{ key: 'a', expected: 1, body: null }])
+    t.same(seqs((await store.journal({ limit: 5, subject: 'a' })).entries), [2, 1])
+  })
+
+  await t.test('a query that cannot be meant is refused', async (t) => {
+    const store = await freshStore(t, makePlace)
+    await t.rejects(store.journal({ limit: 0 }), RangeError)
+    await t.rejects(store.journal({ limit: Number.NaN }), RangeError)
+    await t.rejects(store.journal({ limit: 5, since: 'yesterday' }), RangeError)
+    await t.rejects(store.journal({ limit: 5, until: '' }), RangeError)
+    await t.rejects(store.journal({ limit: 5, beforeSeq: -1 }), RangeError)
+  })
+}
