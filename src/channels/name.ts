@@ -2,7 +2,7 @@
 import { parsed, quoted, unparsed, type Parsed, type Unparsed } from './outcome.ts'
 
 export const NAME_LENGTH_MAX = 128
-export const NAME_SEGMENTS_MAX = 6
+const NAME_SEGMENTS_MAX = 6
 
 const SEGMENT = /^[a-z0-9][a-z0-9._-]{0,62}$/
 
