@@ -1,0 +1,54 @@
+// A poll's answer: the path is read byte by byte as it came (never decoded), the answer is one that is already rendered.
+import { parseChannelName } from '../channels/name.ts'
+import { noSnapshot, renderCommon, type Answer, type ServedChannel } from './answers.ts'
+import type { Snapshot } from './snapshot.ts'
+
+const RFD109_PREFIX = '/v1/'
+const WEBAPI_PREFIXES = ['/v1/webapi/automaticupgrades/channel/', '/webapi/automaticupgrades/channel/'] as const
+/** What the Teleport proxy serves to an agent whose channel it does not know. */
+const WEBAPI_FALLBACK = 'default'
+
+/** Before the first snapshot only malformed paths have an answer; it may not be cached for long, so not at all. */
+const coldNotFound = renderCommon(0).notFound
+
+/** The answer to a GET or HEAD of `url`, the request target as it stands in the request line. */
+export function answerPoll(snapshot: Snapshot | null, url: string): Answer {
+  const path = pathOf(url)
+  const webapi = WEBAPI_PREFIXES.find((prefix) => path.startsWith(prefix))
+  const prefix = webapi ?? RFD109_PREFIX
+  const slash = path.lastIndexOf('/')
+  if (!path.startsWith(prefix) || slash < prefix.length) return notFound(snapshot)
+  const value = path.slice(slash + 1)
+  if (value !== 'version' && value !== 'critical') return notFound(snapshot)
+  const name = path.slice(prefix.length, slash)
+  const channel = snapshot?.find(name)
+  if (channel !== undefined) return pick(channel, value, webapi !== undefined)
+  if (parseChannelName(name).outcome === 'unparsed') return notFound(snapshot)
+  if (snapshot === null) return noSnapshot
+  const fallback = webapi === undefined ? undefined : snapshot.find(WEBAPI_FALLBACK)
+  return fallback === undefined ? snapshot.common.unknownChannel : pick(fallback, value, true)
+}
+
+/** Whether an If-None-Match field holds an entity tag, by the weak comparison (RFC 9110 §13.1.2). */
+export function matchesEntityTag(field: string, etag: string): boolean {
+  if (field === etag) return true
+  if (field.trim() === '*') return true
+  if (!/^\s*(?:,\s*)*(?:W\/)?"[^"]*"\s*(?:,\s*(?:(?:W\/)?"[^"]*"\s*)?)*$/.test(field)) return false
+  return field.match(/"[^"]*"/g)?.includes(etag) === true
+}
+
+function pick(channel: ServedChannel, value: 'version' | 'critical', webapi: boolean): Answer {
+  if (value === 'critical') return channel.critical
+  return webapi ? channel.webapiVersion : channel.version
+}
+
+function notFound(snapshot: Snapshot | null): Answer {
+  return snapshot?.common.notFound ?? coldNotFound
+}
+
+/** The path of a request target: without its query, and without scheme and authority in the absolute form (RFC 9112 §3.2.2). */
+export function pathOf(url: string): string {
+  const query = url.indexOf('?')
+  const target = query === -1 ? url : url.slice(0, query)
+  return target.startsWith('/') ? target : (/^https?:\/\/[^/]+(\/.*)$/i.exec(target)?.[1] ?? '')
+}

@@ -1,0 +1,114 @@
+// What a replica knows: every document of the store as of one seq, and how each change of it moves the snapshot.
+// It applies journal entries in order and renders what they changed; it does no I/O and reads no clock.
+import { blockedVersionKey, isBlockedVersionKey, type IsBlocked } from '../channels/blocked-version.ts'
+import { channelKey, channelNameOf, channelOf } from '../channels/channel.ts'
+import { hasPassed, nextExpiry, targetAt } from '../channels/target.ts'
+import type { Document, JournalEntry, StoreState } from '../store/port.ts'
+import { renderChannel, type ServedChannel } from './answers.ts'
+import { Snapshot } from './snapshot.ts'
+
+export class ReplicaState {
+  readonly epoch: string
+  readonly #documents = new Map<string, Document>()
+  readonly #maxAgeS: number
+  /** Channels whose target changes by itself, and when. */
+  readonly #expiries = new Map<string, number>()
+  /** Channels whose target has changed by itself, which no journal entry says yet. */
+  readonly #lapsed = new Set<string>()
+  /** Channels to render anew for the next snapshot. */
+  readonly #dirty = new Set<string>()
+  #seq: number
+  #snapshot: Snapshot
+
+  constructor(state: StoreState, maxAgeS: number, now: number) {
+    this.epoch = state.epoch
+    this.#seq = state.seq
+    this.#maxAgeS = maxAgeS
+    for (const document of state.documents) this.#documents.set(document.key, document)
+    const served: ServedChannel[] = []
+    for (const key of this.#documents.keys()) {
+      const name = channelNameOf(key)
+      const channel = name === null ? null : this.#render(name, now)
+      if (channel !== null) served.push(channel)
+    }
+    this.#snapshot = Snapshot.of(served, this.#stamp(now), maxAgeS)
+  }
+
+  get seq(): number {
+    return this.#seq
+  }
+
+  get snapshot(): Snapshot {
+    return this.#snapshot
+  }
+
+  readonly isBlocked: IsBlocked = (version) => this.#documents.has(blockedVersionKey(version))
+
+  document(key: string): Document | undefined {
+    return this.#documents.get(key)
+  }
+
+  /** Every document, in no promised order. */
+  documents(): Iterable<Document> {
+    return this.#documents.values()
+  }
+
+  /** Channels of which something has expired by `now` that is not journaled yet. */
+  lapsed(now: number): readonly string[] {
+    const due = [...this.#expiries].flatMap(([name, at]) => (at <= now ? [name] : []))
+    return [...new Set([...this.#lapsed, ...due])]
+  }
+
+  /** When the next target changes by itself, null for never. */
+  nextExpiry(): number | null {
+    let next: number | null = null
+    for (const at of this.#expiries.values()) if (next === null || at < next) next = at
+    return next
+  }
+
+  /** Takes in the next journal entry. What it changes is served from the next `publish` on. */
+  apply(entry: JournalEntry): void {
+    if (entry.seq !== this.#seq + 1) {
+      throw new RangeError(`journal entry ${entry.seq} does not follow seq ${this.#seq}`)
+    }
+    for (const { key, after } of entry.changes) {
+      if (after === null) this.#documents.delete(key)
+      else this.#documents.set(key, after)
+      const name = channelNameOf(key)
+      if (name !== null) this.#dirty.add(name)
+      // A pin's end that is not journaled yet depends on the block list (channels/target.ts).
+      if (isBlockedVersionKey(key)) for (const lapsed of this.#lapsed) this.#dirty.add(lapsed)
+    }
+    this.#seq = entry.seq
+  }
+
+  /** The snapshot of everything applied, with every expiry up to `now`. */
+  publish(now: number): Snapshot {
+    for (const [name, at] of this.#expiries) if (at <= now) this.#dirty.add(name)
+    if (this.#dirty.size > 0 || this.#snapshot.seq !== this.#seq) {
+      const changed = new Map<string, ServedChannel | null>()
+      for (const name of this.#dirty) changed.set(name, this.#render(name, now))
+      this.#dirty.clear()
+      this.#snapshot = this.#snapshot.with(changed, this.#stamp(now))
+    }
+    return this.#snapshot
+  }
+
+  #stamp(now: number): { seq: number; epoch: string; at: number } {
+    return { seq: this.#seq, epoch: this.epoch, at: now }
+  }
+
+  #render(name: string, now: number): ServedChannel | null {
+    this.#expiries.delete(name)
+    this.#lapsed.delete(name)
+    const document = this.#documents.get(channelKey(name))
+    if (document === undefined) return null
+    const channel = channelOf(document)
+    const expiry = nextExpiry(channel, now)
+    if (expiry !== null) this.#expiries.set(name, expiry)
+    const { source, pin } = channel
+    const ended = [source.criticalUntil, pin?.until ?? null, pin?.criticalUntil ?? null]
+    if (ended.some((moment) => hasPassed(moment, now))) this.#lapsed.add(name)
+    return renderChannel(channel, document.revision, targetAt(channel, this.isBlocked, now), this.#maxAgeS)
+  }
+}

@@ -1,0 +1,129 @@
+// The snapshot: frozen through and through, and sharing what has not changed with the one before.
+import t from 'tap'
+import { methodNotAllowed, missingHost, noSnapshot, renderChannel } from '../../src/serve/answers.ts'
+import { Snapshot } from '../../src/serve/snapshot.ts'
+import { targetAt } from '../../src/channels/target.ts'
+import { channelOf, HALT, nothingBlocked, NOW, pinOf, sourceOf } from '../fixtures/channel-samples.ts'
+import type { Channel } from '../../src/channels/channel.ts'
+
+const STAMP = { seq: 1, epoch: 'one', at: NOW }
+
+function served(name: string, revision = 1, more: Partial<Channel> = {}) {
+  const channel = channelOf({ name, ...more })
+  return renderChannel(channel, revision, targetAt(channel, nothingBlocked, NOW), 10)
+}
+
+/** Everything that can be reached from a value by its own properties, prototypes left out, with the way to it. */
+function reachable(value: unknown, way: string, found = new Map<object, string>()): Map<object, string> {
+  if (typeof value !== 'object' || value === null || found.has(value)) return found
+  found.set(value, way)
+  for (const key of Reflect.ownKeys(value)) {
+    reachable(Reflect.get(value, key), `${way}.${String(key)}`, found)
+  }
+  return found
+}
+
+/** Tries every way to change an object; gives those that did not throw. */
+function waysToChange(value: object): readonly string[] {
+  const attempts: Readonly<Record<string, () => void>> = {
+    define: () => Object.defineProperty(value, 'intruder', { value: 1 }),
+    prototype: () => Object.setPrototypeOf(value, { intruder: 1 }),
+    ...Object.fromEntries(
+      Reflect.ownKeys(value).flatMap((key) => [
+        [`set ${String(key)}`, () => Object.assign(value, { [key]: 'changed' })],
+        [`redefine ${String(key)}`, () => Object.defineProperty(value, key, { value: 'changed', writable: true })],
+        // In strict code, as this is, a delete that fails throws.
+        [`delete ${String(key)}`, () => delete (value as Record<PropertyKey, unknown>)[key]], // Any own key will do.
+      ]),
+    ),
+    ...(Array.isArray(value) ? { push: () => value.push('x'), length: () => (value.length = 0) } : {}),
+  }
+  return Object.entries(attempts).flatMap(([name, attempt]) => {
+    try {
+      attempt()
+      return [name]
+    } catch (error) {
+      // An array's length refuses a text before it refuses to be changed.
+      if (error instanceof TypeError || error instanceof RangeError) return []
+      throw error
+    }
+  })
+}
+
+await t.test('nothing that can be reached from a snapshot can be changed', (t) => {
+  const snapshot = Snapshot.of(
+    [
+      served('a'),
+      served('b', 2, { pin: pinOf('15.1.2', { critical: true }) }),
+      served('c', 3, { halt: HALT }),
+      served('d', 4, { source: sourceOf('latest') }),
+    ],
+    STAMP,
+    10,
+  )
+  const roots = { snapshot, a: snapshot.find('a'), b: snapshot.find('b'), c: snapshot.find('c'), d: snapshot.find('d') }
+  const before = JSON.stringify(roots)
+  const found = new Map<object, string>()
+  for (const [name, root] of Object.entries(roots)) reachable(root, name, found)
+  for (const answer of [methodNotAllowed, missingHost, noSnapshot]) reachable(answer, answer.body, found)
+  t.ok(found.size > 30, `${found.size} objects`)
+  for (const [value, way] of found) {
+    t.ok(Object.isFrozen(value), way)
+    t.same(waysToChange(value), [], way)
+  }
+  t.equal(JSON.stringify(roots), before)
+  t.end()
+})
+
+await t.test('the map of channels cannot be reached, and the list it was made of is not kept', (t) => {
+  const list = [served('a')]
+  const snapshot = Snapshot.of(list, STAMP, 10)
+  list.push(served('b'))
+  t.equal(snapshot.size, 1)
+  t.equal(snapshot.find('b'), undefined)
+  t.same(Reflect.ownKeys(snapshot).map(String).toSorted(), ['at', 'common', 'epoch', 'seq'])
+  const names = Object.getOwnPropertyNames(Snapshot.prototype).toSorted()
+  t.same(names, ['constructor', 'find', 'size', 'with'], 'no other way in')
+  t.end()
+})
+
+await t.test('what it was rendered from may change without changing it', (t) => {
+  const target = { version: '15.1.4', critical: false, because: 'source' as const, detail: null }
+  const channel = renderChannel(channelOf({ name: 'a' }), 1, target, 10)
+  Object.assign(target, { version: '1.0.0', critical: true })
+  t.match(channel, { target: { version: '15.1.4', critical: false }, version: { body: '15.1.4' } })
+  t.end()
+})
+
+await t.test('the next snapshot shares what has not changed and leaves the one before as it was', (t) => {
+  const first = Snapshot.of([served('a'), served('b'), served('c')], STAMP, 10)
+  const changed = served('b', 2, { source: sourceOf('15.1.5') })
+  const added = served('d')
+  const changes = new Map([
+    ['b', changed],
+    ['c', null],
+    ['d', added],
+    ['never there', null],
+  ])
+  const second = first.with(changes, { seq: 2, epoch: 'one', at: NOW + 1 })
+  changes.set('a', null)
+  t.equal(second.find('a'), first.find('a'), 'the same object')
+  t.equal(second.common, first.common)
+  t.equal(second.find('b'), changed)
+  t.equal(second.find('c'), undefined)
+  t.equal(second.find('d'), added)
+  t.match(second, { seq: 2, at: NOW + 1, size: 3 })
+  t.match(first, { seq: 1, at: NOW, size: 3 })
+  t.equal(first.find('b')?.revision, 1)
+  t.equal(first.find('c')?.revision, 1)
+  t.equal(first.find('d'), undefined)
+  t.end()
+})
+
+await t.test('names that every object has name no channel', (t) => {
+  const snapshot = Snapshot.of([served('a')], STAMP, 10)
+  for (const name of ['constructor', '__proto__', 'hasOwnProperty', 'toString', 'size', '']) {
+    t.equal(snapshot.find(name), undefined, name)
+  }
+  t.end()
+})
