@@ -1,0 +1,123 @@
+// The block list: versions that must not be served again.
+import {
+  blockedVersionBody,
+  blockedVersionKey,
+  blockedVersionOf,
+  isBlockedVersionKey,
+  type BlockedVersion,
+} from '../channels/blocked-version.ts'
+import { channelNameOf } from '../channels/channel.ts'
+import { malformed, type Refusal } from '../channels/outcome.ts'
+import { momentOf } from '../channels/time.ts'
+import { compareVersions, parseVersion } from '../channels/version.ts'
+import type { ReplicaState } from '../serve/replica-state.ts'
+import {
+  commitAndServe,
+  CONTENTION_TRIES_MAX,
+  currentState,
+  isExpected,
+  knownState,
+  type Conditions,
+  type Contended,
+  type Control,
+  type NotServedYet,
+  type Request,
+  type Stale,
+} from './control.ts'
+import { dueLapses } from './journal-lapses.ts'
+
+export interface Blocked {
+  readonly outcome: 'blocked'
+  readonly blocked: BlockedVersion
+  readonly revision: number
+  /** Channels that tell agents this version now. Blocking it has not moved them. */
+  readonly servedBy: readonly string[]
+}
+
+export type BlockOutcome = Blocked | Stale | Refusal | NotServedYet | Contended
+
+export type UnblockOutcome =
+  { readonly outcome: 'unblocked' | 'not-blocked' } | Stale | Refusal | NotServedYet | Contended
+
+/** The block list, lowest version first. */
+export function listBlockedVersions(control: Control): readonly BlockedVersion[] {
+  const blocked: BlockedVersion[] = []
+  for (const document of knownState(control).documents()) {
+    if (isBlockedVersionKey(document.key)) blocked.push(blockedVersionOf(document))
+  }
+  return blocked.toSorted((a, b) => compareVersions(a.version, b.version))
+}
+
+/** Puts a version on the block list, or gives the one that is there another reason; says where it is served. */
+export async function blockVersion(
+  control: Control,
+  request: Request,
+  text: string,
+  { dryRun, expectedRevisions }: Conditions,
+): Promise<BlockOutcome> {
+  const version = parseVersion(text)
+  if (version.outcome === 'unparsed') return malformed('version', version.message)
+  const reason = request.reason?.trim() ?? ''
+  if (reason === '') return malformed('reason', 'is missing; say what is wrong with the version')
+  const key = blockedVersionKey(version.value)
+  for (let tries = 0; tries < CONTENTION_TRIES_MAX; tries += 1) {
+    const state = currentState(control)
+    const document = state.document(key)
+    if (!isExpected(expectedRevisions, document)) return { outcome: 'stale', current: document ?? null }
+    const expected = document?.revision ?? 0
+    const now = control.clock.now()
+    const at = momentOf(now)
+    const blocked = { version: version.value, reason, by: request.actor, at }
+    if (dryRun) return { outcome: 'blocked', blocked, revision: expected + 1, servedBy: servedBy(state, version.value) }
+    const committed = await commitAndServe(control, request, {
+      at,
+      kind: 'version.block',
+      writes: [{ key, expected, body: blockedVersionBody(blocked) }, ...dueLapses(state, now)],
+      reads: [],
+    })
+    if (committed.outcome === 'conflict') continue
+    if (committed.outcome !== 'served') return committed
+    const revision = committed.entry.changes[0]?.after?.revision ?? expected + 1
+    return { outcome: 'blocked', blocked, revision, servedBy: servedBy(knownState(control), version.value) }
+  }
+  return { outcome: 'contended' }
+}
+
+/** Takes a version off the block list. */
+export async function unblockVersion(
+  control: Control,
+  request: Request,
+  text: string,
+  { dryRun, expectedRevisions }: Conditions,
+): Promise<UnblockOutcome> {
+  const version = parseVersion(text)
+  if (version.outcome === 'unparsed') return malformed('version', version.message)
+  if ((request.reason?.trim() ?? '') === '')
+    return malformed('reason', 'is missing; say why the version may be served again')
+  const key = blockedVersionKey(version.value)
+  for (let tries = 0; tries < CONTENTION_TRIES_MAX; tries += 1) {
+    const state = currentState(control)
+    const document = state.document(key)
+    const now = control.clock.now()
+    if (document === undefined) return { outcome: 'not-blocked' }
+    if (!isExpected(expectedRevisions, document)) return { outcome: 'stale', current: document }
+    if (dryRun) return { outcome: 'unblocked' }
+    const committed = await commitAndServe(control, request, {
+      at: momentOf(now),
+      kind: 'version.unblock',
+      writes: [{ key, expected: document.revision, body: null }, ...dueLapses(state, now)],
+      reads: [],
+    })
+    if (committed.outcome !== 'conflict') return committed.outcome === 'served' ? { outcome: 'unblocked' } : committed
+  }
+  return { outcome: 'contended' }
+}
+
+function servedBy(state: ReplicaState, version: string): readonly string[] {
+  const names: string[] = []
+  for (const { key } of state.documents()) {
+    const name = channelNameOf(key)
+    if (name !== null && state.snapshot.find(name)?.target.version === version) names.push(name)
+  }
+  return names.toSorted()
+}

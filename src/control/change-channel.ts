@@ -1,0 +1,177 @@
+// The use case behind every change of a channel: decide on what is known, commit against exactly that, serve, answer.
+import { blockedVersionKey } from '../channels/blocked-version.ts'
+import { applyChange, type Accepted } from '../channels/change.ts'
+import { channelBody, channelKey, channelOf, type Channel } from '../channels/channel.ts'
+import type { ChannelChange } from '../channels/draft.ts'
+import { rollbackVersion, type ServedSpan } from '../channels/history.ts'
+import type { Refusal, Verdict } from '../channels/outcome.ts'
+import { targetAt, type Target } from '../channels/target.ts'
+import { momentOf } from '../channels/time.ts'
+import type { Document, Expectation } from '../store/port.ts'
+import type { ReplicaState } from '../serve/replica-state.ts'
+import { channelSpans } from './channel-history.ts'
+import {
+  commitAndServe,
+  CONTENTION_TRIES_MAX,
+  currentState,
+  isExpected,
+  knownState,
+  type Contended,
+  type Control,
+  type ExpectedRevisions,
+  type NotServedYet,
+  type Request,
+} from './control.ts'
+
+/** A rollback as it is asked for: where to is found in the channel's history. */
+export interface RollbackRequest {
+  readonly kind: 'rollback-to'
+  readonly to?: string | number
+  readonly critical?: boolean
+}
+
+export interface DeleteRequest {
+  readonly kind: 'delete'
+}
+
+export interface ChannelRequest extends Request {
+  readonly name: string
+  readonly change: ChannelChange | RollbackRequest | DeleteRequest
+  readonly force: boolean
+  readonly expectedRevisions: ExpectedRevisions
+  readonly dryRun: boolean
+}
+
+/** A channel as the API shows it: its document, its revision, and what it tells agents now. */
+export interface ChannelRecord {
+  readonly channel: Channel
+  readonly revision: number
+  readonly effective: Target
+}
+
+export type ChannelOutcome =
+  | { readonly outcome: 'changed'; readonly record: ChannelRecord }
+  | { readonly outcome: 'deleted' }
+  /** A dry run: what would be, or why not. `after` is null where the channel would be gone or nothing would change. */
+  | {
+      readonly outcome: 'would'
+      readonly before: ChannelRecord | null
+      readonly after: ChannelRecord | null
+      readonly verdicts: readonly Verdict[]
+      readonly refusal: Refusal | null
+    }
+  | { readonly outcome: 'unknown-channel' }
+  | { readonly outcome: 'stale'; readonly current: ChannelRecord | null }
+  | Refusal
+  | NotServedYet
+  | Contended
+
+type Decision = Accepted | { readonly outcome: 'accepted-deletion' } | Refusal
+
+/** Changes a channel, or says why not. A change that lost a race is decided again on what the winner left. */
+export async function changeChannel(control: Control, request: ChannelRequest): Promise<ChannelOutcome> {
+  for (let tries = 0; tries < CONTENTION_TRIES_MAX; tries += 1) {
+    const outcome = await tryChange(control, request)
+    if (outcome !== null) return outcome
+  }
+  return { outcome: 'contended' }
+}
+
+/** Reads one channel out of a state, null where there is none. */
+export function channelRecord(state: ReplicaState, name: string, now: number): ChannelRecord | null {
+  const document = state.document(channelKey(name))
+  return document === undefined ? null : recordOf(channelOf(document), document.revision, state, now)
+}
+
+/** One try; null where somebody else was faster and it is to be decided anew. */
+async function tryChange(control: Control, request: ChannelRequest): Promise<ChannelOutcome | null> {
+  const { name, change, expectedRevisions } = request
+  const key = channelKey(name)
+  const seen = currentState(control).document(key)
+  const spans = change.kind === 'rollback-to' ? await channelSpans(control, name) : []
+  // From here to the commit nothing is awaited: the state moves on with every journal entry, and what the guards have
+  // seen of the block list must be exactly what the commit expects of it.
+  const state = currentState(control)
+  const now = control.clock.now()
+  const document = state.document(key)
+  if (document !== seen) return null
+  if (document === undefined && change.kind !== 'create') {
+    return Array.isArray(expectedRevisions) ? { outcome: 'stale', current: null } : { outcome: 'unknown-channel' }
+  }
+  const before = channelRecord(state, name, now)
+  if (!isExpected(expectedRevisions, document)) return { outcome: 'stale', current: before }
+  const decision = decide(request, spans, state, document, now)
+  if (decision.outcome === 'refused') {
+    if (decision.why === 'guard') control.count('refusal', decision.guard)
+    if (!request.dryRun) return decision
+    const verdicts = decision.why === 'guard' ? decision.verdicts : []
+    return { outcome: 'would', before, after: null, verdicts, refusal: decision }
+  }
+  const next = decision.outcome === 'accepted' ? decision : null
+  if (request.dryRun) {
+    const revision = (document?.revision ?? 0) + 1
+    const after = next === null ? null : recordOf(next.channel, revision, state, now)
+    return { outcome: 'would', before, after, verdicts: next?.verdicts ?? [], refusal: null }
+  }
+  const committed = await commitAndServe(control, request, {
+    at: momentOf(now),
+    kind: journalKind(change),
+    writes: [{ key, expected: document?.revision ?? 0, body: next === null ? null : channelBody(next.channel) }],
+    reads: next === null ? [] : blockListReads(state, next.channel),
+  })
+  switch (committed.outcome) {
+    case 'conflict':
+      return null
+    case 'not-served-yet':
+    case 'contended':
+      return committed
+    case 'served': {
+      if (next === null) return { outcome: 'deleted' }
+      const written = committed.entry.changes[0]?.after
+      const revision = written?.revision ?? 0
+      return {
+        outcome: 'changed',
+        record: recordOf(next.channel, revision, knownState(control), control.clock.now()),
+      }
+    }
+  }
+}
+
+function decide(
+  request: ChannelRequest,
+  spans: readonly ServedSpan[],
+  state: ReplicaState,
+  document: Document | undefined,
+  now: number,
+): Decision {
+  const { change, actor, reason, force } = request
+  if (change.kind === 'delete') return { outcome: 'accepted-deletion' }
+  const context = { now, actor, reason, force, isBlocked: state.isBlocked }
+  const stored = document === undefined ? null : channelOf(document)
+  if (change.kind !== 'rollback-to') return applyChange(stored, change, context)
+  const found = rollbackVersion(spans, change.to, state.isBlocked)
+  if (found.outcome === 'refused') return found
+  const { version } = found
+  return applyChange(stored, { kind: 'rollback', version, critical: change.critical ?? false }, context)
+}
+
+/**
+ * The guards have found the versions of this channel off the block list (or on it, and left them where they were).
+ * That must still be so when the change is committed, or a version blocked meanwhile would slip through.
+ */
+export function blockListReads(state: ReplicaState, channel: Channel): readonly Expectation[] {
+  const versions = new Set([channel.source.version, channel.pin?.version ?? null])
+  versions.delete(null)
+  return [...versions].map((version) => {
+    const key = blockedVersionKey(version ?? '')
+    return { key, expected: state.document(key)?.revision ?? 0 }
+  })
+}
+
+function journalKind(change: ChannelRequest['change']): string {
+  return change.kind === 'rollback-to' ? 'channel.rollback' : `channel.${change.kind}`
+}
+
+function recordOf(channel: Channel, revision: number, state: ReplicaState, now: number): ChannelRecord {
+  return { channel, revision, effective: targetAt(channel, state.isBlocked, now) }
+}

@@ -1,0 +1,43 @@
+// The catalogue of error codes: every `code` the API answers with, its HTTP status and its title, one line each.
+// docs/errors.md says for each what to do; a house test keeps the two and the tests together.
+
+const catalogue = {
+  invalid_request: [400, 'The request is not valid'],
+  invalid_json: [400, 'The body is not JSON'],
+  invalid_utf8: [400, 'The body is not UTF-8'],
+  unauthenticated: [401, 'No valid token was given'],
+  role_too_low: [403, "The token's role does not allow this"],
+  out_of_scope: [403, "The channel is outside the token's scope"],
+  not_found: [404, 'There is nothing at this path'],
+  unknown_channel: [404, 'There is no such channel'],
+  unknown_token: [404, 'There is no such token'],
+  not_blocked: [404, 'The version is not on the block list'],
+  channel_exists: [409, 'The channel exists already'],
+  not_pinned: [409, 'The channel has no pin'],
+  not_halted: [409, 'The channel is not halted'],
+  no_target: [409, 'The channel has no version'],
+  no_earlier_version: [409, 'There is no such version to go back to'],
+  contended: [409, 'Others kept changing the same documents'],
+  stale_write: [412, 'The document has changed since you read it'],
+  body_too_large: [413, 'The body is too large'],
+  unsupported_media_type: [415, 'The body must be JSON'],
+  guard_refused: [422, 'A guard refused the change'],
+  rate_limited: [429, 'Too many failed attempts'],
+  internal_error: [500, 'Something went wrong in the server'],
+  store_unavailable: [503, 'The store cannot be used now'],
+  not_served_yet: [503, 'The change is stored but not served here yet'],
+  overloaded: [503, 'The server is overloaded'],
+  too_many_streams: [503, 'Too many journal streams are open'],
+} as const satisfies Record<string, readonly [status: number, title: string]>
+
+export type ErrorCode = keyof typeof catalogue
+
+export const errorCodes = Object.keys(catalogue) as readonly ErrorCode[] // Object.keys loses the keys' type.
+
+export function statusOf(code: ErrorCode): number {
+  return catalogue[code][0]
+}
+
+export function titleOf(code: ErrorCode): string {
+  return catalogue[code][1]
+}
