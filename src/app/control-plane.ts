@@ -1,0 +1,102 @@
+// The control plane: the listener that operators use. Its plugins and routes, in the order in which they apply.
+import helmet from '@fastify/helmet'
+import swagger from '@fastify/swagger'
+import underPressure from '@fastify/under-pressure'
+import Fastify, { LogController, type FastifyBaseLogger, type FastifyInstance } from 'fastify'
+import { randomUUID } from 'node:crypto'
+import type { Registry } from 'prom-client'
+import { NAME_LENGTH_MAX } from '../channels/name.ts'
+import { VERSION_LENGTH_MAX } from '../channels/version.ts'
+import type { Control } from '../control/control.ts'
+import { authenticate } from '../routes/admin/authenticate.ts'
+import { blockedVersionRoutes } from '../routes/admin/blocked-versions.ts'
+import { channelHistoryRoutes } from '../routes/admin/channel-history.ts'
+import { channelTargetRoutes } from '../routes/admin/channel-target.ts'
+import { channelRoutes } from '../routes/admin/channels.ts'
+import { journalStreamRoutes } from '../routes/admin/journal-stream.ts'
+import { journalRoutes } from '../routes/admin/journal.ts'
+import { BODY_BYTES_MAX, readBodies } from '../routes/admin/json-body.ts'
+import { sendError, sendProblem } from '../routes/admin/problem.ts'
+import { sharedSchemas } from '../routes/admin/schemas.ts'
+import { tokenRoutes } from '../routes/admin/tokens.ts'
+import { refuseUnreadable } from '../routes/admin/unreadable.ts'
+import { healthRoutes, readinessRoutes } from '../routes/health.ts'
+import { metricsRoutes } from '../routes/metrics.ts'
+import type { SnapshotHolder } from '../serve/holder.ts'
+import { docsPages } from './docs-pages.ts'
+import { openApiInfo } from './openapi.ts'
+
+const ADMIN_PREFIX = '/admin/v1'
+const REQUEST_TIMEOUT_MS = 30_000
+/** A loop this late is not working any more; until then operators are served, flood or not. */
+const EVENT_LOOP_DELAY_MAX_MS = 5_000
+/** Percent-encoded, every character of a name or version may take three. */
+const PARAM_LENGTH_MAX = 3 * Math.max(NAME_LENGTH_MAX, VERSION_LENGTH_MAX)
+
+export interface ControlPlaneOptions {
+  readonly control: Control
+  readonly holder: SnapshotHolder
+  readonly registry: Registry
+  readonly adminToken: string
+  readonly logger: FastifyBaseLogger
+}
+
+/** Builds the control plane; it is not listening yet. */
+export async function buildControlPlane(options: ControlPlaneOptions): Promise<FastifyInstance> {
+  const { control, holder, registry, adminToken, logger } = options
+  const app = Fastify({
+    loggerInstance: logger,
+    logController: new LogController({ disableRequestLogging: true }),
+    bodyLimit: BODY_BYTES_MAX,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    // A change under way is answered before its connection ends, or its operator could not know that it was made.
+    forceCloseConnections: 'idle',
+    routerOptions: { maxParamLength: PARAM_LENGTH_MAX },
+    // An id from outside could be anything, and it ends up in the journal.
+    genReqId: () => randomUUID(),
+    requestIdHeader: false,
+    clientErrorHandler: refuseUnreadable,
+    frameworkErrors: (error, request, reply) => {
+      sendError(error, request, reply)
+    },
+  })
+  app.setErrorHandler(sendError)
+  app.setNotFoundHandler((request, reply) =>
+    sendProblem(request, reply, 'not_found', `nothing answers ${request.method} here; see ${ADMIN_PREFIX}/docs`),
+  )
+  for (const schema of sharedSchemas) app.addSchema(schema)
+  // What is sent is put together member by member (presentChannel and the like), and the tests hold it against the
+  // schemas; compiled serializers would cost memory and start-up time to do no more than that.
+  app.setSerializerCompiler(() => (value) => JSON.stringify(value))
+  await app.register(helmet, { contentSecurityPolicy: false })
+  await app.register(swagger, openApiInfo)
+
+  healthRoutes(app)
+  readinessRoutes(app, control.replica, holder, control.clock)
+  metricsRoutes(app, registry)
+  await app.register(
+    async (admin) => {
+      // Only here: health and metrics tell how an overloaded server is. It looks as rarely as it allows delay: an interval
+      // in which the loop did not turn is an overload, and a busy machine stands still for a second now and then.
+      await admin.register(underPressure, {
+        maxEventLoopDelay: EVENT_LOOP_DELAY_MAX_MS,
+        sampleInterval: EVENT_LOOP_DELAY_MAX_MS,
+      })
+      docsPages(admin, ADMIN_PREFIX, () => app.swagger())
+      admin.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger())
+      await admin.register(async (guarded) => {
+        readBodies(guarded)
+        await authenticate(guarded, control, adminToken)
+        await guarded.register(channelRoutes(control))
+        await guarded.register(channelTargetRoutes(control))
+        await guarded.register(channelHistoryRoutes(control))
+        await guarded.register(journalRoutes(control))
+        await guarded.register(journalStreamRoutes(control))
+        await guarded.register(blockedVersionRoutes(control))
+        await guarded.register(tokenRoutes(control))
+      })
+    },
+    { prefix: ADMIN_PREFIX },
+  )
+  return app
+}

@@ -1,0 +1,26 @@
+// The OpenAPI document as the routes declare it, without a server: for openapi/bellwether.json and its drift check.
+import { pino } from 'pino'
+import { buildMetrics } from '../routes/metrics.ts'
+import { systemClock } from '../serve/clock.ts'
+import { SnapshotHolder } from '../serve/holder.ts'
+import { Replica } from '../serve/replica.ts'
+import { unavailableStore } from '../store/unavailable-store.ts'
+import { buildControlPlane } from './control-plane.ts'
+
+/** Builds the control plane over no store at all, and gives what it says of itself. */
+export async function openApiDocument(): Promise<object> {
+  const store = unavailableStore('there is no store; this only describes the routes')
+  const holder = new SnapshotHolder()
+  const logger = pino({ level: 'silent' })
+  const clock = systemClock
+  const replica = new Replica({ store, holder, clock, log: logger, maxAgeS: 0, dataDir: '' })
+  const { registry, count } = buildMetrics(holder, replica)
+  const control = { store, replica, clock, count }
+  const app = await buildControlPlane({ control, holder, registry, adminToken: '', logger })
+  try {
+    await app.ready()
+    return app.swagger()
+  } finally {
+    await app.close()
+  }
+}

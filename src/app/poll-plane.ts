@@ -1,0 +1,118 @@
+// The poll plane: the public listener that agents poll. Read-only, unauthenticated, no store, no log per request.
+// No plugin belongs here: each one would cost every poll of the fleet.
+import Fastify, { type FastifyInstance } from 'fastify'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
+import type { SnapshotHolder } from '../serve/holder.ts'
+import { healthRoutes } from '../routes/health.ts'
+import { POLL_ROUTE, pollRoutes } from '../routes/poll.ts'
+import { pathOf } from '../serve/poll.ts'
+
+/** A poll has no body and a few hundred bytes of headers: whoever takes longer is not polling. */
+const REQUEST_TIMEOUT_MS = 10_000
+/** Longer than the usual 60 s of proxies in front, so that they close first and never send into a closed connection. */
+const KEEP_ALIVE_TIMEOUT_MS = 65_000
+/** Agents come one connection each; past this the kernel's queue and their next try are the better place to wait. */
+const CONNECTIONS_MAX = 50_000
+/** Node's own limit, named: a longer head is answered 431. */
+const HEAD_BYTES_MAX = 16_384
+
+/** Whoever was refused has this long to read that and go away. */
+const REFUSAL_TIMEOUT_MS = 10_000
+
+const HEALTH_PATH = '/healthz'
+
+/** Builds the poll plane over a holder; it is not listening yet. */
+export function buildPollPlane(holder: SnapshotHolder): FastifyInstance {
+  const app = Fastify({
+    logger: false,
+    http: { maxHeaderSize: HEAD_BYTES_MAX, requireHostHeader: false },
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
+    forceCloseConnections: 'idle',
+    // A poll that comes in while the server closes is answered as any other, on a connection that ends with it.
+    return503OnClosing: false,
+    // The router would decode, normalise and match; here a path means what its bytes say, and one function reads them.
+    rewriteUrl: (request) => (pathOf(request.url ?? '') === HEALTH_PATH ? HEALTH_PATH : POLL_ROUTE),
+    clientErrorHandler: refuseUnreadable,
+  })
+  app.server.headersTimeout = REQUEST_TIMEOUT_MS
+  app.server.maxConnections = CONNECTIONS_MAX
+  // Node has a listener of its own for each of these: one would end the connection without a word, one answer without a body.
+  app.server.on('connect', refuseTunnel)
+  app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response))
+  pollRoutes(app, holder)
+  healthRoutes(app)
+  return app
+}
+
+interface Unreadable {
+  readonly status: string
+  readonly allow?: string
+}
+
+const METHOD_NOT_ALLOWED: Unreadable = { status: '405 Method Not Allowed', allow: 'Allow: GET, HEAD\r\n' }
+
+/** Answers what is not HTTP, or not HTTP that Node reads: one line, and the connection ends. */
+function refuseUnreadable(error: NodeJS.ErrnoException, socket: Socket): void {
+  switch (error.code) {
+    case 'ECONNRESET':
+      socket.destroy()
+      return
+    case 'ERR_HTTP_REQUEST_TIMEOUT':
+      refuse(socket, { status: '408 Request Timeout' })
+      return
+    case 'HPE_INVALID_METHOD':
+      refuse(socket, METHOD_NOT_ALLOWED)
+      return
+    case 'HPE_HEADER_OVERFLOW':
+      refuse(socket, { status: '431 Request Header Fields Too Large' })
+      return
+    default:
+      // Methods of other protocols that Node's parser knows (DESCRIBE of RTSP) have no code of their own.
+      refuse(socket, /invalid method/i.test(error.message) ? METHOD_NOT_ALLOWED : { status: '400 Bad Request' })
+  }
+}
+
+/** Answers CONNECT, after which Node leaves the connection and its errors to the listener. */
+function refuseTunnel(_request: IncomingMessage, socket: Socket): void {
+  socket.on('error', () => socket.destroy())
+  socket.resume()
+  refuse(socket, METHOD_NOT_ALLOWED)
+}
+
+/** Connections that were refused. What else comes on them is more of the same; to cut them off could lose the refusal. */
+const refused = new WeakSet<Socket>()
+
+/** Ends a connection with a refusal, behind the answers to the requests before. */
+function refuse(socket: Socket, unreadable: Unreadable): void {
+  if (refused.has(socket)) return
+  refused.add(socket)
+  // Node would wait for as long as the other side keeps its half open, and for answers that nobody takes.
+  const cutOff = setTimeout(() => socket.destroy(), REFUSAL_TIMEOUT_MS).unref()
+  socket.once('close', () => clearTimeout(cutOff))
+  endAfterAnswers(socket, unreadable)
+}
+
+function endAfterAnswers(socket: Socket, unreadable: Unreadable): void {
+  const answering = answerUnderWay(socket)
+  if (answering !== null) {
+    answering.once('finish', () => endAfterAnswers(socket, unreadable))
+    return
+  }
+  // The last of the answers may have been one that ends the connection; nothing that came behind it is answered.
+  if (!socket.writable) return
+  const { status, allow = '' } = unreadable
+  const body = status.slice(4).toLowerCase()
+  socket.end(
+    `HTTP/1.1 ${status}\r\n${allow}Content-Type: text/plain; charset=utf-8\r\nX-Content-Type-Options: nosniff\r\n` +
+      `Cache-Control: no-store\r\nDate: ${new Date().toUTCString()}\r\nConnection: close\r\n` +
+      `Content-Length: ${body.length}\r\n\r\n${body}`,
+  )
+}
+
+/** The answer that a connection is busy with. Node's own refusals look for it in the same place; there is no public one. */
+function answerUnderWay(socket: Socket): ServerResponse | null {
+  // Not part of Node's types; what it is made of is checked by every test of requests sent together.
+  return (socket as { readonly ['_httpMessage']?: ServerResponse | null })['_httpMessage'] ?? null
+}

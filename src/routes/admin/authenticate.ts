@@ -1,0 +1,114 @@
+// Authentication and authorization of the admin API: bearer tokens, roles per route, channel scopes.
+import bearerAuth from '@fastify/bearer-auth'
+import rateLimit from '@fastify/rate-limit'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { covers, coversAll, roleReaches, type Identity, type Role } from '../../control/identity.ts'
+import { identify } from '../../control/tokens.ts'
+import type { Control } from '../../control/control.ts'
+import { sendProblem } from './problem.ts'
+
+/** Failed tokens from one address before it has to wait; a valid token is never made to. */
+const FAILURES_MAX = 20
+const FAILURES_WINDOW_MS = 60_000
+/** Addresses whose failures are counted at the same time; the longest quiet one is forgotten. */
+const FAILURE_ADDRESSES_MAX = 10_000
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Who is calling; set on every route that needs a token. */
+    identity: Identity | null
+  }
+  interface FastifyContextConfig {
+    /** The role a route needs; a route without one is public. */
+    role?: Role
+    /** Whether a route is about the whole server, so that a token limited to channels may not call it. */
+    wholeServer?: boolean
+  }
+}
+
+/** The caller of a route that needs a token. */
+export function callerOf(request: FastifyRequest): Identity {
+  if (request.identity === null) throw new Error('a route without a role asked who is calling')
+  return request.identity
+}
+
+/** Adds the hooks to every route of this scope. */
+export async function authenticate(app: FastifyInstance, control: Control, adminToken: string): Promise<void> {
+  app.decorateRequest('identity', null)
+  await app.register(rateLimit, { global: false, cache: FAILURE_ADDRESSES_MAX })
+  const failures = app.createRateLimit({ max: FAILURES_MAX, timeWindow: FAILURES_WINDOW_MS })
+  const expired = new WeakMap<FastifyRequest, string>()
+  await app.register(bearerAuth, {
+    addHook: false,
+    keys: new Set<string>(),
+    verifyErrorLogLevel: 'debug',
+    auth: (text, request) => {
+      const found = identify(control, adminToken, text)
+      if (found.outcome === 'expired') expired.set(request, found.at)
+      if (found.outcome === 'identified') request.identity = found.identity
+      return found.outcome === 'identified'
+    },
+  })
+  // preParsing: nothing of a body is read for a stranger, and the rate limit has been counted before.
+  app.addHook('preParsing', async (request, reply) => {
+    const { role, wholeServer } = request.routeOptions.config
+    if (role === undefined) return
+    const failure = await verify(app, request, reply)
+    if (failure !== null) {
+      const counted = await failures(request)
+      if (!counted.isAllowed && counted.isExceeded) {
+        void reply.header('Retry-After', String(counted.ttlInSeconds))
+        return sendProblem(
+          request,
+          reply,
+          'rate_limited',
+          `wait ${counted.ttlInSeconds} s before you try another token`,
+        )
+      }
+      void reply.header('WWW-Authenticate', 'Bearer realm="bellwether"')
+      return sendProblem(request, reply, 'unauthenticated', explain(request, expired.get(request)))
+    }
+    const identity = callerOf(request)
+    if (!roleReaches(identity.role, role)) {
+      const detail = `this needs role ${role}; the token ${identity.actor} has role ${identity.role}`
+      return sendProblem(request, reply, 'role_too_low', detail, { needs: role })
+    }
+    if (wholeServer === true && !coversAll(identity)) return refuseScope(request, reply, identity, '*')
+    return undefined
+  })
+  app.addHook('preHandler', async (request, reply) => {
+    if (request.identity === null) return undefined
+    // Both were checked by the route's schema, so they are objects; which members they have is asked here.
+    const name = (request.params as { name?: unknown }).name ?? (request.body as { name?: unknown } | null)?.name
+    const channel = request.routeOptions.config.wholeServer !== true && typeof name === 'string' ? name : null
+    if (channel !== null && !covers(request.identity, channel)) {
+      return refuseScope(request, reply, request.identity, channel)
+    }
+    const force = (request.body as { force?: unknown } | null | undefined)?.force === true
+    if (force && request.identity.role !== 'admin') {
+      const detail = `force needs role admin; the token ${request.identity.actor} has role ${request.identity.role}`
+      return sendProblem(request, reply, 'role_too_low', detail, { needs: 'admin' })
+    }
+    return undefined
+  })
+}
+
+function verify(app: FastifyInstance, request: FastifyRequest, reply: FastifyReply): Promise<Error | null> {
+  return new Promise((resolve) => {
+    app.verifyBearerAuth?.(request, reply, (error) => resolve(error ?? null))
+  })
+}
+
+function explain(request: FastifyRequest, expiredAt: string | undefined): string {
+  if (expiredAt !== undefined) return `the token expired at ${expiredAt}; ask an admin for another one`
+  return request.headers.authorization === undefined
+    ? 'send a token: Authorization: Bearer bw_…'
+    : 'the token is unknown or was revoked; send Authorization: Bearer bw_…'
+}
+
+function refuseScope(request: FastifyRequest, reply: FastifyReply, identity: Identity, missing: string): FastifyReply {
+  const limited = (identity.channels ?? []).join(', ')
+  const needed = missing === '*' ? 'a token for all channels (scope *)' : `a token whose scope covers ${missing}`
+  const detail = `this needs ${needed}; the token ${identity.actor} is limited to ${limited}`
+  return sendProblem(request, reply, 'out_of_scope', detail, { missingScope: missing })
+}

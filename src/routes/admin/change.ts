@@ -1,0 +1,175 @@
+// What all routes that change a channel share: the request's common parts, and an answer for every outcome.
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import { Type } from 'typebox'
+import type { JsonObject } from '../../store/port.ts'
+import type { Refusal } from '../../channels/outcome.ts'
+import {
+  changeChannel,
+  type ChannelOutcome,
+  type ChannelRecord,
+  type ChannelRequest,
+} from '../../control/change-channel.ts'
+import type { Control } from '../../control/control.ts'
+import { answers } from './answers.ts'
+import { callerOf } from './authenticate.ts'
+import { entityTag, readIfMatch } from './if-match.ts'
+import { sendProblem } from './problem.ts'
+import { ref } from './schemas.ts'
+
+/** The parts of a write that every route has; the schemas have checked them where they are there. */
+interface WriteParts {
+  readonly body?: unknown
+  readonly query: unknown
+}
+
+/** What a channel's write answers: the channel, or for a dry run what would be, or a problem. */
+export function changeAnswers(status: 200 | 201 | 204, ...bad: readonly number[]): Record<number, unknown> {
+  const problems = [...bad, 409, 412, 413, 415]
+  switch (status) {
+    case 200:
+      return answers({ 200: Type.Union([ref('Channel'), ref('DryRun')]) }, ...problems)
+    case 201:
+      return answers({ 200: ref('DryRun'), 201: ref('Channel') }, ...problems)
+    case 204:
+      return answers({ 200: ref('DryRun'), 204: Type.Null() }, ...problems)
+  }
+}
+
+/** A channel as the API shows it. */
+export function presentChannel({ channel, revision, effective }: ChannelRecord): JsonObject {
+  const { name, ...rest } = channel
+  // Channel and Target are made of strings, booleans, nulls and objects of them.
+  return { name, revision, ...rest, effective } as unknown as JsonObject
+}
+
+/** The reason, `force` and `dryRun` of a write, whatever its route. */
+export function writeParts(request: WriteParts): { reason: string | null; force: boolean; dryRun: boolean } {
+  // Checked by the route's schemas: these members are of these types wherever they are present.
+  const body = (request.body ?? {}) as { reason?: string; force?: boolean }
+  const query = request.query as { dryRun?: boolean }
+  const reason = body.reason?.trim() ?? ''
+  return { reason: reason === '' ? null : reason, force: body.force ?? false, dryRun: query.dryRun ?? false }
+}
+
+/** Carries out a change of a channel and sends its outcome. */
+export async function sendChange(
+  control: Control,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  name: string,
+  change: ChannelRequest['change'],
+  created: 200 | 201 = 200,
+): Promise<FastifyReply> {
+  const ifMatch = readIfMatch(request.headers['if-match'])
+  if (ifMatch.outcome === 'refused') return sendRefusal(request, reply, ifMatch)
+  const outcome = await changeChannel(control, {
+    name,
+    change,
+    ...writeParts(request),
+    actor: callerOf(request).actor,
+    requestId: request.id,
+    expectedRevisions: ifMatch.revisions,
+  })
+  return sendOutcome(request, reply, name, outcome, created)
+}
+
+/** Sends what the rules refused, with the field or the guard that it is about. */
+export function sendRefusal(request: FastifyRequest, reply: FastifyReply, refusal: Refusal): FastifyReply {
+  switch (refusal.why) {
+    case 'malformed': {
+      const { field, message } = refusal
+      return sendProblem(request, reply, 'invalid_request', `${field} ${message}`, { errors: [{ field, message }] })
+    }
+    case 'guard': {
+      const { guard, served, message, verdicts, field } = refusal
+      const errors = field === null ? {} : { errors: [{ field, message }] }
+      const now = served === null ? 'nothing is served now' : `${served} is served now`
+      return sendProblem(request, reply, 'guard_refused', `${message} (${now})`, { guard, served, verdicts, ...errors })
+    }
+    case 'state':
+      return sendProblem(request, reply, refusal.problem, refusal.message)
+  }
+}
+
+/** Sends that If-Match names another document than `current`, the one that is there now. */
+export function sendStale(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  what: string,
+  current: { readonly revision: number; readonly document: object } | null,
+): FastifyReply {
+  if (current !== null) void reply.header('ETag', entityTag(current.revision))
+  const detail =
+    current === null
+      ? `${what} does not exist (any more)`
+      : `${what} is at revision ${current.revision}; look at \`current\` and decide again`
+  return sendProblem(request, reply, 'stale_write', detail, {
+    guard: 'stale-write',
+    current: current?.document ?? null,
+  })
+}
+
+/** Sends that a change could not be finished here, though nothing is wrong with it. */
+export function sendUnfinished(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  outcome: { readonly outcome: 'contended' } | { readonly outcome: 'not-served-yet'; readonly seq: number },
+): FastifyReply {
+  if (outcome.outcome === 'contended') {
+    return sendProblem(request, reply, 'contended', 'nothing was written; read the document again and try again')
+  }
+  const detail = `the change is durable as journal entry ${outcome.seq}, but this replica does not serve it yet; do not repeat it`
+  return sendProblem(request, reply, 'not_served_yet', detail, { seq: outcome.seq })
+}
+
+function sendOutcome(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  name: string,
+  outcome: ChannelOutcome,
+  created: 200 | 201,
+): FastifyReply {
+  switch (outcome.outcome) {
+    case 'changed':
+      return reply.code(created).header('ETag', entityTag(outcome.record.revision)).send(presentChannel(outcome.record))
+    case 'deleted':
+      return reply.code(204).send()
+    case 'would':
+      return reply.code(200).send(presentDryRun(outcome))
+    case 'unknown-channel':
+      return sendProblem(request, reply, 'unknown_channel', `there is no channel ${name}; create it first`)
+    case 'stale': {
+      const { current } = outcome
+      const shown = current === null ? null : { revision: current.revision, document: presentChannel(current) }
+      return sendStale(request, reply, `channel ${name}`, shown)
+    }
+    case 'refused':
+      return sendRefusal(request, reply, outcome)
+    case 'not-served-yet':
+    case 'contended':
+      return sendUnfinished(request, reply, outcome)
+  }
+}
+
+function presentDryRun(would: Extract<ChannelOutcome, { outcome: 'would' }>): object {
+  const { before, after, verdicts, refusal } = would
+  return {
+    dryRun: true,
+    allowed: refusal === null,
+    refusal: refusal === null ? null : { code: codeOf(refusal), detail: refusal.message },
+    verdicts,
+    before: before === null ? null : presentChannel(before),
+    after: after === null ? null : presentChannel(after),
+  }
+}
+
+function codeOf(refusal: Refusal): string {
+  switch (refusal.why) {
+    case 'malformed':
+      return 'invalid_request'
+    case 'guard':
+      return 'guard_refused'
+    case 'state':
+      return refusal.problem
+  }
+}

@@ -1,0 +1,87 @@
+// What a channel has served: its journal entries, and the versions that agents may still run.
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Type } from 'typebox'
+import { channelKey } from '../../channels/channel.ts'
+import { parseDuration } from '../../channels/time.ts'
+import { channelCompatibility, hasHistory } from '../../control/channel-history.ts'
+import { knownState, type Control } from '../../control/control.ts'
+import { answers, page } from './answers.ts'
+import { sendRefusal } from './change.ts'
+import { sendJournalPage } from './journal.ts'
+import { sendProblem } from './problem.ts'
+import { ChannelParams, Nullable, PageQuery, ref } from './schemas.ts'
+
+/** RFD 109: agents may be this long behind. */
+const GRACE_DEFAULT = 'P14D'
+
+const Compatibility = Type.Object({
+  oldest: Nullable(Type.String()),
+  versions: Type.Array(
+    Type.Object({ version: Type.String(), firstServedAt: Type.String(), lastServedAt: Nullable(Type.String()) }),
+  ),
+})
+
+export function channelHistoryRoutes(control: Control): FastifyPluginAsyncTypebox {
+  return async (app) => {
+    app.route({
+      method: 'GET',
+      url: '/channels/:name/history',
+      config: { role: 'viewer' },
+      schema: {
+        operationId: 'getChannelHistory',
+        summary: "Read a channel's history",
+        description: 'The journal entries of this channel, newest first; also after it was deleted.',
+        tags: ['channels'],
+        params: ChannelParams,
+        querystring: PageQuery,
+        response: answers({ 200: page(ref('JournalEntry')) }, 404),
+      },
+      handler: async (request, reply) => {
+        const { name } = request.params
+        if (!(await hasHistory(control, name))) {
+          return sendProblem(request, reply, 'unknown_channel', `there is no channel ${name}, and there never was`)
+        }
+        return sendJournalPage(control, request, reply, { ...request.query, subject: channelKey(name) })
+      },
+    })
+
+    app.route({
+      method: 'GET',
+      url: '/channels/:name/compatibility',
+      config: { role: 'viewer' },
+      schema: {
+        operationId: 'getChannelCompatibility',
+        summary: 'Which versions agents may still run',
+        description:
+          'Every version served within the grace period, and the oldest of them: the lowest version that the control plane must still support (RFD 109, RFD 134).',
+        tags: ['channels'],
+        params: ChannelParams,
+        querystring: Type.Object(
+          {
+            grace: Type.Optional(
+              Type.String({ maxLength: 64, description: 'An ISO 8601 duration; `P14D` unless told.' }),
+            ),
+          },
+          { additionalProperties: false },
+        ),
+        response: answers({ 200: Compatibility }, 404),
+      },
+      handler: async (request, reply) => {
+        const { name } = request.params
+        const grace = parseDuration(request.query.grace ?? GRACE_DEFAULT)
+        if (grace.outcome === 'unparsed') {
+          return sendRefusal(request, reply, {
+            outcome: 'refused',
+            why: 'malformed',
+            field: 'grace',
+            message: grace.message,
+          })
+        }
+        if (knownState(control).document(channelKey(name)) === undefined) {
+          return sendProblem(request, reply, 'unknown_channel', `there is no channel ${name}`)
+        }
+        return reply.send(await channelCompatibility(control, name, grace.value))
+      },
+    })
+  }
+}

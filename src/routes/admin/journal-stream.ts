@@ -1,0 +1,151 @@
+// The journal as it grows: server-sent events, resumed from any seq.
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import type { ServerResponse } from 'node:http'
+import { Type } from 'typebox'
+import { knownState, type Control } from '../../control/control.ts'
+import type { Identity } from '../../control/identity.ts'
+import { viewOf } from '../../control/journal-view.ts'
+import { isStillIdentified } from '../../control/tokens.ts'
+import type { Clock } from '../../serve/clock.ts'
+import type { JournalEntry } from '../../store/port.ts'
+import { answers } from './answers.ts'
+import { callerOf } from './authenticate.ts'
+import { sendProblem } from './problem.ts'
+
+/** Streams open at once; each costs a follower of the store. */
+const STREAMS_MAX = 100
+/** While a reader is this far behind, the journal is not read on for it. */
+const UNSENT_BYTES_MAX = 1024 * 1024
+/** A reader that has not caught up after this long is cut off; it resumes from its last event id when it is ready. */
+const UNSENT_MS = 30_000
+/** Proxies drop connections that are silent for a minute. */
+const HEARTBEAT_MS = 15_000
+
+export function journalStreamRoutes(control: Control): FastifyPluginAsyncTypebox {
+  return async (app) => {
+    const open = new Set<AbortController>()
+    // preClose: the server would wait for these answers, which never end by themselves.
+    app.addHook('preClose', async () => {
+      for (const reader of open) reader.abort()
+    })
+
+    app.route({
+      method: 'GET',
+      url: '/journal/stream',
+      // HEAD would hold a stream open that nobody reads.
+      exposeHeadRoute: false,
+      config: { role: 'viewer' },
+      schema: {
+        operationId: 'streamJournal',
+        summary: 'Follow the journal',
+        description:
+          'Server-sent events: one `entry` event for each journal entry, in order and without a gap, with its seq as id. Starts after `after`, or after `Last-Event-ID`, or at the newest entry.',
+        tags: ['journal'],
+        querystring: Type.Object(
+          { after: Type.Optional(Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER })) },
+          { additionalProperties: false },
+        ),
+        headers: Type.Object({ 'last-event-id': Type.Optional(Type.String({ maxLength: 32 })) }),
+        response: {
+          ...answers({}),
+          200: { description: 'The stream.', content: { 'text/event-stream': { schema: Type.String() } } },
+        },
+      },
+      handler: async (request, reply) => {
+        const lastId = request.headers['last-event-id']
+        if (lastId !== undefined && !/^\d{1,15}$/.test(lastId)) {
+          const errors = [{ field: 'Last-Event-ID', message: 'is not the id of an event of this stream' }]
+          return sendProblem(request, reply, 'invalid_request', `Last-Event-ID ${errors[0]?.message}`, { errors })
+        }
+        if (open.size >= STREAMS_MAX) {
+          return sendProblem(
+            request,
+            reply,
+            'too_many_streams',
+            `${STREAMS_MAX} streams are open; close one, or read GET /journal`,
+          )
+        }
+        const { seq } = knownState(control)
+        const after = lastId === undefined ? (request.query.after ?? seq) : Number(lastId)
+        const stop = new AbortController()
+        open.add(stop)
+        reply.raw.on('close', () => stop.abort())
+        void reply.hijack()
+        stream(control, callerOf(request), reply.raw, after, stop).then(
+          () => open.delete(stop),
+          (error: unknown) => {
+            open.delete(stop)
+            request.log.warn({ err: error }, 'a journal stream ended')
+          },
+        )
+        return reply
+      },
+    })
+  }
+}
+
+async function stream(
+  control: Control,
+  identity: Identity,
+  response: ServerResponse,
+  after: number,
+  stop: AbortController,
+): Promise<void> {
+  response.writeHead(200, {
+    'Content-Type': 'text/event-stream; charset=utf-8',
+    'Cache-Control': 'no-store',
+    'X-Content-Type-Options': 'nosniff',
+    // nginx would collect events until its buffer is full.
+    'X-Accel-Buffering': 'no',
+  })
+  const send = (text: string): void => {
+    // A token that is worth nothing any more reads nothing more, on a stream that is open already neither.
+    if (isStillIdentified(control, identity)) response.write(text)
+    else stop.abort()
+  }
+  send(': following the journal\n\n')
+  const heartbeat = setInterval(() => send(': still here\n\n'), HEARTBEAT_MS)
+  heartbeat.unref()
+  let seq = after
+  try {
+    while (!stop.signal.aborted) {
+      const pause = new AbortController()
+      const give = (entry: JournalEntry): void => {
+        seq = entry.seq
+        send(eventOf(entry, identity))
+        if (response.writableLength > UNSENT_BYTES_MAX) pause.abort()
+      }
+      await control.store.follow(seq, give, AbortSignal.any([stop.signal, pause.signal]))
+      // It ends by itself where the store was closed.
+      if (!pause.signal.aborted) break
+      await drained(control.clock, response, stop)
+    }
+  } finally {
+    clearInterval(heartbeat)
+    // A reader that was cut off has much waiting that it does not take; it is not waited for.
+    if (response.writableLength > UNSENT_BYTES_MAX) response.destroy()
+    else response.end()
+  }
+}
+
+/** Waits until a reader has taken what was sent; one that does not, in UNSENT_MS, is cut off. */
+function drained(clock: Clock, response: ServerResponse, stop: AbortController): Promise<void> {
+  return new Promise((resolve) => {
+    const cancel = clock.after(UNSENT_MS, () => stop.abort())
+    const go = (): void => {
+      cancel()
+      response.off('drain', go)
+      stop.signal.removeEventListener('abort', go)
+      resolve()
+    }
+    response.on('drain', go)
+    stop.signal.addEventListener('abort', go)
+    if (stop.signal.aborted || !response.writableNeedDrain) go()
+  })
+}
+
+/** An entry outside the caller's scope is a comment with its id, so that a resumed stream still knows where it was. */
+function eventOf(entry: JournalEntry, identity: Identity): string {
+  const view = viewOf(entry, identity)
+  return view === null ? `id: ${entry.seq}\n\n` : `id: ${entry.seq}\nevent: entry\ndata: ${JSON.stringify(view)}\n\n`
+}

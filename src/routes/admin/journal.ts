@@ -1,0 +1,66 @@
+// The journal: pages of it, newest first.
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { Static } from 'typebox'
+import { parseMoment } from '../../channels/time.ts'
+import type { Control } from '../../control/control.ts'
+import { readJournal } from '../../control/journal-view.ts'
+import { answers, page } from './answers.ts'
+import { callerOf } from './authenticate.ts'
+import { readSeqCursor, writeCursor } from './cursor.ts'
+import { sendProblem } from './problem.ts'
+import { JournalQuery, ref } from './schemas.ts'
+
+const PAGE_LIMIT_DEFAULT = 100
+
+export function journalRoutes(control: Control): FastifyPluginAsyncTypebox {
+  return async (app) => {
+    app.route({
+      method: 'GET',
+      url: '/journal',
+      config: { role: 'viewer' },
+      schema: {
+        operationId: 'readJournal',
+        summary: 'Read the journal',
+        description:
+          'Every change: who, when, what, why, before and after, newest first. A page can be short, even empty, and still have a next one.',
+        tags: ['journal'],
+        querystring: JournalQuery,
+        response: answers({ 200: page(ref('JournalEntry')) }),
+      },
+      handler: (request, reply) => sendJournalPage(control, request, reply, request.query),
+    })
+  }
+}
+
+/** Sends the page of the journal that a query asks for. */
+export async function sendJournalPage(
+  control: Control,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  query: Static<typeof JournalQuery>,
+): Promise<FastifyReply> {
+  const { cursor, limit = PAGE_LIMIT_DEFAULT, since, until, ...filters } = query
+  const errors: { field: string; message: string }[] = []
+  const beforeSeq = cursor === undefined ? undefined : readSeqCursor(cursor)
+  if (beforeSeq === null)
+    errors.push({ field: 'cursor', message: 'is not a cursor of this list; give the `next` of the page before' })
+  const moments: { since?: string; until?: string } = {}
+  for (const [field, text] of [['since', since] as const, ['until', until] as const]) {
+    if (text === undefined) continue
+    const moment = parseMoment(text)
+    if (moment.outcome === 'unparsed') errors.push({ field, message: moment.message })
+    else moments[field] = moment.value
+  }
+  if (errors.length > 0) {
+    const detail = errors.map(({ field, message }) => `${field} ${message}`).join('; ')
+    return sendProblem(request, reply, 'invalid_request', detail, { errors })
+  }
+  const { entries, next } = await readJournal(control, callerOf(request), {
+    ...filters,
+    ...moments,
+    limit,
+    ...(beforeSeq === undefined || beforeSeq === null ? {} : { beforeSeq }),
+  })
+  return reply.send({ items: entries, next: next === null ? null : writeCursor('seq', next) })
+}

@@ -1,0 +1,53 @@
+// How bodies and parameters are read: strict UTF-8, strict JSON, no unknown fields, and types taken as they are sent.
+import createError from '@fastify/error'
+import { Ajv } from 'ajv'
+import type { FastifyInstance } from 'fastify'
+
+/** The largest body: far above any change, far below what could hurt. */
+export const BODY_BYTES_MAX = 64 * 1024
+
+const InvalidUtf8 = createError(
+  'BELLWETHER_INVALID_UTF8',
+  'the body is not valid UTF-8; send JSON encoded as UTF-8',
+  400,
+)
+const InvalidJson = createError('BELLWETHER_INVALID_JSON', '%s', 400)
+
+/** Formats are read by channels/time.ts, which says what is wrong; here they only document. */
+const formats = { 'date-time': true } as const
+
+/** The schemas themselves are checked by the OpenAPI lint; compiling the meta schema for it here would cost 2 MB. */
+const validation = { allErrors: true, allowUnionTypes: true, meta: false, validateSchema: false, formats } as const
+
+/** Sets the body parser and the validators of this scope. */
+export function readBodies(app: FastifyInstance): void {
+  const utf8 = new TextDecoder('utf-8', { fatal: true })
+  const parseJson = app.getDefaultJsonParser('error', 'error')
+  app.removeAllContentTypeParsers()
+  app.addContentTypeParser(
+    'application/json',
+    { parseAs: 'buffer', bodyLimit: BODY_BYTES_MAX },
+    (request, body, done) => {
+      // parseAs: 'buffer' hands over a Buffer.
+      const bytes = body as Buffer
+      if (bytes.length === 0) return done(null, null)
+      let text: string
+      try {
+        text = utf8.decode(bytes)
+      } catch {
+        return done(new InvalidUtf8())
+      }
+      return parseJson(request, text, (error, value) => {
+        done(error === null ? null : new InvalidJson(`the body is not JSON: ${error.message}`), value)
+      })
+    },
+  )
+  // No body at all is null, so that a route whose schema demands one says so, and one that takes null does not.
+  app.addHook('preValidation', async (request) => {
+    request.body ??= null
+  })
+  // A query string has only text, so numbers and booleans are read out of it; in a body "5" is not 5.
+  const ofText = new Ajv({ ...validation, coerceTypes: true })
+  const ofJson = new Ajv({ ...validation, coerceTypes: false })
+  app.setValidatorCompiler(({ schema, httpPart }) => (httpPart === 'body' ? ofJson : ofText).compile(schema as object))
+}

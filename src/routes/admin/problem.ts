@@ -1,0 +1,90 @@
+// Problem documents (RFC 9457): the one form of every refusal and failure of the control plane.
+import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
+import { statusOf, titleOf, type ErrorCode } from '../../errors.ts'
+import { StoreDamaged, StoreUnavailable } from '../../store/port.ts'
+import { fieldErrors, type FieldError } from './field-errors.ts'
+import { BODY_BYTES_MAX } from './json-body.ts'
+
+export const PROBLEM_TYPE = 'application/problem+json; charset=utf-8'
+
+/** What a client may do after a 503 of the control plane, in seconds. */
+const RETRY_AFTER_S = 5
+
+/** What to do, where Fastify's own message says only what is wrong. */
+const advice: { readonly [code in ErrorCode]?: string } = {
+  body_too_large: `send at most ${BODY_BYTES_MAX} bytes (64 KB)`,
+  unsupported_media_type: 'send the body as JSON, with Content-Type: application/json',
+  overloaded: 'the server is behind with its work; nothing was done, try again later',
+}
+
+/** Members of a problem document beside the standard ones. */
+export interface ProblemMembers {
+  readonly errors?: readonly FieldError[]
+  readonly [member: string]: unknown
+}
+
+/** Sends a problem document; `detail` says what happened and what to do, and never what only the log may know. */
+export function sendProblem(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  code: ErrorCode,
+  detail: string,
+  members: ProblemMembers = {},
+): FastifyReply {
+  const status = statusOf(code)
+  // What is stored already must not be sent again, not by a client that repeats by itself either.
+  if (status === 503 && code !== 'not_served_yet') void reply.header('Retry-After', String(RETRY_AFTER_S))
+  const problem = { ...problemOf(code, detail, request.id), ...members }
+  // Sent as text: a response schema would have to name every member that any problem may have, or lose it.
+  return reply.code(status).type(PROBLEM_TYPE).serializer(JSON.stringify).send(problem)
+}
+
+/** The members that every problem document has. */
+export function problemOf(code: ErrorCode, detail: string, requestId: string): object {
+  return { type: `urn:bellwether:error:${code}`, title: titleOf(code), status: statusOf(code), detail, code, requestId }
+}
+
+/** Answers whatever was thrown: what Fastify found wrong with a request, a store that is down, or a fault of ours. */
+export function sendError(thrown: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  if (thrown instanceof StoreUnavailable || thrown instanceof StoreDamaged) {
+    request.log.warn({ err: thrown }, 'the store is unavailable')
+    const detail = 'nothing was changed; polls are still answered. Try again when the store is back (see /readyz)'
+    return sendProblem(request, reply, 'store_unavailable', detail)
+  }
+  const error = isOfFramework(thrown) ? thrown : null
+  if (error?.validation !== undefined) {
+    const errors = fieldErrors(error.validation, error.validationContext ?? 'body')
+    const detail = errors.map(({ field, message }) => (field === '' ? message : `${field} ${message}`)).join('; ')
+    return sendProblem(request, reply, 'invalid_request', detail, { errors })
+  }
+  const code = error === null ? 'internal_error' : codeOf(error)
+  if (error !== null && code !== 'internal_error') {
+    return sendProblem(request, reply, code, advice[code] ?? error.message)
+  }
+  request.log.error({ err: thrown }, 'a request failed')
+  return sendProblem(request, reply, 'internal_error', `the log has more under the request id ${request.id}`)
+}
+
+/** Any other error may have a status too, and a message that is not for everybody. */
+function isOfFramework(thrown: unknown): thrown is FastifyError {
+  const code = thrown instanceof Error && 'code' in thrown ? String(thrown.code) : ''
+  return code.startsWith('FST_') || code.startsWith('BELLWETHER_')
+}
+
+function codeOf({ code, statusCode = 500 }: FastifyError): ErrorCode {
+  switch (code) {
+    case 'FST_ERR_CTP_BODY_TOO_LARGE':
+      return 'body_too_large'
+    case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
+      return 'unsupported_media_type'
+    case 'BELLWETHER_INVALID_JSON':
+    case 'FST_ERR_CTP_EMPTY_JSON_BODY':
+      return 'invalid_json'
+    case 'BELLWETHER_INVALID_UTF8':
+      return 'invalid_utf8'
+    case 'FST_UNDER_PRESSURE':
+      return 'overloaded'
+    default:
+      return statusCode >= 400 && statusCode < 500 ? 'invalid_request' : 'internal_error'
+  }
+}

@@ -1,0 +1,73 @@
+// Liveness on both planes, readiness on the control plane.
+import type { FastifyInstance } from 'fastify'
+import type { Replica } from '../serve/replica.ts'
+import type { SnapshotHolder } from '../serve/holder.ts'
+import type { Clock } from '../serve/clock.ts'
+
+const LIVE = 'ok'
+
+export function healthRoutes(app: FastifyInstance): void {
+  app.route({
+    method: 'GET',
+    url: '/healthz',
+    schema: {
+      operationId: 'getHealth',
+      summary: 'Is the process alive?',
+      description: 'Always `ok`, for as long as the process lives.',
+      tags: ['health'],
+      response: { 200: { description: 'Alive.', content: { 'text/plain': { schema: { type: 'string' } } } } },
+    },
+    handler: (_request, reply) =>
+      reply
+        .header('Cache-Control', 'no-store')
+        .header('X-Content-Type-Options', 'nosniff')
+        .type('text/plain; charset=utf-8')
+        .send(LIVE),
+  })
+}
+
+// Plain JSON Schema: the poll plane has these routes too, and it answers before TypeBox would be loaded.
+const readiness = {
+  type: 'object',
+  required: ['ready', 'status', 'problem', 'seq', 'channels', 'snapshotAgeS'],
+  properties: {
+    ready: { type: 'boolean' },
+    status: { type: 'string', description: 'What the replica is doing: `following` is all well.' },
+    problem: { type: ['string', 'null'] },
+    seq: { type: ['integer', 'null'], description: 'The journal entry up to which changes are served.' },
+    channels: { type: 'integer' },
+    snapshotAgeS: { type: ['number', 'null'] },
+  },
+} as const
+
+export function readinessRoutes(app: FastifyInstance, replica: Replica, holder: SnapshotHolder, clock: Clock): void {
+  app.route({
+    method: 'GET',
+    url: '/readyz',
+    schema: {
+      operationId: 'getReadiness',
+      summary: 'Can this replica answer polls?',
+      description:
+        '200 where it has channels to serve, even while its store is down; `status` and `problem` tell how it is.',
+      tags: ['health'],
+      response: {
+        200: { description: 'Ready.', content: { 'application/json': { schema: readiness } } },
+        503: { description: 'Nothing to serve yet.', content: { 'application/json': { schema: readiness } } },
+      },
+    },
+    handler: (_request, reply) => {
+      const snapshot = holder.current
+      return reply
+        .code(snapshot === null ? 503 : 200)
+        .header('Cache-Control', 'no-store')
+        .send({
+          ready: snapshot !== null,
+          status: replica.status,
+          problem: replica.problem,
+          seq: snapshot?.seq ?? null,
+          channels: snapshot?.size ?? 0,
+          snapshotAgeS: snapshot === null ? null : Math.max(0, clock.now() - snapshot.at) / 1_000,
+        })
+    },
+  })
+}

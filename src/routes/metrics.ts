@@ -1,0 +1,60 @@
+// Metrics in Prometheus' text format, on the control plane.
+import type { FastifyInstance } from 'fastify'
+import { collectDefaultMetrics, Counter, Gauge, Registry } from 'prom-client'
+import { Type } from 'typebox'
+import type { Control } from '../control/control.ts'
+import type { SnapshotHolder } from '../serve/holder.ts'
+import type { Replica } from '../serve/replica.ts'
+
+export interface Metrics {
+  readonly registry: Registry
+  readonly count: Control['count']
+}
+
+/** The registry with what this process counts; gauges read their sources when they are scraped. */
+export function buildMetrics(holder: SnapshotHolder, replica: Replica): Metrics {
+  const registry = new Registry()
+  collectDefaultMetrics({ register: registry })
+  const registers = [registry]
+  const changes = new Counter({
+    name: 'bellwether_changes_total',
+    help: 'Changes by outcome: committed, lost to another writer, or refused by a guard.',
+    labelNames: ['outcome', 'kind'],
+    registers,
+  })
+  const gauges: readonly (readonly [name: string, help: string, read: () => number])[] = [
+    ['bellwether_applied_seq', 'The journal entry up to which changes are served.', () => holder.current?.seq ?? 0],
+    ['bellwether_channels', 'Channels that are served.', () => holder.current?.size ?? 0],
+    [
+      'bellwether_following',
+      '1 while the replica follows its store, else 0.',
+      () => Number(replica.status === 'following'),
+    ],
+  ]
+  for (const [name, help, read] of gauges) {
+    new Gauge({
+      name,
+      help,
+      registers,
+      collect() {
+        this.set(read())
+      },
+    })
+  }
+  return { registry, count: (outcome, kind) => changes.inc({ outcome, kind }) }
+}
+
+export function metricsRoutes(app: FastifyInstance, registry: Registry): void {
+  app.route({
+    method: 'GET',
+    url: '/metrics',
+    schema: {
+      operationId: 'getMetrics',
+      summary: 'Metrics',
+      description: "In Prometheus' text format.",
+      tags: ['health'],
+      response: { 200: { description: 'The metrics.', content: { 'text/plain': { schema: Type.String() } } } },
+    },
+    handler: async (_request, reply) => reply.type(registry.contentType).send(await registry.metrics()),
+  })
+}

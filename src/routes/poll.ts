@@ -1,0 +1,59 @@
+// The poll plane's HTTP face: one route for every poll, RFD 109 paths and webapi paths alike. What the answer is, serve/ knows.
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { IncomingMessage } from 'node:http'
+import { methodNotAllowed, missingHost, type Answer } from '../serve/answers.ts'
+import type { SnapshotHolder } from '../serve/holder.ts'
+import { answerPoll, matchesEntityTag } from '../serve/poll.ts'
+
+/** Where the router finds the poll route: it is given this path for every poll (app/poll-plane.ts), never an agent's. */
+export const POLL_ROUTE = '/'
+
+const text = (description: string) => ({ description, content: { 'text/plain': { schema: { type: 'string' } } } })
+
+export function pollRoutes(app: FastifyInstance, holder: SnapshotHolder): void {
+  // Not async: a poll has nothing to wait for.
+  app.addHook('onRequest', (request, reply, done) => {
+    const refusal = refusalOf(request.raw)
+    if (refusal === null) done()
+    else send(request, reply, refusal)
+  })
+  app.route({
+    method: ['GET', 'HEAD'],
+    url: POLL_ROUTE,
+    schema: {
+      operationId: 'poll',
+      summary: 'Ask for the target of a channel',
+      description: 'GET /v1/{channel}/version and /critical, and the webapi form of both.',
+      response: {
+        200: text('A version, `none`, `yes` or `no`, without a newline.'),
+        404: text('No such channel, or a channel without a version.'),
+        503: text('Nothing to serve yet.'),
+      },
+    },
+    handler(request, reply) {
+      send(request, reply, answerPoll(holder.current, request.originalUrl))
+    },
+  })
+}
+
+/** The answer that a request gets whatever its path is, null where the path decides. */
+function refusalOf({ method, headers, httpVersion }: IncomingMessage): Answer | null {
+  if (method !== 'GET' && method !== 'HEAD') return methodNotAllowed
+  // RFC 9112 §3.2 demands it; Node's own refusal, which the poll plane turns off, has no body that says why.
+  return headers.host === undefined && httpVersion === '1.1' ? missingHost : null
+}
+
+/** Writes a rendered answer past Fastify's reply: its bytes are ready, and nothing may add to them. */
+function send(request: FastifyRequest, reply: FastifyReply, answer: Answer): void {
+  reply.hijack()
+  const { raw } = reply
+  const condition = request.raw.headers['if-none-match']
+  const { revalidation } = answer
+  if (condition !== undefined && revalidation !== null && matchesEntityTag(condition, revalidation.etag)) {
+    raw.writeHead(304, revalidation.headers as string[]) // Node's types ask for a mutable list; it only reads it.
+    raw.end()
+    return
+  }
+  raw.writeHead(answer.status, answer.headers as string[]) // The same.
+  raw.end(answer.body)
+}

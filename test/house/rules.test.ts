@@ -1,0 +1,54 @@
+// House rules that a program can check: where the environment is read, where the process ends, how files open.
+import t from 'tap'
+import { readText, sourceFiles } from '../fixtures/source-tree.ts'
+
+const LINES_MAX = 300
+
+t.test('process.env is read only in config.ts', async (t) => {
+  const readers = sourceFiles('src').filter(({ text }) => text.includes('process.env'))
+  t.same(
+    readers.map(({ path }) => path).filter((path) => !/^src\/(cli|console)\//.test(path)),
+    ['src/config.ts'],
+  )
+})
+
+t.test('process.exit is called only in entry files', async (t) => {
+  const callers = sourceFiles('src').filter(({ text }) => /process\.exit\(/.test(text))
+  t.same(
+    callers.map(({ path }) => path).filter((path) => !path.startsWith('src/cli/')),
+    ['src/main.ts'],
+  )
+})
+
+t.test('the rules know no clock, no randomness and no I/O', async (t) => {
+  for (const { path, text } of sourceFiles('src/channels')) {
+    t.notMatch(text, /Date\.now|new Date\(\)|Math\.random|node:(?!.*type)|process\.|console\./, path)
+  }
+})
+
+t.test('the poll path awaits nothing and logs nothing', async (t) => {
+  for (const path of [
+    'src/routes/poll.ts',
+    'src/serve/poll.ts',
+    'src/serve/answers.ts',
+    'src/serve/snapshot.ts',
+    'src/serve/holder.ts',
+  ]) {
+    t.notMatch(readText(path), /\bawait\b|\.log\.|logger\.(info|warn|error)/, path)
+  }
+})
+
+t.test('every file opens with a comment that says what lives there, and none is longer than the limit', async (t) => {
+  for (const { path, text } of [...sourceFiles('src'), ...sourceFiles('test'), ...sourceFiles('bench')]) {
+    t.match(text, /^\/\/ \S/, `${path} opens with a comment`)
+    if (path.startsWith('src/'))
+      t.ok(text.split('\n').length <= LINES_MAX + 1, `${path} is at most ${LINES_MAX} lines long`)
+  }
+})
+
+t.test('exports are named, and no file is a drawer for odds and ends', async (t) => {
+  for (const { path, text } of sourceFiles('src')) {
+    t.notMatch(text, /^export default/m, path)
+    t.notMatch(path, /(utils?|helpers?|common|index)\.ts$/, path)
+  }
+})
