@@ -1,0 +1,141 @@
+// Configuration: BELLWETHER_… environment variables → one frozen, validated Config. All of process.env is read here.
+import { envSchema } from 'env-schema'
+
+/** A shorter token could be guessed; 32 characters is what the docs promise. */
+const ADMIN_TOKEN_LENGTH_MIN = 32
+
+const roles = ['all', 'poll', 'control'] as const
+const logLevels = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const
+
+const port = { type: 'integer', minimum: 0, maximum: 65_535 } as const
+const text = { type: 'string', minLength: 1 } as const
+
+// Plain JSON Schema: the poll plane answers before TypeBox, which the admin API is written in, would be loaded.
+const schema = {
+  type: 'object',
+  properties: {
+    BELLWETHER_ROLE: { enum: roles, default: 'all' },
+    BELLWETHER_POLL_HOST: { ...text, default: '127.0.0.1' },
+    BELLWETHER_POLL_PORT: { ...port, default: 8080 },
+    BELLWETHER_CONTROL_HOST: { ...text, default: '127.0.0.1' },
+    BELLWETHER_CONTROL_PORT: { ...port, default: 8081 },
+    BELLWETHER_DATA_DIR: { ...text, default: './data' },
+    BELLWETHER_ADMIN_TOKEN: { type: 'string', minLength: ADMIN_TOKEN_LENGTH_MIN },
+    BELLWETHER_POLL_MAX_AGE_S: { type: 'integer', minimum: 0, maximum: 3_600, default: 10 },
+    BELLWETHER_LOG_LEVEL: { enum: logLevels, default: 'info' },
+  },
+} as const
+
+/** The variables as the schema leaves them: numbers read, defaults filled in. */
+interface Variables {
+  readonly BELLWETHER_ROLE: (typeof roles)[number]
+  readonly BELLWETHER_POLL_HOST: string
+  readonly BELLWETHER_POLL_PORT: number
+  readonly BELLWETHER_CONTROL_HOST: string
+  readonly BELLWETHER_CONTROL_PORT: number
+  readonly BELLWETHER_DATA_DIR: string
+  readonly BELLWETHER_ADMIN_TOKEN?: string
+  readonly BELLWETHER_POLL_MAX_AGE_S: number
+  readonly BELLWETHER_LOG_LEVEL: (typeof logLevels)[number]
+}
+
+export interface Listen {
+  readonly host: string
+  /** 0 picks a free port. */
+  readonly port: number
+}
+
+export interface Config {
+  readonly role: (typeof roles)[number]
+  readonly poll: Listen
+  readonly control: Listen
+  readonly dataDir: string
+  /** null: made at the first start and kept in the data directory. */
+  readonly adminToken: string | null
+  readonly pollMaxAgeS: number
+  readonly logLevel: string
+}
+
+const NO_NUMBER = 'must be a whole number'
+
+function isNumber(name: string): boolean {
+  return Object.entries(schema.properties).some(
+    ([known, rule]) => known === name && 'type' in rule && rule.type === 'integer',
+  )
+}
+
+/** Every mistake in the environment, one line each. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError'
+  readonly lines: readonly string[]
+
+  constructor(lines: readonly string[]) {
+    super(lines.join('\n'))
+    this.lines = lines
+  }
+}
+
+/** Reads and checks the configuration. Throws ConfigError with one line for every mistake. */
+export function readConfig(env: Readonly<Record<string, string | undefined>> = process.env): Config {
+  const names = Object.keys(schema.properties)
+  const ours = Object.entries(env).filter(([name, value]) => name.startsWith('BELLWETHER_') && value !== undefined)
+  const lines = ours.flatMap(([name]) => (names.includes(name) ? [] : [unknownName(name, names)]))
+  // An empty variable is what `NAME= command` or an unset value in a compose file leaves: it means "not set".
+  const given = ours.filter(([name, value]) => value !== '' && names.includes(name))
+  // ajv takes whatever JavaScript reads as a number, such as Infinity, 0x50 or a tab; nobody can mean these.
+  const isNoNumber = ([name, value = '']: (typeof given)[number]) => isNumber(name) && !/^-?\d+$/.test(value)
+  lines.push(...given.filter(isNoNumber).map(([name, value]) => `${name} ${NO_NUMBER}, not ${JSON.stringify(value)}`))
+  const set = Object.fromEntries(given.filter((variable) => !isNoNumber(variable)))
+  let variables: Variables | null = null
+  try {
+    variables = envSchema<Variables>({ schema, data: set, env: false })
+  } catch (error) {
+    lines.push(...mistakes(error, set))
+  }
+  if (variables === null || lines.length > 0) throw new ConfigError(lines)
+  return Object.freeze({
+    role: variables.BELLWETHER_ROLE,
+    poll: Object.freeze({ host: variables.BELLWETHER_POLL_HOST, port: variables.BELLWETHER_POLL_PORT }),
+    control: Object.freeze({ host: variables.BELLWETHER_CONTROL_HOST, port: variables.BELLWETHER_CONTROL_PORT }),
+    dataDir: variables.BELLWETHER_DATA_DIR,
+    adminToken: variables.BELLWETHER_ADMIN_TOKEN ?? null,
+    pollMaxAgeS: variables.BELLWETHER_POLL_MAX_AGE_S,
+    logLevel: variables.BELLWETHER_LOG_LEVEL,
+  })
+}
+
+/** The shape of one of ajv's errors, as far as it is read here. */
+interface SchemaError {
+  readonly instancePath: string
+  readonly keyword: string
+  readonly params: { readonly allowedValues?: readonly unknown[]; readonly limit?: number }
+  readonly message?: string
+}
+
+/** One line for each variable; of ajv's several errors about one choice only the sum is worth a line. */
+function mistakes(error: unknown, set: Readonly<Record<string, string | undefined>>): readonly string[] {
+  // env-schema throws an Error that carries ajv's list; anything else is a fault of this program.
+  const errors = (error as { errors?: readonly SchemaError[] }).errors
+  if (errors === undefined) throw error
+  const names = new Set(errors.map(({ instancePath }) => instancePath.slice(1)))
+  return [...names].map((name) => {
+    const about = errors.filter(({ instancePath }) => instancePath === `/${name}`)
+    const choices = about.flatMap(({ params }) => params.allowedValues ?? [])
+    const rule = choices.length > 0 ? `must be one of ${choices.join(', ')}` : ruleOf(about)
+    // A secret's text never gets into a message.
+    const given = name.endsWith('_TOKEN') ? '' : `, not ${JSON.stringify(set[name])}`
+    return `${name} ${rule}${given}`
+  })
+}
+
+function ruleOf(errors: readonly SchemaError[]): string {
+  const [first] = errors
+  if (first?.keyword === 'minLength') return `must have at least ${first.params.limit} characters`
+  if (first?.keyword === 'minimum') return `must be at least ${first.params.limit}`
+  if (first?.keyword === 'maximum') return `must be at most ${first.params.limit}`
+  return first?.keyword === 'type' ? NO_NUMBER : (first?.message ?? 'is not valid')
+}
+
+function unknownName(name: string, known: readonly string[]): string {
+  return `${name} is not a setting of Bellwether; the settings are ${known.join(', ')}`
+}
