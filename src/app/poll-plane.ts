@@ -10,6 +10,8 @@ import { pathOf } from '../serve/poll.ts'
 
 /** A poll has no body and a few hundred bytes of headers: whoever takes longer is not polling. */
 const REQUEST_TIMEOUT_MS = 10_000
+/** Node looks for requests that have timed out this often; its own default of 30 s would make 40 s of 10. */
+const TIMEOUT_CHECK_MS = 2_000
 /** Longer than the usual 60 s of proxies in front, so that they close first and never send into a closed connection. */
 const KEEP_ALIVE_TIMEOUT_MS = 65_000
 /** Agents come one connection each; past this the kernel's queue and their next try are the better place to wait. */
@@ -26,7 +28,7 @@ const HEALTH_PATH = '/healthz'
 export function buildPollPlane(holder: SnapshotHolder): FastifyInstance {
   const app = Fastify({
     logger: false,
-    http: { maxHeaderSize: HEAD_BYTES_MAX, requireHostHeader: false },
+    http: { connectionsCheckingInterval: TIMEOUT_CHECK_MS, maxHeaderSize: HEAD_BYTES_MAX, requireHostHeader: false },
     requestTimeout: REQUEST_TIMEOUT_MS,
     keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
     forceCloseConnections: 'idle',
@@ -77,7 +79,6 @@ function refuseUnreadable(error: NodeJS.ErrnoException, socket: Socket): void {
 /** Answers CONNECT, after which Node leaves the connection and its errors to the listener. */
 function refuseTunnel(_request: IncomingMessage, socket: Socket): void {
   socket.on('error', () => socket.destroy())
-  socket.resume()
   refuse(socket, METHOD_NOT_ALLOWED)
 }
 

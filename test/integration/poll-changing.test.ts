@@ -6,7 +6,7 @@ import { openWire, type WireAnswer } from '../fixtures/poll-wire.ts'
 import { startServer, type ServerProcess } from '../fixtures/server-process.ts'
 import { freshFolder } from '../fixtures/store-process.ts'
 
-const ROUNDS = 25
+const ROUNDS = 15
 const NAME = 'stable/cloud'
 const WEBAPI = `/v1/webapi/automaticupgrades/channel/${NAME}`
 
