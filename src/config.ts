@@ -20,8 +20,8 @@ const schema = {
     BELLWETHER_CONTROL_HOST: { ...text, default: '127.0.0.1' },
     BELLWETHER_CONTROL_PORT: { ...port, default: 8081 },
     BELLWETHER_DATA_DIR: { ...text, default: './data' },
-    // White space would be trimmed off an Authorization header, and no caller could ever send it.
-    BELLWETHER_ADMIN_TOKEN: { type: 'string', minLength: ADMIN_TOKEN_LENGTH_MIN, pattern: '^\\S+$' },
+    // A header would not carry anything else, and no caller could ever send it.
+    BELLWETHER_ADMIN_TOKEN: { type: 'string', minLength: ADMIN_TOKEN_LENGTH_MIN, pattern: '^[\\x21-\\x7e]+$' },
     BELLWETHER_POLL_MAX_AGE_S: { type: 'integer', minimum: 0, maximum: 3_600, default: 10 },
     BELLWETHER_LOG_LEVEL: { enum: logLevels, default: 'info' },
   },
@@ -131,7 +131,7 @@ function mistakes(error: unknown, set: Readonly<Record<string, string | undefine
 
 function ruleOf(errors: readonly SchemaError[]): string {
   const [first] = errors
-  if (first?.keyword === 'pattern') return 'must have no white space'
+  if (first?.keyword === 'pattern') return 'must be made of ASCII letters, digits and signs, without white space'
   if (first?.keyword === 'minLength') return `must have at least ${first.params.limit} characters`
   if (first?.keyword === 'minimum') return `must be at least ${first.params.limit}`
   if (first?.keyword === 'maximum') return `must be at most ${first.params.limit}`

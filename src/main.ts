@@ -76,7 +76,7 @@ async function start(config: Config, logger: Logger): Promise<Stop> {
     const control = { store, replica, clock, count }
     const plane = await buildControlPlane({ control, holder, registry, adminToken: token.text, logger })
     planes.push(plane)
-    stops.push(journalLapses(control))
+    stops.push(journalLapses(control, logger))
     controlAddress = await listen(plane, config.control, 'CONTROL')
   }
   logger.info({ poll: pollAddress, control: controlAddress, version: build.version }, 'listening')

@@ -82,7 +82,11 @@ await t.test('each mistake has one line that names the variable, the rule and wh
     ['BELLWETHER_POLL_MAX_AGE_S', '3601', 'BELLWETHER_POLL_MAX_AGE_S must be at most 3600, not "3601"'],
     ['BELLWETHER_POLL_MAX_AGE_S', '10s', 'BELLWETHER_POLL_MAX_AGE_S must be a whole number, not "10s"'],
     ['BELLWETHER_ADMIN_TOKEN', SECRET.slice(1), 'BELLWETHER_ADMIN_TOKEN must have at least 32 characters'],
-    ['BELLWETHER_ADMIN_TOKEN', ' '.repeat(40), 'BELLWETHER_ADMIN_TOKEN must have no white space'],
+    [
+      'BELLWETHER_ADMIN_TOKEN',
+      ' '.repeat(40),
+      'BELLWETHER_ADMIN_TOKEN must be made of ASCII letters, digits and signs, without white space',
+    ],
   ]
   for (const [name, value, line] of cases) {
     t.same(linesOf({ [name]: value }), [line], `${name}=${value}`)

@@ -28,6 +28,8 @@ import { openApiInfo } from './openapi.ts'
 
 const ADMIN_PREFIX = '/admin/v1'
 const REQUEST_TIMEOUT_MS = 30_000
+/** Operators, their tools and a hundred journal streams need far fewer. */
+const CONNECTIONS_MAX = 2_000
 /** A loop this late is not working any more; until then operators are served, flood or not. */
 const EVENT_LOOP_DELAY_MAX_MS = 5_000
 /** Percent-encoded, every character of a name or version may take three. */
@@ -60,6 +62,7 @@ export async function buildControlPlane(options: ControlPlaneOptions): Promise<F
       sendError(error, request, reply)
     },
   })
+  app.server.maxConnections = CONNECTIONS_MAX
   app.setErrorHandler(sendError)
   app.setNotFoundHandler((request, reply) =>
     sendProblem(request, reply, 'not_found', `nothing answers ${request.method} here; see ${ADMIN_PREFIX}/docs`),

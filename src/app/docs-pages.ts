@@ -6,11 +6,14 @@ import Fastify, { type FastifyInstance } from 'fastify'
 export function docsPages(app: FastifyInstance, prefix: string, describe: () => object): void {
   let pages: Promise<FastifyInstance> | null = null
   app.addHook('onClose', async () => {
-    await (await pages)?.close()
+    const built = await pages?.catch(() => null)
+    await built?.close()
   })
   for (const url of ['/docs', '/docs/*']) {
     app.get(url, { schema: { hide: true } }, async (request, reply) => {
       pages ??= buildPages(prefix, describe())
+      // One failed load must not be the answer for ever.
+      pages.catch(() => (pages = null))
       const built = await pages
       // These headers would be lost with the reply that is not used.
       for (const [name, value] of Object.entries(reply.getHeaders()))

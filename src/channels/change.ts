@@ -53,7 +53,7 @@ function settle(
   const served = before?.version ?? null
   const verdicts: Verdict[] = []
   if (after.version !== null && after.version !== served) {
-    const baseline = served ?? current?.lastServed ?? null
+    const baseline = served ?? next.lastServed
     verdicts.push(...judge({ version: after.version, baseline, limits: next, isBlocked, force }))
   } else if (after.version !== null) {
     // The version stays, so its major was judged when it came. New limits are asked about, and so is the block list
@@ -68,6 +68,10 @@ function settle(
     // A source that moves under a pin or a halt is not served yet; it is guarded against the source it replaces.
     verdicts.push(...judge({ version: source, baseline: current.source.version, limits: next, isBlocked, force }))
   }
+  if (next.pin !== null && next.halt !== null && (change.kind === 'pin' || change.kind === 'rollback')) {
+    // Not served before the halt ends, but that is no moment to learn that it may not be.
+    verdicts.push(...judge({ version: next.pin.version, baseline: next.lastServed, limits: next, isBlocked, force }))
+  }
   const refused = firstRefused(verdicts)
   if (refused !== null) {
     const { guard, detail: message } = refused
@@ -75,11 +79,28 @@ function settle(
   }
   const channel = {
     ...next,
-    lastServed: after.version ?? served ?? current?.lastServed ?? null,
+    lastServed: after.version ?? served ?? next.lastServed,
     updatedAt: momentOf(now),
     updatedBy: context.actor,
   }
   return { outcome: 'accepted', channel, before, after, verdicts }
+}
+
+/**
+ * What the guards say of deleting a channel. On the webapi path its agents are told the target of `default` from then
+ * on (`context.fallback`), which must not take them where no other change could.
+ */
+export function judgeDeletion(channel: Channel, context: ChangeContext): readonly Verdict[] | Refusal {
+  const { now, fallback, isBlocked, force } = context
+  const served = targetAt(channel, isBlocked, now).version
+  if (force && !hasReason(context)) return malformed('reason', 'is missing; a forced change says why')
+  if (fallback === null || fallback === served) return []
+  const baseline = served ?? channel.lastServed
+  const verdicts = judge({ version: fallback, baseline, limits: { floor: null, ceiling: null }, isBlocked, force })
+  const refused = firstRefused(verdicts)
+  if (refused === null) return verdicts
+  const message = `without this channel, webapi agents follow the channel default: ${refused.detail}`
+  return { outcome: 'refused', why: 'guard', guard: refused.guard, field: null, served, message, verdicts }
 }
 
 /** Whether a change names the version that is served after it; a source that is set under a pin is not that. */

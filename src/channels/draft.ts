@@ -54,6 +54,8 @@ export interface ChangeContext {
   readonly reason: string | null
   readonly force: boolean
   readonly isBlocked: IsBlocked
+  /** What agents are told while the channel does not exist: the target of `default` on the webapi path; null for nothing. */
+  readonly fallback: string | null
 }
 
 type Drafted = { readonly outcome: 'drafted'; readonly channel: Channel } | Refusal
@@ -110,7 +112,7 @@ export function draftCreated(change: Extract<ChannelChange, { kind: 'create' }>,
     halt: null,
     floor: null,
     ceiling: null,
-    lastServed: null,
+    lastServed: context.fallback,
     updatedAt: momentOf(context.now),
     updatedBy: context.actor,
   }
@@ -139,7 +141,14 @@ function draftEdited(
   const edited = { ...channel, ...limits, description: change.description ?? channel.description }
   return change.source === undefined
     ? { outcome: 'drafted', channel: edited }
-    : withSource(edited, change.source, context, 'source/')
+    : withSource(edited, mergedSource(channel.source, change.source), context, 'source/')
+}
+
+/** An edit keeps what it leaves out. Urgency belongs to a version, so it does not outlast a version that is given anew. */
+function mergedSource(source: Source, edit: SourceDraft): SourceDraft {
+  if (edit.version !== undefined) return edit
+  const kept = edit.critical === false ? { ...source, criticalUntil: null } : source
+  return { ...kept, ...edit }
 }
 
 function withSource(channel: Channel, drafted: SourceDraft, context: ChangeContext, path: string): Drafted {

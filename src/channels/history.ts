@@ -28,13 +28,16 @@ export function servedSpans(steps: readonly HistoryStep[], isBlocked: IsBlocked,
   const spans: ServedSpan[] = []
   for (const [index, step] of steps.entries()) {
     const end = steps[index + 1]?.at ?? null
-    const { channel, revision } = step
+    const { revision } = step
+    const later = steps[index + 1]?.channel
+    const channel = step.channel === null ? null : asItWent(step.channel, later)
     let from = step.at
     while (channel !== null) {
       const expiry = nextExpiry(channel, from)
       // An expiry takes effect at its own millisecond, so one that comes just now has split the span already.
       const ends = expiry !== null && (end === null ? expiry <= now : expiry < end)
-      const { version, critical, because } = targetAt(channel, isBlocked, from)
+      // What has been decided since was decided by the block list of its day, not by today's.
+      const { version, critical, because } = targetAt(channel, later === undefined ? isBlocked : neverBlocked, from)
       spans.push({ version, critical, because, revision, from, to: ends ? expiry : end })
       if (!ends) break
       from = expiry
@@ -44,9 +47,22 @@ export function servedSpans(steps: readonly HistoryStep[], isBlocked: IsBlocked,
   return spans
 }
 
+/** A channel as it went on until the step after it: a pin that was held there had not ended before. */
+function asItWent(channel: Channel, later: Channel | null | undefined): Channel {
+  const { pin } = channel
+  const held = later?.pin?.held ?? null
+  const same = pin !== null && later?.pin?.at === pin.at && later.pin.version === pin.version
+  return same && held !== null && pin.held === null ? { ...channel, pin: { ...pin, until: null, held } } : channel
+}
+
+function neverBlocked(): boolean {
+  return false
+}
+
 /**
  * The version that a rollback goes to: `to` is a version the channel has served, a revision of it, or undefined for
- * the one before that is not blocked. Going back twice goes back two versions: a version that was left by going back is not "before" again.
+ * the one before that is not blocked. Going back twice goes back two versions: a version that was left by going back is
+ * not "before" again.
  */
 export function rollbackVersion(
   spans: readonly ServedSpan[],

@@ -6,6 +6,8 @@ import { makeTokenText } from './tokens.ts'
 const FILE = 'admin-token'
 /** For the owner alone. */
 const FILE_MODE = 0o600
+/** As for a token that is given: a shorter one could be guessed. */
+const LENGTH_MIN = 32
 
 export interface AdminToken {
   readonly text: string
@@ -31,6 +33,8 @@ async function readToken(path: string): Promise<string | null> {
     const text = (await readFile(path, 'utf8')).trim()
     // A crash between making the file and writing it leaves it empty; nobody can have such a token.
     if (text === '') return null
+    if (text.length < LENGTH_MIN)
+      throw new Error(`it has fewer than ${LENGTH_MIN} characters; remove the file to have one made`)
     await chmod(path, FILE_MODE)
     return text
   } catch (error) {

@@ -24,7 +24,7 @@ import {
   type Request,
   type Stale,
 } from './control.ts'
-import { dueLapses } from './journal-lapses.ts'
+import { dueLapses, journalDueLapses } from './journal-lapses.ts'
 
 export interface Blocked {
   readonly outcome: 'blocked'
@@ -61,6 +61,7 @@ export async function blockVersion(
   if (reason === '') return malformed('reason', 'is missing; say what is wrong with the version')
   const key = blockedVersionKey(version.value)
   for (let tries = 0; tries < CONTENTION_TRIES_MAX; tries += 1) {
+    if (!dryRun) await journalDueLapses(control)
     const state = currentState(control)
     const document = state.document(key)
     if (!isExpected(expectedRevisions, document)) return { outcome: 'stale', current: document ?? null }
@@ -69,10 +70,12 @@ export async function blockVersion(
     const at = momentOf(now)
     const blocked = { version: version.value, reason, by: request.actor, at }
     if (dryRun) return { outcome: 'blocked', blocked, revision: expected + 1, servedBy: servedBy(state, version.value) }
+    const lapses = dueLapses(state, version.value, now)
+    if (lapses === null) continue
     const committed = await commitAndServe(control, request, {
       at,
       kind: 'version.block',
-      writes: [{ key, expected, body: blockedVersionBody(blocked) }, ...dueLapses(state, now)],
+      writes: [{ key, expected, body: blockedVersionBody(blocked) }, ...lapses],
       reads: [],
     })
     if (committed.outcome === 'conflict') continue
@@ -96,16 +99,19 @@ export async function unblockVersion(
     return malformed('reason', 'is missing; say why the version may be served again')
   const key = blockedVersionKey(version.value)
   for (let tries = 0; tries < CONTENTION_TRIES_MAX; tries += 1) {
+    if (!dryRun) await journalDueLapses(control)
     const state = currentState(control)
     const document = state.document(key)
     const now = control.clock.now()
     if (document === undefined) return { outcome: 'not-blocked' }
     if (!isExpected(expectedRevisions, document)) return { outcome: 'stale', current: document }
     if (dryRun) return { outcome: 'unblocked' }
+    const lapses = dueLapses(state, version.value, now)
+    if (lapses === null) continue
     const committed = await commitAndServe(control, request, {
       at: momentOf(now),
       kind: 'version.unblock',
-      writes: [{ key, expected: document.revision, body: null }, ...dueLapses(state, now)],
+      writes: [{ key, expected: document.revision, body: null }, ...lapses],
       reads: [],
     })
     if (committed.outcome !== 'conflict') return committed.outcome === 'served' ? { outcome: 'unblocked' } : committed

@@ -1,6 +1,6 @@
 // The use case behind every change of a channel: decide on what is known, commit against exactly that, serve, answer.
 import { blockedVersionKey } from '../channels/blocked-version.ts'
-import { applyChange, type Accepted } from '../channels/change.ts'
+import { applyChange, judgeDeletion, type Accepted } from '../channels/change.ts'
 import { channelBody, channelKey, channelOf, type Channel } from '../channels/channel.ts'
 import type { ChannelChange } from '../channels/draft.ts'
 import { rollbackVersion, type ServedSpan } from '../channels/history.ts'
@@ -8,6 +8,7 @@ import type { Refusal, Verdict } from '../channels/outcome.ts'
 import { targetAt, type Target } from '../channels/target.ts'
 import { momentOf } from '../channels/time.ts'
 import type { Document, Expectation } from '../store/port.ts'
+import { WEBAPI_FALLBACK } from '../serve/poll.ts'
 import type { ReplicaState } from '../serve/replica-state.ts'
 import { channelSpans } from './channel-history.ts'
 import {
@@ -66,7 +67,7 @@ export type ChannelOutcome =
   | NotServedYet
   | Contended
 
-type Decision = Accepted | { readonly outcome: 'accepted-deletion' } | Refusal
+type Decision = Accepted | { readonly outcome: 'accepted-deletion'; readonly verdicts: readonly Verdict[] } | Refusal
 
 /** Changes a channel, or says why not. A change that lost a race is decided again on what the winner left. */
 export async function changeChannel(control: Control, request: ChannelRequest): Promise<ChannelOutcome> {
@@ -111,13 +112,16 @@ async function tryChange(control: Control, request: ChannelRequest): Promise<Cha
   if (request.dryRun) {
     const revision = (document?.revision ?? 0) + 1
     const after = next === null ? null : recordOf(next.channel, revision, state, now)
-    return { outcome: 'would', before, after, verdicts: next?.verdicts ?? [], refusal: null }
+    return { outcome: 'would', before, after, verdicts: decision.verdicts, refusal: null }
   }
   const committed = await commitAndServe(control, request, {
     at: momentOf(now),
     kind: journalKind(change),
     writes: [{ key, expected: document?.revision ?? 0, body: next === null ? null : channelBody(next.channel) }],
-    reads: next === null ? [] : blockListReads(state, next.channel),
+    reads: [
+      ...(next === null ? [] : blockListReads(state, next.channel)),
+      ...(change.kind === 'create' || change.kind === 'delete' ? fallbackReads(state, name) : []),
+    ],
   })
   switch (committed.outcome) {
     case 'conflict':
@@ -145,9 +149,13 @@ function decide(
   now: number,
 ): Decision {
   const { change, actor, reason, force } = request
-  if (change.kind === 'delete') return { outcome: 'accepted-deletion' }
-  const context = { now, actor, reason, force, isBlocked: state.isBlocked }
+  const fallback = fallbackOf(state, request.name, now)
+  const context = { now, actor, reason, force, fallback, isBlocked: state.isBlocked }
   const stored = document === undefined ? null : channelOf(document)
+  if (change.kind === 'delete') {
+    const verdicts = stored === null ? [] : judgeDeletion(stored, context)
+    return 'outcome' in verdicts ? verdicts : { outcome: 'accepted-deletion', verdicts }
+  }
   if (change.kind !== 'rollback-to') return applyChange(stored, change, context)
   const found = rollbackVersion(spans, change.to, state.isBlocked)
   if (found.outcome === 'refused') return found
@@ -166,6 +174,16 @@ export function blockListReads(state: ReplicaState, channel: Channel): readonly 
     const key = blockedVersionKey(version ?? '')
     return { key, expected: state.document(key)?.revision ?? 0 }
   })
+}
+
+/** What webapi agents of this channel are told while it does not exist. */
+function fallbackOf(state: ReplicaState, name: string, now: number): string | null {
+  return name === WEBAPI_FALLBACK ? null : (channelRecord(state, WEBAPI_FALLBACK, now)?.effective.version ?? null)
+}
+
+function fallbackReads(state: ReplicaState, name: string): readonly Expectation[] {
+  const key = channelKey(WEBAPI_FALLBACK)
+  return name === WEBAPI_FALLBACK ? [] : [{ key, expected: state.document(key)?.revision ?? 0 }]
 }
 
 function journalKind(change: ChannelRequest['change']): string {

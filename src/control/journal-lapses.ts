@@ -1,8 +1,10 @@
 // Journals what time has done: pins and critical flags that have ended take effect by themselves in every replica
 // (channels/target.ts); here the change is committed once, by whichever replica is first.
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { channelBody, channelKey, channelOf, type Channel, type Held } from '../channels/channel.ts'
 import { lapse } from '../channels/lapse.ts'
 import { momentOf } from '../channels/time.ts'
+import type { ReplicaLog } from '../serve/replica.ts'
 import type { ReplicaState } from '../serve/replica-state.ts'
 import { COMMIT_WRITES_MAX, StoreUnavailable, type Write } from '../store/port.ts'
 import { blockListReads } from './change-channel.ts'
@@ -14,16 +16,24 @@ const LAPSE_CHECK_MS = 1_000
 /** The journal's name for the server itself; no token can have it, since a token's actor has a slash. */
 const SYSTEM_ACTOR = 'bellwether'
 
+/** Lapses that fall due together are journaled together: a commit holds the event loop, so not too many at once. */
+const LAPSES_PER_COMMIT_MAX = 100
+
 /** Starts journaling lapses; the answer stops it, once the commit under way has ended. */
-export function journalLapses(control: Control): () => Promise<void> {
+export function journalLapses(control: Control, log: ReplicaLog): () => Promise<void> {
   let stopped = false
   let cancel = (): void => {}
   let running: Promise<void> = Promise.resolve()
   const check = (): void => {
     if (stopped) return
-    running = journalAll(control).finally(() => {
-      if (!stopped) cancel = control.clock.after(LAPSE_CHECK_MS, check)
-    })
+    running = journalDueLapses(control)
+      .catch((error: unknown) => {
+        // While the store is down, what has lapsed stays so in every replica, and the next check tries again.
+        if (!(error instanceof StoreUnavailable)) log.warn({ err: error }, 'expiries could not be journaled')
+      })
+      .finally(() => {
+        if (!stopped) cancel = control.clock.after(LAPSE_CHECK_MS, check)
+      })
   }
   cancel = control.clock.after(LAPSE_CHECK_MS, check)
   return async () => {
@@ -33,42 +43,51 @@ export function journalLapses(control: Control): () => Promise<void> {
   }
 }
 
-async function journalAll(control: Control): Promise<void> {
-  for (const name of control.replica.state?.lapsed(control.clock.now()) ?? []) {
-    try {
-      await journalOne(control, name)
-    } catch {
-      // The store is down: what has lapsed stays so in every replica, and the next check tries again.
-      return
+/** Journals what has lapsed by now, with turns of the event loop between the commits for the polls. */
+export async function journalDueLapses(control: Control): Promise<void> {
+  const { state } = control.replica
+  if (state === null) return
+  const now = control.clock.now()
+  const due = state.lapsed(now).flatMap((name) => dueLapse(state, name, now) ?? [])
+  const ended = due.filter(({ held }) => held === null)
+  const held = due.filter(({ held: holds }) => holds !== null)
+  for (const lapses of [ended, held]) {
+    for (let start = 0; start < lapses.length; start += LAPSES_PER_COMMIT_MAX) {
+      await journalTogether(control, state, lapses.slice(start, start + LAPSES_PER_COMMIT_MAX), now)
+      await nextTurn()
     }
   }
 }
 
-async function journalOne(control: Control, name: string): Promise<void> {
-  const { replica, store, clock } = control
-  const { state } = replica
-  const now = clock.now()
-  const due = state === null ? null : dueLapse(state, name, now)
-  if (state === null || due === null) return
-  const { write, held } = due
-  // A conflict means that another replica has journaled it, or that somebody has changed the channel: nothing is left to do.
-  await store.commit({
+async function journalTogether(
+  control: Control,
+  state: ReplicaState,
+  lapses: readonly DueLapse[],
+  now: number,
+): Promise<void> {
+  const reads = new Map(lapses.flatMap(({ channel }) => blockListReads(state, channel)).map((read) => [read.key, read]))
+  const [first] = lapses
+  const why = lapses.length === 1 ? first?.held?.detail : 'each pin says why in `held`'
+  // A conflict means that another replica has journaled them, or that somebody has changed a channel: the next check sees.
+  await control.store.commit({
     at: momentOf(now),
     actor: SYSTEM_ACTOR,
-    kind: held === null ? 'channel.expire' : 'channel.hold',
-    reason: held === null ? 'its time was over' : `the pin's time was over, but it stays: ${held.detail}`,
+    kind: first?.held === null ? 'channel.expire' : 'channel.hold',
+    reason: first?.held === null ? 'its time was over' : `the pin's time was over, but it stays: ${why}`,
     requestId: null,
-    writes: [write],
-    reads: blockListReads(state, due.channel),
+    writes: lapses.map(({ write }) => write),
+    reads: [...reads.values()],
   })
 }
 
-/** Every channel's part of what has expired by `now`, for a commit that changes the block list (channels/lapse.ts says why). */
-export function dueLapses(state: ReplicaState, now: number): readonly Write[] {
-  const due = state.lapsed(now).flatMap((name) => dueLapse(state, name, now)?.write ?? [])
-  // They are journaled every second, so this many can only be due while nothing is being journaled.
-  if (due.length >= COMMIT_WRITES_MAX) throw new StoreUnavailable(`${due.length} expiries are not journaled yet`)
-  return due
+/**
+ * What has lapsed by `now` on channels whose source is at `version`, for the commit that blocks or unblocks it
+ * (channels/lapse.ts says why); null for more than fit into one commit.
+ */
+export function dueLapses(state: ReplicaState, version: string, now: number): readonly Write[] | null {
+  const due = state.lapsed(now).flatMap((name) => dueLapse(state, name, now) ?? [])
+  const writes = due.flatMap(({ channel, write }) => (channel.source.version === version ? [write] : []))
+  return writes.length < COMMIT_WRITES_MAX ? writes : null
 }
 
 interface DueLapse {

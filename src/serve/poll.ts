@@ -6,7 +6,7 @@ import type { Snapshot } from './snapshot.ts'
 const RFD109_PREFIX = '/v1/'
 const WEBAPI_PREFIXES = ['/v1/webapi/automaticupgrades/channel/', '/webapi/automaticupgrades/channel/'] as const
 /** What the Teleport proxy serves to an agent whose channel it does not know. */
-const WEBAPI_FALLBACK = 'default'
+export const WEBAPI_FALLBACK = 'default'
 
 /** Before the first snapshot only malformed paths have an answer; it may not be cached for long, so not at all. */
 const coldNotFound = renderCommon(0).notFound

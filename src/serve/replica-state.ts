@@ -7,6 +7,9 @@ import type { Document, JournalEntry, StoreState } from '../store/port.ts'
 import { renderChannel, type ServedChannel } from './answers.ts'
 import { Snapshot } from './snapshot.ts'
 
+/** How often a channel that has lapsed is rendered anew until its lapse is journaled. */
+const LAPSED_CHECK_MS = 1_000
+
 export class ReplicaState {
   readonly epoch: string
   readonly #documents = new Map<string, Document>()
@@ -59,9 +62,9 @@ export class ReplicaState {
     return [...new Set([...this.#lapsed, ...due])]
   }
 
-  /** When the next target changes by itself, null for never. */
-  nextExpiry(): number | null {
-    let next: number | null = null
+  /** When to look at the time again, null for never. What is not journaled yet is looked at all the time: a clock can be set back. */
+  nextExpiry(now: number): number | null {
+    let next: number | null = this.#lapsed.size > 0 ? now + LAPSED_CHECK_MS : null
     for (const at of this.#expiries.values()) if (next === null || at < next) next = at
     return next
   }
@@ -85,6 +88,7 @@ export class ReplicaState {
   /** The snapshot of everything applied, with every expiry up to `now`. */
   publish(now: number): Snapshot {
     for (const [name, at] of this.#expiries) if (at <= now) this.#dirty.add(name)
+    for (const name of this.#lapsed) this.#dirty.add(name)
     if (this.#dirty.size > 0 || this.#snapshot.seq !== this.#seq) {
       const changed = new Map<string, ServedChannel | null>()
       for (const name of this.#dirty) changed.set(name, this.#render(name, now))

@@ -1,13 +1,14 @@
 // The replica: loads the store's state, follows its journal, and keeps the holder's snapshot current, expiries included.
 // While the store is down it serves what it knows, from the last-known-good file where it has just started.
-import { readLastKnownGood, writeLastKnownGood } from '../store/last-known-good.ts'
-import type { Store, StoreState } from '../store/port.ts'
+import { readLastKnownGood, writeLastKnownGood, type LastKnownGood } from '../store/last-known-good.ts'
+import { StoreRegressed, type Store, type StoreState } from '../store/port.ts'
 import type { Clock } from './clock.ts'
 import type { SnapshotHolder } from './holder.ts'
 import { ReplicaState } from './replica-state.ts'
 
 /** What a replica is doing; `starting` has nothing to serve yet. */
-export type ReplicaStatus = 'starting' | 'following' | 'serving last known good' | 'store unavailable'
+export type ReplicaStatus =
+  'starting' | 'following' | 'serving last known good' | 'store unavailable' | 'store regressed'
 
 /** First and longest pause between two tries to reach the store again. */
 const RETRY_FIRST_MS = 250
@@ -57,6 +58,10 @@ export class Replica {
   #cancelSave: (() => void) | null = null
   #saving: Promise<void> = Promise.resolve()
   #savedSeq = -1
+  #savedAt = 0
+  /** What the last-known-good file had at the start. */
+  #kept: StoreState | null = null
+  #regressed = false
 
   constructor(options: ReplicaOptions) {
     this.#options = options
@@ -78,7 +83,11 @@ export class Replica {
 
   /** Resolves once there is something to serve, or the store could not be loaded and there was no file to fall back on. */
   async start(): Promise<void> {
-    if (!(await this.#load())) await this.#fallBack()
+    // Read first also where the store is well: a store that is behind it was restored from a backup, or is another one.
+    const kept = await readLastKnownGood(this.#options.dataDir)
+    if (kept.outcome === 'read') this.#kept = kept.state
+    if (kept.outcome === 'refused') this.#options.log.error({ why: kept.why }, 'the last-known-good file is refused')
+    if (!(await this.#load())) this.#fallBack(kept)
     this.#running = this.#run()
   }
 
@@ -120,24 +129,21 @@ export class Replica {
     }
   }
 
-  async #fallBack(): Promise<void> {
-    const { dataDir, log } = this.#options
-    const read = await readLastKnownGood(dataDir)
+  #fallBack(read: LastKnownGood): void {
+    const { log } = this.#options
     switch (read.outcome) {
       case 'read':
         this.#take(read.state)
         this.#savedSeq = read.state.seq
-        this.#status = 'serving last known good'
+        if (!this.#regressed) this.#status = 'serving last known good'
         log.warn(
           { seq: read.state.seq, savedAt: read.savedAt },
           'the store is unavailable; serving the last known good state',
         )
         return
       case 'refused':
-        log.error({ why: read.why }, 'the last-known-good file is refused')
-        return
       case 'absent':
-        log.warn({}, 'there is no last-known-good file; polls are answered 503 until the store is back')
+        log.warn({}, 'there is no last-known-good file to use; polls are answered 503 until the store is back')
     }
   }
 
@@ -149,7 +155,8 @@ export class Replica {
     const { store, clock, log } = this.#options
     const { signal } = this.#stop
     let pauseMs = RETRY_FIRST_MS
-    while (!signal.aborted) {
+    // A store that has gone back is not tried again: it may grow past what this replica has served, along another history.
+    while (!signal.aborted && !this.#regressed) {
       const known = this.#state
       if (this.#problem === null && known !== null) {
         const since = clock.now()
@@ -187,10 +194,10 @@ export class Replica {
   /** Serves a whole state, as it was loaded. One that is behind what is served is another store's, or a restored one's. */
   #take(state: StoreState): void {
     const { clock, maxAgeS } = this.#options
-    const known = this.#state
+    const known = this.#state ?? this.#kept
     if (known !== null && (state.epoch !== known.epoch || state.seq < known.seq)) {
-      throw new Error(
-        `store regressed: it is at seq ${state.seq} of epoch ${state.epoch}, this replica has applied seq ${known.seq} of epoch ${known.epoch}`,
+      throw new StoreRegressed(
+        `store regressed: it is at seq ${state.seq} of epoch ${state.epoch}, this replica has served seq ${known.seq} of epoch ${known.epoch}`,
       )
     }
     this.#state = new ReplicaState(state, maxAgeS, clock.now())
@@ -217,16 +224,19 @@ export class Replica {
 
   #scheduleExpiry(state: ReplicaState): void {
     this.#cancelExpiry()
-    const next = state.nextExpiry()
-    if (next === null || this.#stop.signal.aborted) return
     const { clock } = this.#options
+    const next = state.nextExpiry(clock.now())
+    if (next === null || this.#stop.signal.aborted) return
     const delayMs = Math.min(Math.max(next - clock.now(), 0), EXPIRY_CHECK_MAX_MS)
     this.#cancelExpiry = clock.after(delayMs, () => this.#publish())
   }
 
   #scheduleSave(): void {
     if (this.#cancelSave !== null || this.#stop.signal.aborted) return
-    this.#cancelSave = this.#options.clock.after(SAVE_INTERVAL_MS, () => void this.#save())
+    // The first change after a quiet time is written at once: it may be the rollback that must not be forgotten.
+    const { clock } = this.#options
+    const delayMs = Math.min(Math.max(this.#savedAt + SAVE_INTERVAL_MS - clock.now(), 0), SAVE_INTERVAL_MS)
+    this.#cancelSave = clock.after(delayMs, () => void this.#save())
   }
 
   #save(): Promise<void> {
@@ -241,6 +251,7 @@ export class Replica {
     const state = this.#state
     if (state === null || state.seq === this.#savedSeq) return
     const { seq, epoch } = state
+    this.#savedAt = clock.now()
     try {
       await writeLastKnownGood(dataDir, { seq, epoch, documents: [...state.documents()] }, clock.now())
       this.#savedSeq = seq
@@ -254,6 +265,10 @@ export class Replica {
     const problem = error instanceof Error ? error.message : String(error)
     if (this.#problem !== problem) this.#options.log.error({ problem }, 'the store is unavailable')
     this.#problem = problem
+    if (error instanceof StoreRegressed) {
+      this.#regressed = true
+      this.#status = 'store regressed'
+    }
     if (this.#status === 'following') this.#status = 'store unavailable'
   }
 }

@@ -143,3 +143,8 @@ export class StoreDamaged extends Error {
 export class StoreNotOpened extends Error {
   override readonly name = 'StoreNotOpened'
 }
+
+/** The store is another one, or behind, what this replica has served; an operator decides which of the two is right. */
+export class StoreRegressed extends Error {
+  override readonly name = 'StoreRegressed'
+}

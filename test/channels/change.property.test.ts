@@ -116,7 +116,14 @@ class History {
   #change(change: ChannelChange, force: boolean): void {
     if (change.kind !== 'create' && this.channel === null) return
     const before = this.agents.last
-    const context: ChangeContext = { now: this.now, actor: 'ada', reason: 'because', force, isBlocked: this.#isBlocked }
+    const context: ChangeContext = {
+      now: this.now,
+      actor: 'ada',
+      reason: 'because',
+      force,
+      fallback: null,
+      isBlocked: this.#isBlocked,
+    }
     const outcome = applyChange(this.channel, frozen(change), context)
     if (outcome.outcome === 'refused') {
       this.#tally.add(`refused: ${outcome.why === 'guard' ? outcome.guard : outcome.why}`)
@@ -221,7 +228,7 @@ t.test(
         const outcome = applyChange(
           frozen(stored),
           frozen(change),
-          frozen({ ...more, now: history.now, isBlocked: () => false }),
+          frozen({ ...more, fallback: null, now: history.now, isBlocked: () => false }),
         )
         tally.add(outcome.outcome)
         if (outcome.outcome === 'refused') return isOneShortLine(outcome.message)

@@ -126,12 +126,13 @@ t.test('"no version" and a halt are no way round the majors', async (t) => {
   t.equal(guardOf(emptied, { kind: 'pin', version: '14.0.0' }), 'major-downgrade')
 })
 
-t.test('a pin set under a halt is guarded when agents go on, against what they have', async (t) => {
-  const pinned = accept(channelOf({ halt: HALT }), { kind: 'pin', version: '14.0.0' }).channel
+t.test('a pin set under a halt is guarded at once and when agents go on, against what they have', async (t) => {
+  t.equal(guardOf(channelOf({ halt: HALT }), { kind: 'pin', version: '14.0.0' }), 'major-downgrade')
+  const pinned = accept(channelOf({ halt: HALT }), { kind: 'pin', version: '14.0.0' }, FORCE).channel
   t.equal(pinned.lastServed, '15.1.4')
   t.equal(guardOf(pinned, { kind: 'resume' }), 'major-downgrade')
   t.equal(accept(pinned, { kind: 'resume' }, FORCE).channel.lastServed, '14.0.0')
-  const over = accept(channelOf({ halt: HALT }), { kind: 'pin', version: '14.0.0', until: inHours(1) }).channel
+  const over = accept(channelOf({ halt: HALT }), { kind: 'pin', version: '14.0.0', until: inHours(1) }, FORCE).channel
   t.match(
     accept(over, { kind: 'resume' }, LATER).after,
     { version: '15.1.4' },

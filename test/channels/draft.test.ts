@@ -58,7 +58,12 @@ t.test('an edit changes what it names and leaves the rest', async (t) => {
   t.strictSame(drafted(channel, { kind: 'edit', description: '' }), { ...channel, description: '' })
   t.strictSame(drafted(channel, { kind: 'edit', floor: null }), { ...channel, floor: null })
   t.strictSame(drafted(channel, { kind: 'edit', ceiling: 'v15.8.0' }), { ...channel, ceiling: '15.8.0' })
-  t.strictSame(drafted(channel, { kind: 'edit', source: { kind: 'static' } }), { ...channel, source: sourceOf(null) })
+  t.strictSame(drafted(channel, { kind: 'edit', source: { kind: 'static' } }), channel)
+  const urgent = channelOf({ source: sourceOf('15.1.4', { critical: true, criticalUntil: SOON }) })
+  const edited = (source: object) => drafted(urgent, { kind: 'edit', source: { kind: 'static', ...source } }).source
+  t.strictSame(edited({ critical: false }), sourceOf('15.1.4'), 'the version stays')
+  t.strictSame(edited({ criticalUntil: null }), sourceOf('15.1.4', { critical: true }))
+  t.strictSame(edited({ version: '15.1.5' }), sourceOf('15.1.5'), 'urgency belongs to the version that it came with')
 })
 
 t.test('a limit that is no version is refused by its field', async (t) => {
@@ -120,7 +125,10 @@ t.test(
 
 t.test('critical without a version, and an end of what is not critical, are refused', async (t) => {
   t.equal(fieldOf(channelOf(), { kind: 'version', version: null, critical: true }), 'critical')
-  t.equal(fieldOf(channelOf(), { kind: 'edit', source: { kind: 'static', critical: true } }), 'source/critical')
+  t.equal(
+    fieldOf(channelOf({ source: sourceOf(null) }), { kind: 'edit', source: { kind: 'static', critical: true } }),
+    'source/critical',
+  )
   t.equal(fieldOf(channelOf(), { kind: 'version', version: '15.1.4', criticalUntil: SOON }), 'criticalUntil')
   const calm = { kind: 'static', version: '15.1.4', critical: false, criticalUntil: SOON } as const
   t.equal(fieldOf(channelOf(), { kind: 'edit', source: calm }), 'source/criticalUntil')

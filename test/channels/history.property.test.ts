@@ -39,10 +39,17 @@ const slowHistory = historyOf(1)
 
 /** What agents were told at a time, by the last step that had been made; undefined before the first. */
 function toldAt(steps: readonly HistoryStep[], isBlocked: (version: string) => boolean, at: number) {
-  const step = steps.findLast((made) => made.at <= at)
+  const index = steps.findLastIndex((made) => made.at <= at)
+  const step = steps[index]
   if (step === undefined) return undefined
+  const later = steps[index + 1]
   if (step.channel === null) return { version: null, critical: false, because: 'deleted', revision: step.revision }
-  const { version, critical, because } = targetAt(step.channel, isBlocked, at)
+  // What the step after it has written down is what had been decided; only what is still open is judged by today's list.
+  const { pin } = step.channel
+  const laterPin = later?.channel?.pin ?? null
+  const held = pin?.held === null && laterPin?.at === pin.at && laterPin.version === pin.version ? laterPin.held : null
+  const channel = pin === null || held === null ? step.channel : { ...step.channel, pin: { ...pin, until: null, held } }
+  const { version, critical, because } = targetAt(channel, later === undefined ? isBlocked : () => false, at)
   return { version, critical, because, revision: step.revision }
 }
 

@@ -1,5 +1,6 @@
 // What time does to targets: it takes effect at its very moment, in every replica, with or without a store, and is
 // journaled once afterwards.
+import { silent } from '../fixtures/silent-log.ts'
 import t, { type Test } from 'tap'
 import { journalLapses } from '../../src/control/journal-lapses.ts'
 import { answerPoll } from '../../src/serve/poll.ts'
@@ -59,7 +60,7 @@ async function lapses(planes: Planes): Promise<readonly Pick<JournalEntry, 'kind
 
 /** Starts journaling lapses as the server does. */
 function journalingLapses(t: Test, planes: Planes): void {
-  t.teardown(journalLapses(planes.deps))
+  t.teardown(journalLapses(planes.deps, silent))
 }
 
 async function effective(planes: Planes, name: string): Promise<Record<string, unknown>> {
@@ -187,13 +188,13 @@ await t.test('a wall clock that is set back makes a pin last until its moment by
   t.equal(asked(), '15.2.0')
 })
 
-await t.test('a wall clock that is set back does not bring back what has ended', async (t) => {
+await t.test('a wall clock that is set back brings back what has not been journaled as ended', async (t) => {
   const { clock, asked } = await pinnedForASpan(t)
   await clock.advance(SPAN_MS)
   t.equal(asked(), '15.2.0')
   clock.set(NOW)
-  await clock.advance(10_000)
-  t.equal(asked(), '15.2.0')
+  await clock.advance(1_000)
+  t.equal(asked(), '15.1.2', 'both planes go by the time there is')
 })
 
 await t.test('an expiry further away than a timer can wait is waited for in steps', async (t) => {
@@ -234,8 +235,7 @@ await t.test('each lapse is journaled once, by the server itself, and moves noth
   ])
   t.same(await lapses(planes), [
     { kind: 'channel.expire', subjects: ['channel/a'] },
-    { kind: 'channel.expire', subjects: ['channel/b'] },
-    { kind: 'channel.expire', subjects: ['channel/c'] },
+    { kind: 'channel.expire', subjects: ['channel/b', 'channel/c'] },
   ])
   t.match((await planes.admin('GET', '/channels/b')).json(), { pin: null, updatedBy: 'bellwether' })
   t.match((await planes.admin('GET', '/channels/a')).json(), { source: { critical: false, criticalUntil: null } })
@@ -307,11 +307,8 @@ await t.test('lapses while the store is down take effect, and are journaled when
   await planes.clock.advance(10_000)
   t.equal(planes.deps.replica.status, 'following')
   t.same(
-    (await lapses(planes)).toSorted((one, other) => one.subjects.join().localeCompare(other.subjects.join())),
-    [
-      { kind: 'channel.expire', subjects: ['channel/a'] },
-      { kind: 'channel.expire', subjects: ['channel/b'] },
-    ],
+    (await lapses(planes)).map(({ kind, subjects }) => ({ kind, subjects: subjects.toSorted() })),
+    [{ kind: 'channel.expire', subjects: ['channel/a', 'channel/b'] }],
   )
   t.equal(`${await told(planes, 'a')}, ${await told(planes, 'b')}`, '15.1.4 no, 15.2.0 no')
 })
@@ -330,7 +327,7 @@ await t.test('two replicas of one store change at the same moment, and journal i
     return result
   }
   journalingLapses(t, planes)
-  t.teardown(journalLapses({ ...deps, replica: other.replica }))
+  t.teardown(journalLapses({ ...deps, replica: other.replica }, silent))
   await create(planes, 'a', '15.1.4', { critical: true, criticalUntil: inMs(10_000) })
   const ask = async () => [await told(planes, 'a'), answerPoll(other.holder.current, '/v1/a/critical').body]
   await clock.advance(9_999)

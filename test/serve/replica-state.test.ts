@@ -158,7 +158,7 @@ await t.test('whichever way a state was reached, and however often it was publis
       return (
         applied.size === scratch.snapshot.size &&
         applied.seq === scratch.snapshot.seq &&
-        state.nextExpiry() === scratch.nextExpiry() &&
+        state.nextExpiry(now) === scratch.nextExpiry(now) &&
         state.lapsed(now).toSorted().join() === scratch.lapsed(now).toSorted().join()
       )
     }),
@@ -179,7 +179,7 @@ await t.test('at any time, published only at the moments it names itself, it ans
         )
         const state = new ReplicaState({ documents, seq: 1, epoch: 'one' }, 10, T0)
         const end = T0 + afterMs
-        for (let next = state.nextExpiry(); next !== null && next <= end; next = state.nextExpiry()) {
+        for (let next = state.nextExpiry(T0); next !== null && next <= end; next = state.nextExpiry(next)) {
           state.publish(next)
         }
         for (const document of documents) {

@@ -214,8 +214,8 @@ await t.test('a last-known-good file in any doubt is not served: polls are 503, 
   t.match(replica, { status: 'starting', problem: 'down', state: null })
   t.match(answerPoll(holder.current, PATH), { status: 503, body: 'no channel is loaded yet' })
   t.match(logged, [
-    { level: 'error', message: 'the store is unavailable' },
     { level: 'error', message: 'the last-known-good file is refused', fields: { why: /checksum does not match/ } },
+    { level: 'error', message: 'the store is unavailable' },
   ])
   await replica.stop()
   t.not(await readFile(path, 'utf8'), text, 'the refused file is left for whoever looks into it')
@@ -230,7 +230,7 @@ await t.test('without a store and without a file polls are 503 until the store i
   await replica.start()
   t.match(replica, { status: 'starting', problem: 'down', state: null })
   t.equal(answerPoll(holder.current, PATH).status, 503)
-  t.match(logged.at(-1), { level: 'warn', message: /^there is no last-known-good file; polls are answered 503/ })
+  t.match(logged.at(-1), { level: 'warn', message: /^there is no last-known-good file to use; polls are answered 503/ })
   store.inner = embedded
   await clock.advance(250)
   t.match(replica, { status: 'following', problem: null })
@@ -256,7 +256,7 @@ await t.test('a store at a lower seq never replaces what is served', async (t) =
   store.inner = restored
   await clock.advance(60_000)
   t.equal(asked(), '15.1.2')
-  t.match(replica, { status: 'store unavailable', problem: /^store regressed: it is at seq 1 of .* applied seq 2 of/ })
+  t.match(replica, { status: 'store regressed', problem: /^store regressed: it is at seq 1 of .* served seq 2 of/ })
   t.equal(replica.state?.seq, 2)
   t.equal(logged.filter(({ fields }) => /regressed/.test(String(fields['problem']))).length, 1, 'told once')
 })
@@ -269,7 +269,7 @@ await t.test('a store of another epoch never replaces what is served, at whateve
   store.breakOff(new StoreUnavailable('failed over'))
   await clock.advance(60_000)
   t.equal(asked(), '15.1.1')
-  t.match(replica, { status: 'store unavailable', problem: /^store regressed: it is at seq 5 of epoch / })
+  t.match(replica, { status: 'store regressed', problem: /^store regressed: it is at seq 5 of epoch / })
 })
 
 await t.test('a store behind the last known good state never replaces it', async (t) => {
@@ -289,7 +289,7 @@ await t.test('a store behind the last known good state never replaces it', async
     store.inner = embedded
     await clock.advance(60_000)
     t.equal(answerPoll(holder.current, PATH).body, '15.1.2')
-    t.match(replica, { status: 'serving last known good', problem: /^store regressed/ })
+    t.match(replica, { status: 'store regressed', problem: /^store regressed/ })
     await replica.stop()
   }
 })
@@ -311,7 +311,7 @@ await t.test('a store is never followed from the last known good state on before
   store.fault = {}
   await clock.advance(60_000)
   t.equal(answerPoll(holder.current, PATH).body, '15.1.2')
-  t.match(replica, { status: 'serving last known good', problem: /^store regressed/ })
+  t.match(replica, { status: 'store regressed', problem: /^store regressed/ })
   await replica.stop()
 })
 
@@ -478,4 +478,48 @@ await t.test('a last known good file that could not be written is tried again', 
   await clock.advance(10_000)
   await eventually(async () => (await readLastKnownGood(dataDir)).outcome === 'read')
   t.match(await readLastKnownGood(dataDir), { state: { seq: 1 } })
+})
+
+await t.test(
+  'a store that is behind the last known good state at the start is not served, and the file is kept',
+  async (t) => {
+    for (const [epoch, seq] of [
+      ['another', 1],
+      ['', 9],
+    ] as const) {
+      const { store } = await openStore(t)
+      await serve(store, '15.1.5', 0)
+      const dataDir = await freshFolder(t)
+      const documents = [channelDocument('a', 2, { source: sourceOf('15.1.2') })]
+      const own = (await store.load()).epoch
+      await writeLastKnownGood(dataDir, { documents, seq, epoch: epoch === '' ? own : epoch }, NOW)
+      const kept = await readFile(join(dataDir, 'last-known-good.json'), 'utf8')
+      const { replica, holder, clock } = replicaOver(store, dataDir)
+      await replica.start()
+      t.equal(answerPoll(holder.current, PATH).body, '15.1.2')
+      t.match(replica, { status: 'store regressed', problem: /^store regressed/ })
+      await clock.advance(60_000)
+      await replica.stop()
+      t.equal(await readFile(join(dataDir, 'last-known-good.json'), 'utf8'), kept)
+    }
+  },
+)
+
+await t.test('the first change after a quiet time is in the last-known-good file at once', async (t) => {
+  const { store } = await openStore(t)
+  await serve(store, '15.1.5', 0)
+  const dataDir = await freshFolder(t)
+  const { replica, clock } = replicaOver(store, dataDir)
+  await replica.start()
+  await clock.advance(60_000)
+  await serve(store, '15.1.4', 1)
+  await turns()
+  await clock.advance(0)
+  for (;;) {
+    const read = await readLastKnownGood(dataDir)
+    if (read.outcome === 'read' && read.state.seq === 2) break
+    await turns()
+  }
+  t.pass('no time had to pass')
+  await replica.stop()
 })

@@ -40,6 +40,8 @@ export async function authenticate(app: FastifyInstance, control: Control, admin
   const expired = new WeakMap<FastifyRequest, string>()
   await app.register(bearerAuth, {
     addHook: false,
+    // RFC 9110: the scheme's letters may be of either case.
+    specCompliance: 'rfc6749',
     keys: new Set<string>(),
     verifyErrorLogLevel: 'debug',
     auth: (text, request) => {

@@ -10,7 +10,7 @@ import { changeAnswers, presentChannel, sendChange } from './change.ts'
 import { readCursor, writeCursor } from './cursor.ts'
 import { entityTag } from './if-match.ts'
 import { sendProblem } from './problem.ts'
-import { ChannelParams, CreateBody, EditBody, OptionalReasonBody, PageQuery, ref, WriteQuery } from './schemas.ts'
+import { ChannelParams, CreateBody, EditBody, DeleteBody, PageQuery, ref, WriteQuery } from './schemas.ts'
 
 type App = Parameters<FastifyPluginAsyncTypebox>[0]
 
@@ -144,8 +144,8 @@ function deleteChannelRoute(app: App, control: Control): void {
       tags: ['channels'],
       params: ChannelParams,
       querystring: WriteQuery,
-      body: OptionalReasonBody,
-      response: changeAnswers(204, 404),
+      body: DeleteBody,
+      response: changeAnswers(204, 404, 422),
     },
     handler: (request, reply) => sendChange(control, request, reply, request.params.name, { kind: 'delete' }),
   })

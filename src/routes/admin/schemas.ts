@@ -190,7 +190,10 @@ const limits = {
 export const ChannelParams = Type.Object({
   name: Type.String({ description: 'The name of the channel, percent-encoded: `stable%2Fcloud`.' }),
 })
-export const CreateBody = Type.Object({ name: Type.String({ maxLength: NAME_LENGTH_MAX }), ...limits }, Closed)
+export const CreateBody = Type.Object(
+  { name: Type.String({ maxLength: NAME_LENGTH_MAX }), ...limits, force: Type.Optional(Force) },
+  Closed,
+)
 export const EditBody = Type.Object({ ...limits, force: Type.Optional(Force) }, Closed)
 export const VersionBody = Type.Object(
   {
@@ -231,6 +234,7 @@ export const CriticalBody = Type.Object(
 )
 export const ReasonBody = Type.Object({ reason: Reason }, Closed)
 export const ForceableReasonBody = Type.Object({ reason: Reason, force: Type.Optional(Force) }, Closed)
+export const DeleteBody = Nullable(Type.Object({ reason: Type.Optional(Reason), force: Type.Optional(Force) }, Closed))
 export const OptionalReasonBody = Nullable(Type.Object({ reason: Type.Optional(Reason) }, Closed))
 export const TokenBody = Type.Object(
   {
