@@ -59,7 +59,8 @@ export function builtEntry(): readonly string[] {
     const { status, stdout } = spawnSync('npx', ['tsc', '-p', 'tsconfig.build.json'], { cwd: ROOT, encoding: 'utf8' })
     if (status !== 0) throw new Error(`the build failed: ${stdout}`)
   }
-  return [BUILT]
+  // As `npm start` runs it.
+  return ['--v8-pool-size=1', BUILT]
 }
 
 /** Starts a server without waiting for it; `settled` tells what it came to. */
