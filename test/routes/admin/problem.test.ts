@@ -173,7 +173,7 @@ t.test('a change whose replica loses the store right after serving it is not cal
 })
 
 t.test('a fault is internal_error, and shows nothing of what went wrong', async (t) => {
-  const secret = 'connect ECONNREFUSED /work/data/store.mdb password=hunter2'
+  const secret = 'connect ECONNREFUSED /var/data/store.mdb password=hunter2'
   const faults = [
     new Error(secret),
     new TypeError(secret),
