@@ -6,7 +6,7 @@ import { lapse } from '../channels/lapse.ts'
 import { momentOf } from '../channels/time.ts'
 import type { ReplicaLog } from '../serve/replica.ts'
 import type { ReplicaState } from '../serve/replica-state.ts'
-import { COMMIT_WRITES_MAX, StoreUnavailable, type Write } from '../store/port.ts'
+import { COMMIT_WRITES_MAX, StoreUnavailable, type Expectation, type Write } from '../store/port.ts'
 import { blockListReads } from './change-channel.ts'
 import type { Control } from './control.ts'
 
@@ -45,27 +45,23 @@ export function journalLapses(control: Control, log: ReplicaLog): () => Promise<
 
 /** Journals what has lapsed by now, with turns of the event loop between the commits for the polls. */
 export async function journalDueLapses(control: Control): Promise<void> {
-  const { state } = control.replica
-  if (state === null) return
+  const { state, problem } = control.replica
+  // A store that is not followed may be another one, or behind: nothing may be decided on it, and nothing written to it.
+  if (state === null || problem !== null) return
   const now = control.clock.now()
   const due = state.lapsed(now).flatMap((name) => dueLapse(state, name, now) ?? [])
   const ended = due.filter(({ held }) => held === null)
   const held = due.filter(({ held: holds }) => holds !== null)
   for (const lapses of [ended, held]) {
     for (let start = 0; start < lapses.length; start += LAPSES_PER_COMMIT_MAX) {
-      await journalTogether(control, state, lapses.slice(start, start + LAPSES_PER_COMMIT_MAX), now)
+      await journalTogether(control, lapses.slice(start, start + LAPSES_PER_COMMIT_MAX), now)
       await nextTurn()
     }
   }
 }
 
-async function journalTogether(
-  control: Control,
-  state: ReplicaState,
-  lapses: readonly DueLapse[],
-  now: number,
-): Promise<void> {
-  const reads = new Map(lapses.flatMap(({ channel }) => blockListReads(state, channel)).map((read) => [read.key, read]))
+async function journalTogether(control: Control, lapses: readonly DueLapse[], now: number): Promise<void> {
+  const reads = new Map(lapses.flatMap((due) => due.reads).map((read) => [read.key, read]))
   const [first] = lapses
   const why = lapses.length === 1 ? first?.held?.detail : 'each pin says why in `held`'
   // A conflict means that another replica has journaled them, or that somebody has changed a channel: the next check sees.
@@ -93,6 +89,8 @@ export function dueLapses(state: ReplicaState, version: string, now: number): re
 interface DueLapse {
   readonly write: Write
   readonly channel: Channel
+  /** The block list as the lapse was judged by it; taken now, since the state moves on between commits. */
+  readonly reads: readonly Expectation[]
   /** Set where a pin is held from now on. */
   readonly held: Held | null
 }
@@ -106,5 +104,5 @@ function dueLapse(state: ReplicaState, name: string, now: number): DueLapse | nu
   if (lapsed === null) return null
   const held = lapsed.pin !== null && lapsed.pin.held !== channel.pin?.held ? lapsed.pin.held : null
   const body = channelBody({ ...lapsed, updatedAt: momentOf(now), updatedBy: SYSTEM_ACTOR })
-  return { write: { key, expected: document.revision, body }, channel, held }
+  return { write: { key, expected: document.revision, body }, channel, held, reads: blockListReads(state, channel) }
 }
