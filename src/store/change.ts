@@ -5,6 +5,9 @@ import { COMMIT_WRITES_MAX, type Change, type Expectation } from './port.ts'
 /** Bytes of one key in UTF-8: an index key with length and seq must stay below the 1,978 bytes lmdb takes. */
 export const KEY_BYTES_MAX = 512
 
+/** Characters of a change's id: a UUID, or whatever a client calls its request. */
+export const REQUEST_ID_LENGTH_MAX = 128
+
 /** Throws a RangeError where `change` could never be committed by any store, whatever it holds. */
 export function checkChange(change: Change): void {
   const { writes, reads } = change
@@ -13,6 +16,10 @@ export function checkChange(change: Change): void {
     throw new RangeError(`A change writes at most ${COMMIT_WRITES_MAX} documents, this one ${writes.length}`)
   }
   if (Number.isNaN(Date.parse(change.at))) throw new RangeError(`A change must say when: ${JSON.stringify(change.at)}`)
+  const { requestId } = change
+  if (requestId !== null && (requestId === '' || requestId.length > REQUEST_ID_LENGTH_MAX)) {
+    throw new RangeError(`A request id has 1 to ${REQUEST_ID_LENGTH_MAX} characters, not ${requestId.length}`)
+  }
   const written = new Set<string>()
   for (const write of writes) {
     checkExpectation(write)

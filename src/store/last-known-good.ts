@@ -22,6 +22,7 @@ interface Content {
   readonly format: number
   readonly epoch: string
   readonly seq: number
+  readonly mark: string
   readonly savedAt: string
   readonly documents: readonly Document[]
 }
@@ -34,8 +35,8 @@ const underWay = new Map<string, Promise<void>>()
  * rejects with StoreUnavailable where it could not be written, the file before being left as it was.
  */
 export async function writeLastKnownGood(folder: string, state: StoreState, at: number): Promise<void> {
-  const { seq, epoch, documents } = state
-  const content: Content = { format: FORMAT, epoch, seq, savedAt: new Date(at).toISOString(), documents }
+  const { seq, mark, epoch, documents } = state
+  const content: Content = { format: FORMAT, epoch, seq, mark, savedAt: new Date(at).toISOString(), documents }
   const text = JSON.stringify({ ...content, checksum: checksumOf(content) })
   const place = resolve(folder)
   const before = underWay.get(place) ?? Promise.resolve()
@@ -75,18 +76,18 @@ function readText(text: string, path: string): LastKnownGood {
     return refuse(`was written by a newer Bellwether (format ${file['format']}, this one reads up to ${FORMAT})`)
   }
   if (!isContent(file)) return refuse('is not a last-known-good file')
-  const { format, epoch, seq, savedAt, documents } = file
-  if (file.checksum !== checksumOf({ format, epoch, seq, savedAt, documents })) {
+  const { format, epoch, seq, mark, savedAt, documents } = file
+  if (file.checksum !== checksumOf({ format, epoch, seq, mark, savedAt, documents })) {
     return refuse('is not what was written: its checksum does not match')
   }
   const newer = documents.find((document) => document.format > FORMAT)
   if (newer !== undefined) return refuse(`holds ${newer.key}, which was written by a newer Bellwether`)
-  return { outcome: 'read', state: { documents, seq, epoch }, savedAt }
+  return { outcome: 'read', state: { documents, seq, mark, epoch }, savedAt }
 }
 
 /** Over the content in one fixed order of its fields; JSON text read and written again is the same text. */
-function checksumOf({ format, epoch, seq, savedAt, documents }: Content): string {
-  return createHash('sha256').update(JSON.stringify({ format, epoch, seq, savedAt, documents })).digest('hex')
+function checksumOf({ format, epoch, seq, mark, savedAt, documents }: Content): string {
+  return createHash('sha256').update(JSON.stringify({ format, epoch, seq, mark, savedAt, documents })).digest('hex')
 }
 
 async function replaceFile(folder: string, text: string): Promise<void> {
@@ -126,11 +127,12 @@ async function syncFolder(folder: string): Promise<void> {
 }
 
 function isContent(file: Record<string, unknown>): file is Record<string, unknown> & Content {
-  const { format, epoch, seq, savedAt, documents } = file
+  const { format, epoch, seq, mark, savedAt, documents } = file
   return (
     isCount(format) &&
     typeof epoch === 'string' &&
     isCount(seq) &&
+    typeof mark === 'string' &&
     typeof savedAt === 'string' &&
     Array.isArray(documents) &&
     documents.every(isDocument)

@@ -37,6 +37,8 @@ export interface DocumentChange {
 /** One commit: who, when, what, why, and the documents before and after. */
 export interface JournalEntry {
   readonly seq: number
+  /** Random, made with the entry: two histories that have parted have other marks at the same seq. */
+  readonly mark: string
   readonly format: number
   /** RFC 3339 UTC, from the clock of the replica that made the change. */
   readonly at: string
@@ -61,13 +63,23 @@ export interface Expectation {
   readonly expected: number
 }
 
+/** Where a history stands: after entry `seq`, which has this mark ('' before the first entry), of this epoch. */
+export interface StorePosition {
+  readonly epoch: string
+  readonly seq: number
+  readonly mark: string
+}
+
 /** What a commit does: all of it or nothing. */
 export interface Change {
   readonly at: string
   readonly actor: string
   readonly kind: string
   readonly reason: string | null
+  /** A change with an id is committed at most once: where the journal has an entry of this id, nothing is written. */
   readonly requestId: string | null
+  /** What the change was decided on; a store that has not that in its history refuses it. null: whatever is there. */
+  readonly decidedOn: StorePosition | null
   readonly writes: readonly Write[]
   readonly reads: readonly Expectation[]
 }
@@ -75,6 +87,8 @@ export interface Change {
 export interface Committed {
   readonly outcome: 'committed'
   readonly entry: JournalEntry
+  /** Whether this is the entry of an earlier try with the same `requestId`. */
+  readonly repeated: boolean
 }
 
 /** Somebody else changed a document first; nothing was written. */
@@ -85,12 +99,27 @@ export interface Conflict {
   readonly actual: number
 }
 
-/** One consistent state: every living document, as of the journal entry `seq`. */
-export interface StoreState {
+/**
+ * One consistent state: every living document, as of the journal entry `seq`. The epoch is made when a store is first
+ * filled, and anew when an operator decides what a store that has gone back shall hold; another epoch is another store.
+ */
+export interface StoreState extends StorePosition {
   readonly documents: readonly Document[]
-  readonly seq: number
-  /** Made once, when the store was first filled; another epoch is another store. */
-  readonly epoch: string
+}
+
+/** An operator's decision about a store that has gone back. It begins a new epoch, whose first seq is above all before. */
+export interface EpochStart {
+  readonly at: string
+  readonly actor: string
+  readonly kind: string
+  readonly reason: string | null
+  readonly requestId: string | null
+  /** The state to write back over the store's, or null to keep what the store holds. */
+  readonly restore: StoreState | null
+  /** Where the deciding replica stands; whoever is in its epoch follows the new one from then on. */
+  readonly known: StorePosition
+  /** Where the store stood when the operator decided; anywhere else, nothing is written. */
+  readonly found: StorePosition
 }
 
 /** Which entries, newest first. All conditions must hold; `since` is inclusive, `until` exclusive, both RFC 3339 UTC. */
@@ -112,26 +141,60 @@ export interface JournalPage {
 }
 
 /**
- * Documents and their journal. Every method rejects with StoreUnavailable where the store cannot do its work now,
- * and with StoreDamaged where what it holds cannot be trusted.
+ * Documents and their journal. Every method rejects with StoreUnavailable where the store cannot do its work now, with
+ * StoreDamaged where what it holds cannot be trusted, and with NewerFormat where a newer Bellwether wrote it.
  */
 export interface Store {
-  /** One consistent state to start from. */
-  load(): Promise<StoreState>
-  /** All or nothing; resolves once the change is durable. Rejects with a RangeError what can only be a mistake. */
+  /** One consistent state to start from; StoreRegressed where `known` is not in the store's history and no operator
+   * has decided that the store's epoch replaces it. */
+  load(known?: StorePosition | null): Promise<StoreState>
+  /** All or nothing; resolves once the change is durable. Rejects with a RangeError what can only be a mistake, with
+   * StoreRegressed where `decidedOn` is not in the store's history, and with StoreOutcomeUnknown where it cannot say. */
   commit(change: Change): Promise<Committed | Conflict>
-  /** Gives every entry after `afterSeq` in order, without gap or repeat, until `signal` aborts; then it resolves.
-   * It also resolves when the store is closed, and rejects with what `on` throws. An `afterSeq` that the journal has
-   * not reached is waited for. */
-  follow(afterSeq: number, on: (entry: JournalEntry) => void, signal: AbortSignal): Promise<void>
+  /** The entry that was committed with this `requestId`, null where the journal has none. */
+  committed(requestId: string): Promise<JournalEntry | null>
+  /** Gives every entry after `after` in order, without gap or repeat, until `signal` aborts; then it resolves. It also
+   * resolves when the store is closed, and rejects with what `on` throws, with StoreRegressed where `after` (or what was
+   * given since) is not in the store's history any more, and with JournalTrimmed where the next entry is kept no more. */
+  follow(after: StorePosition, on: (entry: JournalEntry) => void, signal: AbortSignal): Promise<void>
   journal(query: JournalQuery): Promise<JournalPage>
+  /** Where the store stands, whatever any replica knows. */
+  position(): Promise<StorePosition>
+  /** Begins a new epoch; rejects with StoreRegressed where the store is no longer at `found`. */
+  startEpoch(start: EpochStart): Promise<StorePosition>
   /** Ends every follower and frees what the store holds; may be called again. */
   close(): Promise<void>
 }
 
+/** What replicas of one store tell each other besides; nothing of it is durable, and no poll's answer depends on it. */
+export interface Coordination {
+  /** Takes or keeps the lease `name` for `ttlMs`; false while somebody else has it. It ends by itself with its time. */
+  lease(name: string, owner: string, ttlMs: number): Promise<boolean>
+  /** Gives a lease back; nothing where `owner` does not have it. */
+  release(name: string, owner: string): Promise<void>
+  /** Tells the others about `id` for `ttlMs`, in place of what it told before. */
+  announce(id: string, body: JsonObject, ttlMs: number): Promise<void>
+  /** What was announced whose time is not over, by id. */
+  announced(): Promise<ReadonlyMap<string, JsonObject>>
+  /** Keeps small facts under `topic`, by name, in place of older ones; null takes one away. */
+  note(topic: string, facts: Readonly<Record<string, string | null>>): Promise<void>
+  noted(topic: string): Promise<ReadonlyMap<string, string>>
+}
+
+/** Something about a store's settings by which it could lose what it was given; `message` says what to do. */
+export interface StoreWarning {
+  readonly code: string
+  readonly message: string
+}
+
 /** The store cannot be reached or cannot write now; nothing was changed. */
 export class StoreUnavailable extends Error {
-  override readonly name = 'StoreUnavailable'
+  override readonly name: string = 'StoreUnavailable'
+}
+
+/** The change was sent and no answer came: it may be committed, now or in a moment, or never. */
+export class StoreOutcomeUnknown extends Error {
+  override readonly name = 'StoreOutcomeUnknown'
 }
 
 /** What the store holds is not what was written to it; it must not be served. */
@@ -144,7 +207,28 @@ export class StoreNotOpened extends Error {
   override readonly name = 'StoreNotOpened'
 }
 
-/** The store is another one, or behind, what this replica has served; an operator decides which of the two is right. */
+/** The store is another one, or has gone back, or along another history; an operator decides which of the two is right. */
 export class StoreRegressed extends Error {
   override readonly name = 'StoreRegressed'
+  readonly known: StorePosition
+  /** Where the store stands. */
+  readonly found: StorePosition
+
+  constructor(known: StorePosition, found: StorePosition) {
+    const at = ({ seq, epoch }: StorePosition): string => `seq ${seq} of epoch ${epoch}`
+    const where = found.epoch === '' ? 'holds nothing' : `is at ${at(found)}`
+    super(`store regressed: it ${where}, and does not have ${at(known)}, which this replica knows`)
+    this.known = known
+    this.found = found
+  }
+}
+
+/** The journal is not kept that far back; whoever follows must load the whole state again. */
+export class JournalTrimmed extends Error {
+  override readonly name = 'JournalTrimmed'
+}
+
+/** A newer Bellwether has written to the store in a form that this one does not read; it must not write there either. */
+export class NewerFormat extends Error {
+  override readonly name = 'NewerFormat'
 }

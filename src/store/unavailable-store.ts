@@ -4,5 +4,7 @@ import { StoreUnavailable, type Store } from './port.ts'
 /** Stands in for a store that is damaged; `why` is the sentence that every refusal carries. */
 export function unavailableStore(why: string): Store {
   const refuse = (): Promise<never> => Promise.reject(new StoreUnavailable(why))
-  return { load: refuse, commit: refuse, follow: refuse, journal: refuse, close: () => Promise.resolve() }
+  const close = (): Promise<void> => Promise.resolve()
+  const reads = { load: refuse, follow: refuse, journal: refuse, committed: refuse, position: refuse }
+  return { ...reads, commit: refuse, startEpoch: refuse, close }
 }

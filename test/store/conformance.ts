@@ -4,9 +4,11 @@ import type { Store } from '../../src/store/port.ts'
 import { commits } from './conformance/commits.ts'
 import { fidelity } from './conformance/fidelity.ts'
 import { following } from './conformance/following.ts'
+import { histories } from './conformance/histories.ts'
 import { journal } from './conformance/journal.ts'
 import { model } from './conformance/model.ts'
 import { opening } from './conformance/opening.ts'
+import { repeats } from './conformance/repeats.ts'
 
 /** A fresh, empty place for one store. `open` opens the store there, also again after it was closed. */
 export interface StorePlace {
@@ -25,7 +27,7 @@ export async function freshStore(t: Test, makePlace: MakePlace): Promise<Store> 
 }
 
 export function conformance(name: string, makePlace: MakePlace): void {
-  const groups = { commits, following, journal, fidelity, opening, model }
+  const groups = { commits, repeats, histories, following, journal, fidelity, opening, model }
   for (const [group, tests] of Object.entries(groups)) {
     void t.test(`${name}: ${group}`, (t) => tests(t, makePlace))
   }

@@ -13,7 +13,7 @@ const NOON_MS = Date.parse('2024-05-01T12:00:00Z')
 function state(seq: number): StoreState {
   const body = JSON.parse('{"b": 1, "a": ["ä 🚦 \\ud800", null, 1e21, 0.1], "10": 1, "2": 2, "__proto__": {"x": true}}')
   const documents = range(1, seq).map((n) => ({ key: `channel/${n}`, revision: n, format: FORMAT, body }))
-  return { documents, seq, epoch: 'ec6b2c3d-epoch' }
+  return { documents, seq, mark: `mark-${seq}`, epoch: 'ec6b2c3d-epoch' }
 }
 
 await t.test('what was written is read', async (t) => {
@@ -74,7 +74,7 @@ await t.test('a file with any character changed is refused', async (t) => {
 
 await t.test('a foreign file is refused with a sentence that names it', async (t) => {
   const folder = await freshFolder(t)
-  const sound = { format: FORMAT, epoch: 'e', seq: 1, savedAt: 'x', documents: [], checksum: '0' }
+  const sound = { format: FORMAT, epoch: 'e', seq: 1, mark: 'm', savedAt: 'x', documents: [], checksum: '0' }
   const foreign: Record<string, string> = {
     '': 'is not whole',
     'not json': 'is not whole',

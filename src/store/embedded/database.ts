@@ -22,6 +22,7 @@ type TreeName = (typeof TREES)[number]
 type Trees = Readonly<Record<TreeName, Tree<Buffer, Uint8Array>>>
 
 const META_KEY = Buffer.from('store')
+const REQUEST_PREFIX = 'request/'
 
 /** What the store knows of itself. `format` is the highest that anything in it was written in. */
 export interface StoreMeta {
@@ -29,7 +30,16 @@ export interface StoreMeta {
   readonly epoch: string
   /** The last journal entry, 0 before the first. */
   readonly seq: number
+  /** That entry's mark. */
+  readonly mark: string
+  /** Epochs whose replicas go on with this one, because an operator has decided so. */
+  readonly supersedes: readonly string[]
+  /** Seqs that have no entry, first and last of each stretch: what a store that had gone back did not have any more. */
+  readonly holes: readonly (readonly [first: number, last: number])[]
 }
+
+/** What a store that was made before these were kept does not say. */
+const BLANK_META = { mark: '', supersedes: [], holes: [] } as const
 
 /** An open data file. Reads inside `write` see what it has written so far. */
 export class Database {
@@ -66,7 +76,8 @@ export class Database {
     const bytes = this.#trees.meta.getBinary(META_KEY)
     if (bytes === undefined) throw new StoreDamaged('The store is damaged: it does not know its epoch')
     // The checksum proves that these are the bytes that putMeta wrote; so in the other reads of this class.
-    return readable(records.decodeValue(META_KEY, bytes) as StoreMeta)
+    const meta = records.decodeValue(META_KEY, bytes) as StoreMeta
+    return readable({ ...BLANK_META, ...meta })
   }
 
   putMeta(meta: StoreMeta): void {
@@ -115,7 +126,14 @@ export class Database {
     return readable(records.decodeValue(key, bytes) as JournalEntry)
   }
 
-  /** Appends an entry and indexes it by subject; answers it as it will be read. */
+  /** The seq of the entry that a request has made, null where none has. */
+  seqOfRequest(requestId: string): number | null {
+    const key = Buffer.from(REQUEST_PREFIX + requestId)
+    const bytes = this.#trees.meta.getBinary(key)
+    return bytes === undefined ? null : (records.decodeValue(key, bytes) as number)
+  }
+
+  /** Appends an entry and indexes it by subject and request; answers it as it will be read. */
   appendEntry(entry: JournalEntry): JournalEntry {
     const key = records.journalKey(entry.seq)
     const bytes = records.encodeValue(key, entry)
@@ -123,6 +141,10 @@ export class Database {
     for (const subject of entry.subjects) {
       const name = records.subjectKey(subject, entry.seq)
       this.#trees.subjects.putSync(name, records.sealKey(name))
+    }
+    if (entry.requestId !== null) {
+      const name = Buffer.from(REQUEST_PREFIX + entry.requestId)
+      this.#trees.meta.putSync(name, records.encodeValue(name, entry.seq))
     }
     return records.decodeValue(key, bytes) as JournalEntry
   }
@@ -140,18 +162,21 @@ export class Database {
   }
 
   /** Throws where a record is not what was written, or was written by a newer Bellwether. The journal's values are
-   * left to their readers: it alone grows without end. Its keys are checked: 1, 2, 3 … up to the last, none missing. */
+   * left to their readers: it alone grows without end. Its keys are checked: 1, 2, 3 … up to the last, none missing but
+   * those that the store knows of. */
   checkRecords(): void {
-    const { seq } = this.meta()
+    const { seq, holes } = this.meta()
     for (const document of this.documents()) void document
     for (const { key, value } of this.#trees.revisions.getRange()) records.decodeValue(key, value)
     for (const { key, value } of this.#trees.subjects.getRange()) records.checkSealedKey(key, value)
     const { journal } = this.#trees
     const [first] = [...journal.getKeys({ limit: 1 })]
     const [last] = [...journal.getKeys({ limit: 1, reverse: true })]
-    const firstSeq = first === undefined ? 1 : records.seqOfJournalKey(first)
+    const firstSeq = first === undefined ? 0 : records.seqOfJournalKey(first)
     const lastSeq = last === undefined ? 0 : records.seqOfJournalKey(last)
-    if (firstSeq !== 1 || lastSeq !== seq || journal.getKeysCount() !== seq) {
+    const missing = holes.reduce((sum, [from, to]) => sum + to - from + 1, 0)
+    const begins = holes[0]?.[0] === 1 ? holes[0][1] + 1 : Math.min(seq, 1)
+    if (firstSeq !== begins || lastSeq !== seq || journal.getKeysCount() !== seq - missing) {
       throw new StoreDamaged(`The store is damaged: its journal is not 1 to ${seq}`)
     }
     if (seq > 0) this.entry(seq)
@@ -184,7 +209,7 @@ async function makeDataFile(folder: string, path: string): Promise<void> {
   reserveLockFile(fresh)
   const database = new Database(fresh)
   try {
-    database.write(() => database.putMeta({ format: FORMAT, epoch: randomUUID(), seq: 0 }))
+    database.write(() => database.putMeta({ ...BLANK_META, format: FORMAT, epoch: randomUUID(), seq: 0 }))
   } finally {
     await database.close()
   }

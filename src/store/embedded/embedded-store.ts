@@ -4,25 +4,32 @@
 // because what has returned is then on the disk and what has thrown is certainly not: lmdb-js' asynchronous
 // transactions give neither where the disk is full.
 import { setImmediate as nextTurn } from 'node:timers/promises'
+import { isDeepStrictEqual } from 'node:util'
 import { checkChange } from '../change.ts'
+import { newMark, planEpoch } from '../epoch-start.ts'
 import { readJournalQuery } from '../journal-query.ts'
 import {
   FORMAT,
   JOURNAL_SCAN_MAX,
+  JournalTrimmed,
+  StoreRegressed,
   StoreUnavailable,
   type Change,
   type Committed,
   type Conflict,
   type Document,
   type DocumentChange,
+  type EpochStart,
   type JournalEntry,
   type JournalPage,
   type JournalQuery,
   type Store,
+  type StorePosition,
   type StoreState,
   type Write,
 } from '../port.ts'
-import { openDatabase, type Database } from './database.ts'
+import { openDatabase, type Database, type StoreMeta } from './database.ts'
+import { checkRoom } from './disk-room.ts'
 import { faultOf, openingFaultOf } from './faults.ts'
 import { lockFolder, type FolderLock } from './folder-lock.ts'
 
@@ -36,7 +43,7 @@ const READ_BATCH_MAX = 100
 export async function openEmbeddedStore(folder: string): Promise<EmbeddedStore> {
   const lock = lockFolder(folder)
   try {
-    return new EmbeddedStore(await openDatabase(folder), lock)
+    return new EmbeddedStore(await openDatabase(folder), lock, folder)
   } catch (error) {
     lock.release()
     throw openingFaultOf(error, folder)
@@ -47,48 +54,76 @@ export async function openEmbeddedStore(folder: string): Promise<EmbeddedStore> 
 export class EmbeddedStore implements Store {
   readonly #database: Database
   readonly #lock: FolderLock
+  readonly #folder: string
   /** Followers that have read everything, and what wakes each of them up. */
   readonly #waiting = new Set<() => void>()
-  #seq: number
+  /** As of the last commit; nobody else writes to this file. */
+  #meta: StoreMeta
   #closed: Promise<void> | null = null
 
-  constructor(database: Database, lock: FolderLock) {
+  constructor(database: Database, lock: FolderLock, folder: string) {
     this.#database = database
+    this.#folder = folder
     this.#lock = lock
-    this.#seq = database.meta().seq
+    this.#meta = database.meta()
   }
 
-  async load(): Promise<StoreState> {
+  async load(known: StorePosition | null = null): Promise<StoreState> {
     return this.#attempt('Reading the store', () => {
-      const { seq, epoch } = this.#database.meta()
-      return { documents: [...this.#database.documents()], seq, epoch }
+      if (known !== null && !this.#meta.supersedes.includes(known.epoch)) this.#checkHistory(known)
+      return { documents: [...this.#database.documents()], ...positionOf(this.#meta) }
     })
+  }
+
+  async position(): Promise<StorePosition> {
+    return this.#attempt('Reading the store', () => positionOf(this.#meta))
   }
 
   async commit(change: Change): Promise<Committed | Conflict> {
     checkChange(change)
-    const result = this.#attempt('Writing to the store', () => this.#database.write(() => this.#write(change)))
+    const result = this.#attempt('Writing to the store', () => {
+      checkRoom(this.#folder, change)
+      return this.#database.write(() => this.#write(change))
+    })
     if (result.outcome === 'committed') {
-      this.#seq = result.entry.seq
+      this.#meta = this.#database.meta()
       for (const wake of this.#waiting) wake()
     }
     return result
   }
 
-  async follow(afterSeq: number, on: (entry: JournalEntry) => void, signal: AbortSignal): Promise<void> {
-    if (!Number.isSafeInteger(afterSeq) || afterSeq < 0) throw new RangeError(`No journal entry is ${afterSeq}`)
+  async committed(requestId: string): Promise<JournalEntry | null> {
+    return this.#attempt('Reading the journal', () => this.#committed(requestId))
+  }
+
+  async startEpoch(start: EpochStart): Promise<StorePosition> {
+    const position = this.#attempt('Writing to the store', () => {
+      checkRoom(this.#folder, start)
+      return this.#database.write(() => this.#startEpoch(start))
+    })
+    this.#meta = this.#database.meta()
+    // Followers of the epoch before find that theirs is over.
+    for (const wake of this.#waiting) wake()
+    return position
+  }
+
+  async follow(after: StorePosition, on: (entry: JournalEntry) => void, signal: AbortSignal): Promise<void> {
+    if (!Number.isSafeInteger(after.seq) || after.seq < 0) throw new RangeError(`No journal entry is ${after.seq}`)
     this.#checkOpen()
-    let seq = afterSeq
+    if (signal.aborted) return
+    this.#attempt('Reading the journal', () => this.#checkEpoch(after))
+    this.#attempt('Reading the journal', () => this.#checkHistory(after))
+    let { seq } = after
     while (!this.#hasEnded(signal)) {
-      const last = Math.min(this.#seq, seq + READ_BATCH_MAX)
+      const last = Math.min(this.#meta.seq, seq + READ_BATCH_MAX)
       if (seq >= last) {
         await this.#nextCommit(signal)
         continue
       }
       while (seq < last && !this.#hasEnded(signal)) {
         const next = seq + 1
-        const entry = this.#attempt('Reading the journal', () => this.#database.entry(next))
-        on(entry)
+        this.#checkEpoch(after)
+        on(this.#attempt('Reading the journal', () => this.#database.entry(next)))
         seq = next
       }
       await nextTurn()
@@ -99,14 +134,14 @@ export class EmbeddedStore implements Store {
     const filter = readJournalQuery(query)
     const entries: JournalEntry[] = []
     let looked = 0
-    let before = Math.min(filter.beforeSeq, this.#seq + 1)
+    let before = Math.min(filter.beforeSeq, this.#meta.seq + 1)
     for (;;) {
       const seqs = this.#attempt('Reading the journal', () => this.#seqsBefore(before, query.subject))
       if (seqs.length === 0) return { entries, next: null }
       for (const seq of seqs) {
         if (entries.length === filter.limit || looked === JOURNAL_SCAN_MAX) return { entries, next: before }
-        const entry = this.#attempt('Reading the journal', () => this.#database.entry(seq))
-        if (filter.matches(entry)) entries.push(entry)
+        const entry = this.#attempt('Reading the journal', () => (this.#isHole(seq) ? null : this.#database.entry(seq)))
+        if (entry !== null && filter.matches(entry)) entries.push(entry)
         before = seq
         looked += 1
       }
@@ -132,6 +167,10 @@ export class EmbeddedStore implements Store {
 
   /** Inside a transaction: the expectations, then the writes. */
   #write(change: Change): Committed | Conflict {
+    const meta = this.#database.meta()
+    if (change.decidedOn !== null) this.#checkHistory(change.decidedOn)
+    const earlier = change.requestId === null ? null : this.#committed(change.requestId)
+    if (earlier !== null) return { outcome: 'committed', entry: earlier, repeated: true }
     const before = new Map<string, Document | null>()
     for (const { key, expected } of [...change.writes, ...change.reads]) {
       const document = this.#database.document(key)
@@ -140,13 +179,64 @@ export class EmbeddedStore implements Store {
       before.set(key, document)
     }
     const changes = change.writes.map((write) => this.#writeDocument(write, before.get(write.key) ?? null))
-    const meta = this.#database.meta()
     const seq = meta.seq + 1
+    const mark = newMark()
     const { at, actor, kind, reason, requestId } = change
     const subjects = change.writes.map(({ key }) => key)
-    const entry = { seq, format: FORMAT, at, actor, kind, subjects, reason, requestId, changes }
-    this.#database.putMeta({ ...meta, seq })
-    return { outcome: 'committed', entry: this.#database.appendEntry(entry) }
+    const entry = { seq, mark, format: FORMAT, at, actor, kind, subjects, reason, requestId, changes }
+    this.#database.putMeta({ ...meta, seq, mark })
+    return { outcome: 'committed', entry: this.#database.appendEntry(entry), repeated: false }
+  }
+
+  /** Inside a transaction: the new epoch's entries and, where they are restored, its documents as they were. */
+  #startEpoch(start: EpochStart): StorePosition {
+    const meta = this.#database.meta()
+    const { found, known, restore } = start
+    if (!isDeepStrictEqual(positionOf(meta), found)) throw new StoreRegressed(known, positionOf(meta))
+    const { epoch, supersedes, entries } = planEpoch(start, restore === null ? [] : this.#database.documents())
+    for (const { changes } of entries) for (const change of changes) this.#restore(change)
+    for (const entry of entries) this.#database.appendEntry(entry)
+    const first = entries[0]?.seq ?? 0
+    const last = entries.at(-1) ?? { seq: meta.seq, mark: meta.mark }
+    const holes = [...meta.holes, ...(first > meta.seq + 1 ? [[meta.seq + 1, first - 1] as const] : [])]
+    const position = { epoch, seq: last.seq, mark: last.mark }
+    this.#database.putMeta({ ...meta, ...position, holes, supersedes: [...meta.supersedes, ...supersedes] })
+    return position
+  }
+
+  #restore({ key, before, after }: DocumentChange): void {
+    if (after !== null) this.#database.putDocument(after)
+    else if (before !== null) {
+      const last = Math.max(before.revision, this.#database.lastRevision(key))
+      this.#database.putLastRevision(key, last)
+      this.#database.removeDocument(key)
+    }
+  }
+
+  #committed(requestId: string): JournalEntry | null {
+    const seq = this.#database.seqOfRequest(requestId)
+    return seq === null ? null : this.#database.entry(seq)
+  }
+
+  /** Throws where `known` is not on the way that this store has come. */
+  #checkHistory(known: StorePosition): void {
+    const { epoch, seq } = this.#meta
+    const mark = known.epoch !== epoch || known.seq > seq ? null : this.#markOf(known.seq)
+    if (mark !== known.mark) throw new StoreRegressed(known, positionOf(this.#meta))
+  }
+
+  /** Throws where the epoch of a follower has ended. */
+  #checkEpoch({ epoch }: StorePosition): void {
+    if (this.#meta.supersedes.includes(epoch)) throw new JournalTrimmed('an operator has begun a new epoch')
+  }
+
+  #markOf(seq: number): string | null {
+    if (seq === 0) return ''
+    return this.#isHole(seq) ? null : this.#database.entry(seq).mark
+  }
+
+  #isHole(seq: number): boolean {
+    return this.#meta.holes.some(([first, last]) => first <= seq && seq <= last)
   }
 
   #writeDocument({ key, body }: Write, before: Document | null): DocumentChange {
@@ -195,4 +285,8 @@ export class EmbeddedStore implements Store {
       throw faultOf(error, doing)
     }
   }
+}
+
+function positionOf({ epoch, seq, mark }: StoreMeta): StorePosition {
+  return { epoch, seq, mark }
 }

@@ -1,6 +1,6 @@
 // What an error of the file system or of lmdb means to the layers above: one of the port's three faults, with one
 // clear sentence.
-import { StoreDamaged, StoreNotOpened, StoreUnavailable } from '../port.ts'
+import { JournalTrimmed, StoreDamaged, StoreNotOpened, StoreRegressed, StoreUnavailable } from '../port.ts'
 
 /** What lmdb answers where the file's content, and not the moment, is the trouble (lmdb.h, "Return Codes"). */
 const DAMAGE_CODES: ReadonlySet<unknown> = new Set([
@@ -30,7 +30,7 @@ const PLAIN_WORDS: Readonly<Record<string, string>> = {
 
 /** The fault that `error` is for a caller of an open store; `doing` says what was being done. */
 export function faultOf(error: unknown, doing: string): Error {
-  if (error instanceof StoreDamaged || error instanceof StoreUnavailable) return error
+  if (isOfPort(error)) return error
   const code = codeOf(error)
   if (DAMAGE_CODES.has(code))
     return new StoreDamaged(`${doing}: the store is damaged: ${textOf(error)}`, { cause: error })
@@ -47,6 +47,10 @@ export function openingFaultOf(error: unknown, path: string): Error {
   const plain = typeof code === 'string' ? PLAIN_WORDS[code] : undefined
   const why = plain === undefined ? textOf(error) : `${plain} (${String(code)})`
   return new StoreNotOpened(`The store cannot be opened at ${path}: ${why}`, { cause: error })
+}
+
+function isOfPort(error: unknown): error is Error {
+  return [StoreDamaged, StoreUnavailable, StoreRegressed, JournalTrimmed].some((kind) => error instanceof kind)
 }
 
 export function codeOf(error: unknown): unknown {

@@ -27,10 +27,13 @@ export async function commits(t: Test, makePlace: MakePlace): Promise<void> {
       }),
     )
     const document = (key: string, revision: number, v: number) => ({ key, revision, format: FORMAT, body: { v } })
+    t.match(result, { entry: { mark: /^[0-9a-f]{16}$/ } })
     t.same(result, {
       outcome: 'committed',
+      repeated: false,
       entry: {
         seq: 2,
+        mark: result.outcome === 'committed' ? result.entry.mark : '',
         format: FORMAT,
         at: NOON,
         actor: 'bob',

@@ -7,12 +7,12 @@ import { openDatabase, type Database } from '../../../src/store/embedded/databas
 import { openEmbeddedStore } from '../../../src/store/embedded/embedded-store.ts'
 import { subjectKey } from '../../../src/store/embedded/records.ts'
 import { FORMAT, StoreDamaged, type JournalEntry } from '../../../src/store/port.ts'
-import { change, commit, put, range, remove } from '../../fixtures/store-changes.ts'
+import { change, commit, positionAt, put, range, remove } from '../../fixtures/store-changes.ts'
 import { freshFolder } from '../../fixtures/store-process.ts'
 
 const ENTRIES = 20
 
-const ENTRY: JournalEntry = { ...change([]), seq: 1, format: FORMAT, subjects: ['doc/1'], changes: [] }
+const ENTRY: JournalEntry = { ...change([]), seq: 1, mark: 'm', format: FORMAT, subjects: ['doc/1'], changes: [] }
 
 async function filledFolder(t: Test): Promise<string> {
   const folder = await freshFolder(t)
@@ -62,7 +62,7 @@ await t.test('a changed journal entry is found by who reads it, and the rest is 
   t.teardown(() => store.close())
   t.equal((await store.load()).documents.length, ENTRIES - 2)
   const given: number[] = []
-  const following = store.follow(0, ({ seq }) => given.push(seq), new AbortController().signal)
+  const following = store.follow(await positionAt(store, 0), ({ seq }) => given.push(seq), new AbortController().signal)
   await t.rejects(following, StoreDamaged)
   t.same(given, range(1, 6), 'a follower is given all before it, and not what follows it')
   await t.rejects(store.journal({ limit: 50 }), StoreDamaged)

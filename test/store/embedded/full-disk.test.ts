@@ -109,7 +109,7 @@ await t.test('opening on a full disk is refused or works, and never kills the pr
 await t.test('on a full disk the last known good file stays as it was', async (t) => {
   const folder = await smallDisk(t)
   if (folder === null) return
-  const state = { documents: [], seq: 1, epoch: 'e' }
+  const state = { documents: [], seq: 1, mark: 'm', epoch: 'e' }
   await writeLastKnownGood(folder, state, 0)
   const text = 'x'.repeat(MOUNT_KB * 1024)
   const large = { ...state, seq: 2, documents: [{ key: 'a', revision: 1, format: 1, body: { text } }] }
