@@ -1,0 +1,23 @@
+-- Keeps or reads what replicas tell of themselves. Times are those of Redis, so that no replica's clock counts.
+-- KEYS  1 announcements, 2 the times at which they end
+-- ARGV  nothing to read; or 1 id, 2 body, 3 time in milliseconds
+-- returns id, body, id, body … of all whose time is not over
+
+local time = redis.call('TIME')
+local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+if #ARGV == 3 then
+  redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+  redis.call('ZADD', KEYS[2], now + tonumber(ARGV[3]), ARGV[1])
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', now)) do
+    redis.call('ZREM', KEYS[2], id)
+    redis.call('HDEL', KEYS[1], id)
+  end
+  return {}
+end
+-- Reading writes nothing, so that a Redis that refuses writes still says who is there.
+local living = {}
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '(' .. now, '+inf')) do
+  living[#living + 1] = id
+  living[#living + 1] = redis.call('HGET', KEYS[1], id)
+end
+return living

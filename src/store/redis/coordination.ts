@@ -1,0 +1,38 @@
+// What replicas tell each other through Redis: leases, announcements and small facts. None of it is durable.
+import type { Coordination, JsonObject } from '../port.ts'
+import { listOf } from './replies.ts'
+import { runScript } from './scripts.ts'
+import type { Session } from './session.ts'
+
+export function redisCoordination(session: Session): Coordination {
+  const { keys } = session
+  const lease = (name: string, owner: string, ttlMs: number): Promise<unknown> =>
+    session.read('Taking a lease', (client) => runScript(client, 'lease', [keys.lease(name)], [owner, String(ttlMs)]))
+  const announce = (args: readonly string[]): Promise<unknown> =>
+    session.read('Announcing', (client) => runScript(client, 'announce', [keys.replicas, keys.replicaEnds], args))
+  return {
+    // A lease of no time at all is one that is given back.
+    lease: async (name, owner, ttlMs) => (await lease(name, owner, Math.max(1, Math.ceil(ttlMs)))) === 1,
+    release: async (name, owner) => void (await lease(name, owner, 0)),
+    announce: async (id, body, ttlMs) => void (await announce([id, JSON.stringify(body), String(Math.ceil(ttlMs))])),
+    async announced() {
+      const list = listOf(await announce([]))
+      const replicas = new Map<string, JsonObject>()
+      for (let index = 0; index < list.length; index += 2) {
+        // Only announce() writes these.
+        replicas.set(list[index] ?? '', JSON.parse(list[index + 1] ?? '{}') as JsonObject)
+      }
+      return replicas
+    },
+    async note(topic, facts) {
+      const kept = Object.entries(facts).flatMap(([name, fact]) => (fact === null ? [] : [name, fact]))
+      const gone = Object.entries(facts).flatMap(([name, fact]) => (fact === null ? [name] : []))
+      await session.read('Keeping a fact', async (client) => {
+        if (kept.length > 0) await client.hset(keys.notes(topic), ...kept)
+        if (gone.length > 0) await client.hdel(keys.notes(topic), ...gone)
+      })
+    },
+    noted: (topic) =>
+      session.read('Reading facts', async (client) => new Map(Object.entries(await client.hgetall(keys.notes(topic))))),
+  }
+}

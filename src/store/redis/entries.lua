@@ -1,0 +1,14 @@
+-- Journal entries by their seqs.
+-- KEYS  1 journal
+-- ARGV  seqs
+-- returns for each seq the entry as JSON, or false where none is kept
+
+local entries = {}
+for i, seq in ipairs(ARGV) do
+  local found = redis.call('XRANGE', KEYS[1], seq .. '-0', seq .. '-0')[1]
+  entries[i] = false
+  for j = 1, found and #found[2] or 0, 2 do
+    if found[2][j] == 'entry' then entries[i] = found[2][j + 1] end
+  end
+end
+return entries

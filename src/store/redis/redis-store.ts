@@ -1,0 +1,212 @@
+// The Redis store: documents and their journal, shared by any number of replicas. Each step that must hold together is one
+// script on the server (*.lua); what is read in several steps is proven to be one state before it is given out.
+import { randomUUID } from 'node:crypto'
+import { checkChange } from '../change.ts'
+import { newMark, planEpoch } from '../epoch-start.ts'
+import {
+  FORMAT,
+  StoreDamaged,
+  StoreOutcomeUnknown,
+  StoreRegressed,
+  type Change,
+  type Committed,
+  type Conflict,
+  type Coordination,
+  type EpochStart,
+  type JournalEntry,
+  type JournalPage,
+  type JournalQuery,
+  type Store,
+  type StorePosition,
+  type StoreState,
+  type StoreWarning,
+} from '../port.ts'
+import { confirmations } from './confirm.ts'
+import { reconnect, type RedisClient } from './connection.ts'
+import { redisCoordination } from './coordination.ts'
+import { documentText, newerFormat, readEntry } from './documents.ts'
+import { isTimeout } from './faults.ts'
+import { followJournal } from './feed.ts'
+import { standingOf } from './history.ts'
+import { keysOf } from './keys.ts'
+import { REDIS_LIMITS, type RedisLimits } from './limits.ts'
+import { entryOfRequest, readPage } from './read-journal.ts'
+import { readState } from './read-state.ts'
+import type { RedisTarget } from './redis-url.ts'
+import { listOf } from './replies.ts'
+import { runScript } from './scripts.ts'
+import { serverWarnings } from './server-warnings.ts'
+import { Session } from './session.ts'
+
+export interface RedisStoreOptions {
+  readonly target: RedisTarget
+  /** What all keys begin with; stores with different prefixes share a Redis without meeting. */
+  readonly prefix: string
+  /** A write is acknowledged once this many Redis replicas have it. */
+  readonly waitReplicas: number
+  readonly limits?: Partial<RedisLimits>
+}
+
+/** Opens the store; Redis need not be up, and is connected to in the background. */
+export function openRedisStore({ target, prefix, waitReplicas, limits }: RedisStoreOptions): RedisStore {
+  return new RedisStore(new Session(target, keysOf(prefix), { ...REDIS_LIMITS, ...limits }), waitReplicas)
+}
+
+/** Made by `openRedisStore` only. */
+export class RedisStore implements Store {
+  /** What replicas of this store tell each other. */
+  readonly coordination: Coordination
+  readonly #session: Session
+  readonly #waitReplicas: number
+  readonly #closing = new AbortController()
+  readonly #following = new Set<Promise<void>>()
+
+  constructor(session: Session, waitReplicas: number) {
+    this.#session = session
+    this.#waitReplicas = waitReplicas
+    this.coordination = redisCoordination(session)
+  }
+
+  load(known: StorePosition | null = null): Promise<StoreState> {
+    const { keys, limits } = this.#session
+    return this.#session.readMuch('Reading the store', (client) => readState(client, keys, limits, known))
+  }
+
+  async commit(change: Change): Promise<Committed | Conflict> {
+    checkChange(change)
+    return this.#session.write('Writing to the store', async (client) => {
+      const result = await this.#commit(client, change)
+      if (result.outcome === 'committed') await this.#confirm(client, result.entry)
+      return result
+    })
+  }
+
+  committed(requestId: string): Promise<JournalEntry | null> {
+    return this.#session.read('Reading the journal', (client) => entryOfRequest(client, this.#session.keys, requestId))
+  }
+
+  async follow(after: StorePosition, on: (entry: JournalEntry) => void, signal: AbortSignal): Promise<void> {
+    if (!Number.isSafeInteger(after.seq) || after.seq < 0) throw new RangeError(`No journal entry is ${after.seq}`)
+    this.#session.checkOpen()
+    if (signal.aborted) return
+    const either = AbortSignal.any([signal, this.#closing.signal])
+    const following = followJournal(this.#session, after, on, either, this.#waitReplicas)
+    const settled = following.catch(() => {})
+    this.#following.add(settled)
+    try {
+      await following
+    } finally {
+      this.#following.delete(settled)
+    }
+  }
+
+  journal(query: JournalQuery): Promise<JournalPage> {
+    const { keys, limits } = this.#session
+    return this.#session.readMuch('Reading the journal', (client) => readPage(client, keys, limits, query))
+  }
+
+  async position(): Promise<StorePosition> {
+    const ask = (client: RedisClient) => standingOf(client, this.#session.keys, null)
+    return (await this.#session.read('Reading the store', ask)).position
+  }
+
+  async startEpoch(start: EpochStart): Promise<StorePosition> {
+    const { keys, limits } = this.#session
+    const { found, known, restore } = start
+    const holds = await this.#session.readMuch('Reading the store', async (client) => {
+      if (restore === null || found.epoch === '') return []
+      const state = await readState(client, keys, limits, found)
+      if (state.mark !== found.mark || state.epoch !== found.epoch) throw new StoreRegressed(known, state)
+      return state.documents
+    })
+    const { epoch, supersedes, entries } = planEpoch(start, holds)
+    const changes = entries.flatMap((entry) => entry.changes)
+    const args = [
+      ...[String(FORMAT), found.epoch, String(found.seq), found.mark, epoch, supersedes.join(' ')],
+      String(entries.length),
+      ...entries.flatMap((entry) => {
+        const { seq, mark, requestId, subjects } = entry
+        return [String(seq), mark, requestId ?? '', JSON.stringify(entry), String(subjects.length), ...subjects]
+      }),
+      ...changes.flatMap(({ key, before, after }) => [
+        key,
+        after === null ? '' : documentText(after),
+        String(before?.revision ?? 0),
+      ]),
+    ]
+    const last = entries.at(-1) ?? found
+    await this.#session.restore('Writing to the store', async (client) => {
+      const reply = listOf(await runScript(client, 'start-epoch', this.#writtenKeys(), args))
+      if (reply[0] !== 'started') throw refusal(reply, known)
+      await this.#confirm(client, last)
+    })
+    return { epoch, seq: last.seq, mark: last.mark }
+  }
+
+  /** What is wrong with the settings of Redis, by which it could lose what it was given. */
+  serverWarnings(): Promise<readonly StoreWarning[]> {
+    return serverWarnings(this.#session)
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort()
+    this.#session.close()
+    await Promise.all(this.#following)
+  }
+
+  async #commit(client: RedisClient, change: Change): Promise<Committed | Conflict> {
+    const { at, actor, kind, reason, requestId, decidedOn, writes, reads } = change
+    const { journalMax, trimMax } = this.#session.limits
+    const subjects = writes.map(({ key }) => key)
+    const head = JSON.stringify({ at, actor, kind, subjects, reason, requestId }).slice(1, -1)
+    const args = [
+      ...[String(FORMAT), randomUUID(), newMark(), requestId ?? ''],
+      ...[decidedOn?.epoch ?? '', String(decidedOn?.seq ?? 0), decidedOn?.mark ?? ''],
+      ...[head, String(journalMax), String(trimMax), String(writes.length)],
+      ...writes.flatMap(({ key, expected, body }) => {
+        return [key, JSON.stringify(key), String(expected), body === null ? '' : JSON.stringify(body)]
+      }),
+      ...reads.flatMap(({ key, expected }) => [key, String(expected)]),
+    ]
+    const reply = listOf(await runScript(client, 'commit', this.#writtenKeys(), args))
+    const [verdict, first = '', expected, actual] = reply
+    switch (verdict) {
+      case 'committed':
+      case 'repeated':
+        return { outcome: 'committed', entry: readEntry(first), repeated: verdict === 'repeated' }
+      case 'conflict':
+        return { outcome: 'conflict', key: first, expected: Number(expected), actual: Number(actual) }
+      default:
+        throw refusal(reply, decidedOn)
+    }
+  }
+
+  /** Waits until enough Redis replicas have an entry. It is written here, so nothing that fails now may say otherwise. */
+  async #confirm(client: RedisClient, entry: { readonly seq: number; readonly mark: string }): Promise<void> {
+    if (this.#waitReplicas === 0) return
+    const { keys, limits } = this.#session
+    let confirmed = 0
+    try {
+      confirmed = await confirmations(client, keys, entry, this.#waitReplicas, limits.waitMs)
+    } catch (error) {
+      if (isTimeout(error)) reconnect(client)
+    }
+    if (confirmed >= this.#waitReplicas) return
+    throw new StoreOutcomeUnknown(
+      `Writing to the store: ${confirmed} of ${this.#waitReplicas} Redis replicas have it; it could be lost with the primary`,
+    )
+  }
+
+  #writtenKeys(): readonly string[] {
+    const { meta, documents, revisions, journal, subjects, requests } = this.#session.keys
+    return [meta, documents, revisions, journal, subjects, requests]
+  }
+}
+
+/** What a script that writes has found to be wrong; nothing was written then. */
+function refusal([verdict, first = '', seq, mark = '']: readonly string[], known: StorePosition | null): Error {
+  const found = { epoch: first, seq: Number(seq), mark }
+  if (verdict === 'regressed') return new StoreRegressed(known ?? found, found)
+  if (verdict === 'newer') return newerFormat('the store', Number(first))
+  return new StoreDamaged(`The store is damaged: ${first}`)
+}

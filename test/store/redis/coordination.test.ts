@@ -1,0 +1,77 @@
+// What replicas tell each other through Redis: leases that outlive no owner, announcements that end, and small facts.
+import { redisTest, until } from '../../fixtures/redis-process.ts'
+import { startCluster, startRedis } from '../../fixtures/redis-server.ts'
+import { openAt } from '../../fixtures/redis-store.ts'
+import { range } from '../../fixtures/store-changes.ts'
+
+const LONG_MS = 600_000
+
+for (const form of ['one server', 'a Cluster'] as const) {
+  await redisTest(`${form}: a lease is had by one, kept by renewing, and given back by its owner only`, async (t) => {
+    const { url } = form === 'one server' ? await startRedis(t) : await startCluster(t)
+    const [one, other] = [openAt(t, url).coordination, openAt(t, url).coordination]
+    t.equal(await one.lease('upstream', 'one', LONG_MS), true)
+    t.equal(await other.lease('upstream', 'other', LONG_MS), false)
+    t.equal(await one.lease('upstream', 'one', LONG_MS), true, 'renewed')
+    t.equal(await other.lease('another', 'other', LONG_MS), true, 'other names are other leases')
+    await other.release('upstream', 'other')
+    t.equal(await other.lease('upstream', 'other', LONG_MS), false, 'who does not have it gives nothing back')
+    await one.release('upstream', 'one')
+    t.equal(await other.lease('upstream', 'other', LONG_MS), true)
+    const contenders = range(1, 20).map((n) => one.lease('contended', `owner-${n}`, LONG_MS))
+    t.equal((await Promise.all(contenders)).filter((isHad) => isHad).length, 1)
+  })
+
+  await redisTest(`${form}: announcements and facts are seen by everybody`, async (t) => {
+    const { url } = form === 'one server' ? await startRedis(t) : await startCluster(t)
+    const [one, other] = [openAt(t, url).coordination, openAt(t, url).coordination]
+    t.same(await other.announced(), new Map())
+    await one.announce('r-1', { seq: 1 }, LONG_MS)
+    await one.announce('r-2', { text: 'ä "\u0000', list: [], nothing: null }, LONG_MS)
+    await one.announce('r-1', { seq: 2 }, LONG_MS)
+    t.same(
+      await other.announced(),
+      new Map<string, unknown>([
+        ['r-1', { seq: 2 }],
+        ['r-2', { text: 'ä "\u0000', list: [], nothing: null }],
+      ]),
+    )
+    t.same(await other.noted('upstreams'), new Map())
+    await one.note('upstreams', { a: '1', b: '2', 'c/d': '' })
+    await one.note('upstreams', { a: '3', b: null, never: null })
+    await one.note('others', { a: 'x' })
+    await one.note('upstreams', {})
+    t.same(
+      await other.noted('upstreams'),
+      new Map([
+        ['a', '3'],
+        ['c/d', ''],
+      ]),
+    )
+  })
+}
+
+await redisTest('a lease whose owner has died is over with its time, and so is what it announced', async (t) => {
+  const server = await startRedis(t)
+  const [dying, { coordination: other }] = [openAt(t, server.url), openAt(t, server.url)]
+  const { coordination: one } = dying
+  await one.lease('upstream', 'one', 50)
+  await one.announce('one', { seq: 1 }, 50)
+  await other.announce('other', { seq: 2 }, LONG_MS)
+  await dying.close()
+  await until('the lease is free', () => other.lease('upstream', 'other', LONG_MS))
+  await until('it is gone', async () => (await other.announced()).size === 1)
+  t.same([...(await other.announced()).keys()], ['other'])
+  await other.announce('other', { seq: 3 }, LONG_MS)
+  t.equal(await server.call('HLEN', '{test}:replicas'), 1, 'and nothing is left of it')
+})
+
+await redisTest('who is there is still told by a Redis that refuses writes', async (t) => {
+  const server = await startRedis(t)
+  const [one, other] = [openAt(t, server.url).coordination, openAt(t, server.url).coordination]
+  await one.announce('gone', { seq: 1 }, 1)
+  await until('it is over', async () => (await one.announced()).size === 0)
+  await one.announce('one', { seq: 1 }, LONG_MS)
+  await server.call('CONFIG', 'SET', 'min-replicas-to-write', '1')
+  t.same([...(await other.announced()).keys()], ['one'])
+})

@@ -1,0 +1,52 @@
+// The settings by which a Redis could lose what it was given, told with what to do about them.
+import { redisTest } from '../../fixtures/redis-process.ts'
+import { startCluster, startRedis, type RedisOptions } from '../../fixtures/redis-server.ts'
+import { openAt } from '../../fixtures/redis-store.ts'
+
+const noConfig = ['--rename-command', 'CONFIG', '']
+
+const settings: Readonly<Record<string, { options: RedisOptions; codes: readonly string[] }>> = {
+  'keeps every write': { options: { keeps: 'aof' }, codes: [] },
+  'saves now and then': { options: { keeps: 'rdb' }, codes: [] },
+  'keeps nothing': { options: { keeps: 'nothing' }, codes: ['no_persistence'] },
+  'throws away what it likes': {
+    options: { keeps: 'aof', args: ['--maxmemory-policy', 'allkeys-lru'] },
+    codes: ['eviction'],
+  },
+  'throws away what ends anyway, and keeps nothing': {
+    options: { args: ['--maxmemory-policy', 'volatile-ttl'] },
+    codes: ['eviction', 'no_persistence'],
+  },
+  'keeps every write and does not let CONFIG be asked': {
+    options: { keeps: 'aof', args: noConfig },
+    codes: [],
+  },
+  'throws away what it likes and does not let CONFIG be asked': {
+    options: { keeps: 'aof', args: [...noConfig, '--maxmemory-policy', 'allkeys-random'] },
+    codes: ['eviction'],
+  },
+}
+for (const [name, { options, codes }] of Object.entries(settings)) {
+  await redisTest(`a Redis that ${name}: ${codes.join(' and ') || 'nothing to say'}`, async (t) => {
+    const server = await startRedis(t, options)
+    const store = openAt(t, server.url)
+    const warnings = await store.serverWarnings()
+    t.same(warnings.map(({ code }) => code).toSorted(), codes)
+    for (const { message } of warnings) t.match(message, /^Redis .*; set .+/)
+  })
+}
+
+await redisTest('a setting that is changed is seen at the next look', async (t) => {
+  const server = await startRedis(t)
+  const store = openAt(t, server.url)
+  t.same((await store.serverWarnings()).length, 1)
+  await server.call('CONFIG', 'SET', 'appendonly', 'yes')
+  t.same(await store.serverWarnings(), [])
+})
+
+await redisTest('in a Cluster every warning is told once', async (t) => {
+  const cluster = await startCluster(t, { args: ['--maxmemory-policy', 'allkeys-lru'] })
+  const store = openAt(t, cluster.url)
+  const codes = (await store.serverWarnings()).map(({ code }) => code)
+  t.same(codes.toSorted(), ['eviction', 'no_persistence'])
+})
