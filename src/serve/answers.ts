@@ -62,6 +62,10 @@ export function renderChannel(channel: Channel, revision: number, target: Target
     const broken = unavailable(`channel ${name} has a target that is not a version`)
     return Object.freeze({ ...base, version: broken, webapiVersion: broken, critical: broken })
   }
+  if (target.because === 'unanswered') {
+    const waiting = unavailable(`channel ${name} has no answer from its upstream yet`)
+    return Object.freeze({ ...base, version: waiting, webapiVersion: waiting, critical: waiting })
+  }
   const render = (body: string): Answer => ok(body, revision, maxAgeS)
   if (version === null) {
     const held = plain(404, `channel ${name} has no target version`, [...cacheable(maxAgeS), ...stamp(revision)])

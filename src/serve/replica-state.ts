@@ -3,7 +3,7 @@
 import { blockedVersionKey, isBlockedVersionKey, type IsBlocked } from '../channels/blocked-version.ts'
 import { channelKey, channelNameOf, channelOf } from '../channels/channel.ts'
 import { hasPassed, nextExpiry, targetAt } from '../channels/target.ts'
-import type { Document, JournalEntry, StoreState } from '../store/port.ts'
+import type { Document, JournalEntry, StorePosition, StoreState } from '../store/port.ts'
 import { renderChannel, type ServedChannel } from './answers.ts'
 import { Snapshot } from './snapshot.ts'
 
@@ -21,11 +21,13 @@ export class ReplicaState {
   /** Channels to render anew for the next snapshot. */
   readonly #dirty = new Set<string>()
   #seq: number
+  #mark: string
   #snapshot: Snapshot
 
   constructor(state: StoreState, maxAgeS: number, now: number) {
     this.epoch = state.epoch
     this.#seq = state.seq
+    this.#mark = state.mark
     this.#maxAgeS = maxAgeS
     for (const document of state.documents) this.#documents.set(document.key, document)
     const served: ServedChannel[] = []
@@ -39,6 +41,11 @@ export class ReplicaState {
 
   get seq(): number {
     return this.#seq
+  }
+
+  /** Where the history stands that this state has come from. */
+  get position(): StorePosition {
+    return { epoch: this.epoch, seq: this.#seq, mark: this.#mark }
   }
 
   get snapshot(): Snapshot {
@@ -83,6 +90,7 @@ export class ReplicaState {
       if (isBlockedVersionKey(key)) for (const lapsed of this.#lapsed) this.#dirty.add(lapsed)
     }
     this.#seq = entry.seq
+    this.#mark = entry.mark
   }
 
   /** The snapshot of everything applied, with every expiry up to `now`. */

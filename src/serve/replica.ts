@@ -1,14 +1,23 @@
 // The replica: loads the store's state, follows its journal, and keeps the holder's snapshot current, expiries included.
 // While the store is down it serves what it knows, from the last-known-good file where it has just started.
-import { readLastKnownGood, writeLastKnownGood, type LastKnownGood } from '../store/last-known-good.ts'
-import { StoreRegressed, type Store, type StoreState } from '../store/port.ts'
+import { readLastKnownGood, type LastKnownGood } from '../store/last-known-good.ts'
+import {
+  JournalTrimmed,
+  NewerFormat,
+  StoreRegressed,
+  StoreUnavailable,
+  type Store,
+  type StorePosition,
+  type StoreState,
+} from '../store/port.ts'
 import type { Clock } from './clock.ts'
 import type { SnapshotHolder } from './holder.ts'
+import { LastKnownGoodKeeper } from './last-known-good-keeper.ts'
 import { ReplicaState } from './replica-state.ts'
 
 /** What a replica is doing; `starting` has nothing to serve yet. */
 export type ReplicaStatus =
-  'starting' | 'following' | 'serving last known good' | 'store unavailable' | 'store regressed'
+  'starting' | 'following' | 'serving last known good' | 'store unavailable' | 'store regressed' | 'newer format'
 
 /** First and longest pause between two tries to reach the store again. */
 const RETRY_FIRST_MS = 250
@@ -16,9 +25,6 @@ const RETRY_LONGEST_MS = 5_000
 
 /** A timer sees no step of the wall clock, so while an expiry is ahead the time is looked at this often. */
 const EXPIRY_CHECK_MAX_MS = 1_000
-
-/** The last-known-good file is this old at most while changes come in; writing it costs a pass over every document. */
-const SAVE_INTERVAL_MS = 10_000
 
 /** How long a request waits for this replica to apply what it has committed or lost a race to. */
 export const APPLY_WAIT_MAX_MS = 5_000
@@ -51,20 +57,21 @@ export class Replica {
   readonly #waiters = new Set<Waiter>()
   #state: ReplicaState | null = null
   #status: ReplicaStatus = 'starting'
-  #problem: string | null = null
+  #fault: Error | null = null
   #running: Promise<void> = Promise.resolve()
   #publishing = false
   #cancelExpiry: () => void = () => {}
-  #cancelSave: (() => void) | null = null
-  #saving: Promise<void> = Promise.resolve()
-  #savedSeq = -1
-  #savedAt = 0
-  /** What the last-known-good file had at the start. */
-  #kept: StoreState | null = null
-  #regressed = false
+  readonly #keeper: LastKnownGoodKeeper
+  /** Where the last-known-good file stood at the start. */
+  #kept: StorePosition | null = null
+  /** When what is served was last known to be the store's newest, in milliseconds; null before anything is. */
+  #currentAt: number | null = null
+  #retryNow: () => void = () => {}
+  #retryAsked = false
 
   constructor(options: ReplicaOptions) {
     this.#options = options
+    this.#keeper = new LastKnownGoodKeeper({ ...options, current: () => this.#state })
   }
 
   get status(): ReplicaStatus {
@@ -73,7 +80,18 @@ export class Replica {
 
   /** Why the replica does not follow, null while it does. */
   get problem(): string | null {
-    return this.#problem
+    return this.#fault?.message ?? null
+  }
+
+  /** The same as an error to throw: nothing may be decided on what is known, while it is not known to be current. */
+  get fault(): Error | null {
+    return this.#fault
+  }
+
+  /** For how long, in milliseconds, what is served has not been known to be the store's newest; 0 while it is. */
+  get staleMs(): number {
+    if (this.#fault === null || this.#currentAt === null) return 0
+    return Math.max(0, this.#options.clock.now() - this.#currentAt)
   }
 
   /** What the replica knows, null while it has nothing. */
@@ -81,14 +99,28 @@ export class Replica {
     return this.#state
   }
 
+  /** What a store's history must have in it for this replica to follow it. */
+  get knownPosition(): StorePosition | null {
+    return this.#state?.position ?? this.#kept
+  }
+
   /** Resolves once there is something to serve, or the store could not be loaded and there was no file to fall back on. */
   async start(): Promise<void> {
     // Read first also where the store is well: a store that is behind it was restored from a backup, or is another one.
     const kept = await readLastKnownGood(this.#options.dataDir)
-    if (kept.outcome === 'read') this.#kept = kept.state
+    if (kept.outcome === 'read') {
+      const { epoch, seq, mark } = kept.state
+      this.#kept = { epoch, seq, mark }
+    }
     if (kept.outcome === 'refused') this.#options.log.error({ why: kept.why }, 'the last-known-good file is refused')
     if (!(await this.#load())) this.#fallBack(kept)
     this.#running = this.#run()
+  }
+
+  /** Tries the store again at once, where it is waited for: an operator has decided, or has mended it. */
+  retry(): void {
+    this.#retryAsked = true
+    this.#retryNow()
   }
 
   /** Waits until `done` holds of what is served, for APPLY_WAIT_MAX_MS at most; says whether it came to that. */
@@ -114,14 +146,14 @@ export class Replica {
     this.#cancelExpiry()
     for (const waiter of this.#waiters) waiter.settle(false)
     await this.#running
-    await this.#save()
+    await this.#keeper.stop()
   }
 
   async #load(): Promise<boolean> {
     try {
-      this.#take(await this.#options.store.load())
+      this.#take(await this.#options.store.load(this.knownPosition))
       this.#status = 'following'
-      this.#problem = null
+      this.#fault = null
       return true
     } catch (error) {
       this.#lost(error)
@@ -133,9 +165,10 @@ export class Replica {
     const { log } = this.#options
     switch (read.outcome) {
       case 'read':
+        this.#keeper.has(read.state)
         this.#take(read.state)
-        this.#savedSeq = read.state.seq
-        if (!this.#regressed) this.#status = 'serving last known good'
+        this.#currentAt = Date.parse(read.savedAt)
+        if (this.#status === 'starting') this.#status = 'serving last known good'
         log.warn(
           { seq: read.state.seq, savedAt: read.savedAt },
           'the store is unavailable; serving the last known good state',
@@ -148,33 +181,46 @@ export class Replica {
   }
 
   /**
-   * Follows the journal for as long as the replica lives; a lost store is tried again, ever less often. It is followed
-   * only after it was loaded, which shows whether it is still the same: never from the last known good state on.
+   * Follows the journal for as long as the replica lives; a lost store is tried again, ever less often. A store that has
+   * gone back is tried too, since it may be brought back to where it was: it shows by its history that it is the same.
    */
   async #run(): Promise<void> {
-    const { store, clock, log } = this.#options
+    const { clock, log } = this.#options
     const { signal } = this.#stop
     let pauseMs = RETRY_FIRST_MS
-    // A store that has gone back is not tried again: it may grow past what this replica has served, along another history.
-    while (!signal.aborted && !this.#regressed) {
+    while (!signal.aborted) {
       const known = this.#state
-      if (this.#problem === null && known !== null) {
+      if (this.#fault === null && known !== null) {
         const since = clock.now()
-        try {
-          await store.follow(known.seq, (entry) => this.#apply(known, entry), signal)
-          if (!signal.aborted) this.#lost(new Error('the store was closed'))
-        } catch (error) {
-          this.#lost(error)
-        }
+        const trimmed = await this.#follow(known)
         // A store that can be loaded but not followed is not back; it must not be loaded at the shortest pause for ever.
-        if (clock.now() - since >= RETRY_LONGEST_MS) pauseMs = RETRY_FIRST_MS
-        continue
+        if (clock.now() - since >= pauseMs) pauseMs = RETRY_FIRST_MS
+        if (!trimmed) continue
       }
-      await this.#pause(pauseMs)
+      // Asked for while it was being tried, it is tried once more.
+      if (!this.#retryAsked) await this.#pause(pauseMs)
+      this.#retryAsked = false
       if (signal.aborted) return
       pauseMs = Math.min(pauseMs * 2, RETRY_LONGEST_MS)
-      if (await this.#load()) log.info({ seq: this.#state?.seq }, 'the store is back')
+      if (await this.#load()) log.info({ seq: this.#state?.seq }, 'the store is followed again')
     }
+  }
+
+  /** Follows until that ends; says whether it has because the whole state must be loaded again. */
+  async #follow(known: ReplicaState): Promise<boolean> {
+    const { store, log } = this.#options
+    const { signal } = this.#stop
+    try {
+      await store.follow(known.position, (entry) => this.#apply(known, entry), signal)
+      if (!signal.aborted) this.#lost(new StoreUnavailable('the store was closed'))
+    } catch (error) {
+      if (error instanceof JournalTrimmed) {
+        log.warn({ seq: known.seq, why: error.message }, 'the whole state is loaded again')
+        return true
+      }
+      this.#lost(error)
+    }
+    return false
   }
 
   /** Resolves after a time, or when the replica is stopped. */
@@ -183,23 +229,19 @@ export class Replica {
     return new Promise((resolve) => {
       const end = (): void => {
         cancel()
+        this.#retryNow = () => {}
         signal.removeEventListener('abort', end)
         resolve()
       }
+      this.#retryNow = end
       const cancel = this.#options.clock.after(delayMs, end)
       signal.addEventListener('abort', end)
     })
   }
 
-  /** Serves a whole state, as it was loaded. One that is behind what is served is another store's, or a restored one's. */
+  /** Serves a whole state, as it was loaded: a later one of the same history, or one that an operator has chosen. */
   #take(state: StoreState): void {
     const { clock, maxAgeS } = this.#options
-    const known = this.#state ?? this.#kept
-    if (known !== null && (state.epoch !== known.epoch || state.seq < known.seq)) {
-      throw new StoreRegressed(
-        `store regressed: it is at seq ${state.seq} of epoch ${state.epoch}, this replica has served seq ${known.seq} of epoch ${known.epoch}`,
-      )
-    }
     this.#state = new ReplicaState(state, maxAgeS, clock.now())
     this.#publish()
   }
@@ -219,7 +261,7 @@ export class Replica {
     this.#options.holder.swap(state.publish(this.#options.clock.now()))
     for (const waiter of this.#waiters) if (waiter.done(state)) waiter.settle(true)
     this.#scheduleExpiry(state)
-    if (state.seq !== this.#savedSeq) this.#scheduleSave()
+    this.#keeper.changed()
   }
 
   #scheduleExpiry(state: ReplicaState): void {
@@ -231,44 +273,27 @@ export class Replica {
     this.#cancelExpiry = clock.after(delayMs, () => this.#publish())
   }
 
-  #scheduleSave(): void {
-    if (this.#cancelSave !== null || this.#stop.signal.aborted) return
-    // The first change after a quiet time is written at once: it may be the rollback that must not be forgotten.
-    const { clock } = this.#options
-    const delayMs = Math.min(Math.max(this.#savedAt + SAVE_INTERVAL_MS - clock.now(), 0), SAVE_INTERVAL_MS)
-    this.#cancelSave = clock.after(delayMs, () => void this.#save())
-  }
-
-  #save(): Promise<void> {
-    this.#cancelSave?.()
-    this.#cancelSave = null
-    this.#saving = this.#saving.then(() => this.#saveNow())
-    return this.#saving
-  }
-
-  async #saveNow(): Promise<void> {
-    const { dataDir, clock, log } = this.#options
-    const state = this.#state
-    if (state === null || state.seq === this.#savedSeq) return
-    const { seq, epoch } = state
-    this.#savedAt = clock.now()
-    try {
-      await writeLastKnownGood(dataDir, { seq, epoch, documents: [...state.documents()] }, clock.now())
-      this.#savedSeq = seq
-    } catch (error) {
-      log.warn({ err: error }, 'the last-known-good file could not be written; the older one stays')
-      this.#scheduleSave()
-    }
-  }
-
   #lost(error: unknown): void {
-    const problem = error instanceof Error ? error.message : String(error)
-    if (this.#problem !== problem) this.#options.log.error({ problem }, 'the store is unavailable')
-    this.#problem = problem
-    if (error instanceof StoreRegressed) {
-      this.#regressed = true
-      this.#status = 'store regressed'
+    const { clock, log } = this.#options
+    const fault = error instanceof Error ? error : new Error(String(error))
+    if (this.#fault?.message !== fault.message) log.error({ problem: fault.message }, 'the store is unavailable')
+    if (this.#fault === null) {
+      this.#currentAt = this.#state === null ? null : clock.now()
+      this.#keeper.flush()
     }
-    if (this.#status === 'following') this.#status = 'store unavailable'
+    // While a store that has gone back, or that is newer, cannot be reached either, that is still what must be decided.
+    if (!this.#isStuck() || isLasting(fault)) this.#fault = fault
+    if (fault instanceof StoreRegressed) this.#status = 'store regressed'
+    else if (fault instanceof NewerFormat) this.#status = 'newer format'
+    else if (this.#status === 'following') this.#status = 'store unavailable'
   }
+
+  #isStuck(): boolean {
+    return this.#fault !== null && isLasting(this.#fault)
+  }
+}
+
+/** Whether a fault stays until somebody does something about it. */
+function isLasting(fault: Error): boolean {
+  return fault instanceof StoreRegressed || fault instanceof NewerFormat
 }

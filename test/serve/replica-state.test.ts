@@ -14,6 +14,7 @@ function entry(seq: number, changes: readonly DocumentChange[]): JournalEntry {
   const subjects = changes.map(({ key }) => key)
   return {
     seq,
+    mark: `mark-${seq}`,
     format: 1,
     at: inHours(0),
     actor: 'ada',
@@ -30,7 +31,7 @@ function putting(document: Document): DocumentChange {
 }
 
 function emptyState(seq = 0): ReplicaState {
-  return new ReplicaState({ documents: [], seq, epoch: 'one' }, 10, NOW)
+  return new ReplicaState({ documents: [], seq, mark: 'm', epoch: 'one' }, 10, NOW)
 }
 
 await t.test('an entry that does not follow is refused and changes nothing', (t) => {
@@ -114,7 +115,7 @@ await t.test('whichever way a state was reached, and however often it was publis
   fc.assert(
     fc.property(fc.array(anyStep, { minLength: 1, maxLength: 15 }), (steps) => {
       let now = T0
-      const state = new ReplicaState({ documents: [], seq: 0, epoch: 'one' }, 10, now)
+      const state = new ReplicaState({ documents: [], seq: 0, mark: 'm', epoch: 'one' }, 10, now)
       const documents = new Map<string, Document>()
       for (const [index, { puts, block, ticks, publish }] of steps.entries()) {
         now += ticks * TICK_MS
@@ -140,7 +141,11 @@ await t.test('whichever way a state was reached, and however often it was publis
         if (publish) state.publish(now)
       }
       const applied = state.publish(now)
-      const scratch = new ReplicaState({ documents: [...documents.values()], seq: steps.length, epoch: 'one' }, 10, now)
+      const scratch = new ReplicaState(
+        { documents: [...documents.values()], seq: steps.length, mark: 'm', epoch: 'one' },
+        10,
+        now,
+      )
       for (const path of paths) {
         const one = JSON.stringify(answerPoll(applied, path))
         const other = JSON.stringify(answerPoll(scratch.snapshot, path))
@@ -177,7 +182,7 @@ await t.test('at any time, published only at the moments it names itself, it ans
         const documents = drawn.map((channel, index) =>
           channelDocument(`c${index}`, 1, { ...channel, name: `c${index}` }),
         )
-        const state = new ReplicaState({ documents, seq: 1, epoch: 'one' }, 10, T0)
+        const state = new ReplicaState({ documents, seq: 1, mark: 'm', epoch: 'one' }, 10, T0)
         const end = T0 + afterMs
         for (let next = state.nextExpiry(T0); next !== null && next <= end; next = state.nextExpiry(next)) {
           state.publish(next)
