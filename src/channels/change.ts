@@ -52,6 +52,8 @@ function settle(
   const after = targetAt(next, isBlocked, now)
   const served = before?.version ?? null
   const verdicts: Verdict[] = []
+  // That an upstream is in trouble changes nothing that is served, and must be told whatever the guards say.
+  if (change.kind === 'upstream-problem') return accepted(next, before, after, [], context)
   if (after.version !== null && after.version !== served) {
     const baseline = served ?? next.lastServed
     verdicts.push(...judge({ version: after.version, baseline, limits: next, isBlocked, force }))
@@ -77,12 +79,18 @@ function settle(
     const { guard, detail: message } = refused
     return { outcome: 'refused', why: 'guard', guard, field: null, served, message, verdicts }
   }
-  const channel = {
-    ...next,
-    lastServed: after.version ?? served ?? next.lastServed,
-    updatedAt: momentOf(now),
-    updatedBy: context.actor,
-  }
+  return accepted(next, before, after, verdicts, context)
+}
+
+function accepted(
+  next: Channel,
+  before: Target | null,
+  after: Target,
+  verdicts: readonly Verdict[],
+  { now, actor }: ChangeContext,
+): Accepted {
+  const lastServed = after.version ?? before?.version ?? next.lastServed
+  const channel = { ...next, lastServed, updatedAt: momentOf(now), updatedBy: actor }
   return { outcome: 'accepted', channel, before, after, verdicts }
 }
 
@@ -110,11 +118,13 @@ function namesServed(change: ChannelChange, next: Channel): boolean {
     case 'rollback':
       return true
     case 'version':
+    case 'upstream':
       return next.pin === null
     case 'create':
     case 'edit':
       return change.source !== undefined && next.pin === null
     case 'critical':
+    case 'upstream-problem':
     case 'unpin':
     case 'halt':
     case 'resume':

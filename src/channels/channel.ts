@@ -10,7 +10,32 @@ export interface StaticSource {
   readonly criticalUntil: string | null
 }
 
-export type Source = StaticSource
+/** What is wrong with an upstream: it gives no answer, its answer is none, or a guard refuses what it answers. */
+export interface UpstreamProblem {
+  readonly kind: 'unreachable' | 'invalid' | 'refused'
+  readonly message: string
+  readonly at: string
+}
+
+/** Where a forward channel's target comes from: another version server, whose last good answer is kept beside its URL. */
+export interface ForwardSource {
+  readonly kind: 'forward'
+  readonly url: string
+  readonly version: string | null
+  readonly critical: boolean
+  /** An upstream says itself when its urgency ends. */
+  readonly criticalUntil: null
+  /** When this upstream last answered something new; null where it never has, and `version` is from before it. */
+  readonly answeredAt: string | null
+  readonly problem: UpstreamProblem | null
+}
+
+export type Source = StaticSource | ForwardSource
+
+/** Whether there is nothing to serve, because the upstream has never answered and there was nothing before it. */
+export function isUnanswered(source: Source): boolean {
+  return source.kind === 'forward' && source.answeredAt === null && source.version === null
+}
 
 /** Why a pin whose time was over is still there: this guard forbids what the source would serve. */
 export interface Held {

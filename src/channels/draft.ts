@@ -1,16 +1,19 @@
 // What a change of a channel asks for, and the channel it would make: texts are read here and reasons demanded.
 // Whether that channel may be served is not decided here but in change.ts.
 import type { IsBlocked } from './blocked-version.ts'
-import type { Channel, Pin, Source } from './channel.ts'
+import type { Channel, Pin, UpstreamProblem } from './channel.ts'
+import { draftAnswered, draftSource, followsUpstream, notAVersion, readUntil, withSource } from './draft-source.ts'
 import { parseChannelName } from './name.ts'
-import { malformed, type Refusal, type Verdict } from './outcome.ts'
-import { hasPassed, targetAt } from './target.ts'
-import { momentOf, parseMoment } from './time.ts'
+import { malformed, type Refusal } from './outcome.ts'
+import { momentOf } from './time.ts'
 import { compareVersions, parseVersion } from './version.ts'
 
 /** A source as it is asked for: texts not yet read. */
 export interface SourceDraft {
-  readonly kind: 'static'
+  readonly kind: 'static' | 'forward'
+  /** Of a forward source only. */
+  readonly url?: string
+  /** These of a static source only. */
   readonly version?: string | null
   readonly critical?: boolean
   readonly criticalUntil?: string | null
@@ -46,6 +49,9 @@ export type ChannelChange =
     }
   | { readonly kind: 'critical'; readonly critical: boolean; readonly until?: string | null }
   | { readonly kind: 'unpin' | 'halt' | 'resume' }
+  /** What a forward channel's upstream has answered; `version` is a version, read already. */
+  | { readonly kind: 'upstream'; readonly version: string | null; readonly critical: boolean }
+  | { readonly kind: 'upstream-problem'; readonly problem: Omit<UpstreamProblem, 'at'> }
 
 export interface ChangeContext {
   /** Milliseconds since the epoch. */
@@ -58,7 +64,7 @@ export interface ChangeContext {
   readonly fallback: string | null
 }
 
-type Drafted = { readonly outcome: 'drafted'; readonly channel: Channel } | Refusal
+export type Drafted = { readonly outcome: 'drafted'; readonly channel: Channel } | Refusal
 
 /** The channel that a change asks for, not yet judged. */
 export function draft(
@@ -70,7 +76,11 @@ export function draft(
     case 'edit':
       return draftEdited(channel, change, context)
     case 'version':
+      if (channel.source.kind === 'forward') return followsUpstream(channel, channel.source.url)
       return withSource(channel, { ...change, kind: 'static' }, context, '')
+    case 'upstream':
+    case 'upstream-problem':
+      return draftAnswered(channel, change, context)
     case 'pin':
     case 'rollback':
       return draftPinned(channel, change, context)
@@ -141,27 +151,7 @@ function draftEdited(
   const edited = { ...channel, ...limits, description: change.description ?? channel.description }
   return change.source === undefined
     ? { outcome: 'drafted', channel: edited }
-    : withSource(edited, mergedSource(channel.source, change.source), context, 'source/')
-}
-
-/** An edit keeps what it leaves out. Urgency belongs to a version, so it does not outlast a version that is given anew. */
-function mergedSource(source: Source, edit: SourceDraft): SourceDraft {
-  if (edit.version !== undefined) return edit
-  const kept = edit.critical === false ? { ...source, criticalUntil: null } : source
-  return { ...kept, ...edit }
-}
-
-function withSource(channel: Channel, drafted: SourceDraft, context: ChangeContext, path: string): Drafted {
-  const version = drafted.version === undefined || drafted.version === null ? null : parseVersion(drafted.version)
-  if (version?.outcome === 'unparsed') return notAVersion(channel, `${path}version`, version.message, context)
-  const critical = drafted.critical ?? false
-  if (critical && version === null) return malformed(`${path}critical`, 'cannot be true for no version')
-  const until = readUntil(drafted.criticalUntil, `${path}criticalUntil`, context)
-  if (until.outcome === 'refused') return until
-  if (until.moment !== null && !critical)
-    return malformed(`${path}criticalUntil`, 'has no meaning unless critical is true')
-  const source: Source = { kind: 'static', version: version?.value ?? null, critical, criticalUntil: until.moment }
-  return { outcome: 'drafted', channel: { ...channel, source } }
+    : draftSource(edited, change.source, context)
 }
 
 function draftPinned(
@@ -201,6 +191,7 @@ function draftCritical(
   if (until.moment !== null && !change.critical) return malformed('until', 'has no meaning unless critical is true')
   const urgency = { critical: change.critical, criticalUntil: until.moment }
   if (channel.pin !== null) return { outcome: 'drafted', channel: { ...channel, pin: { ...channel.pin, ...urgency } } }
+  if (channel.source.kind === 'forward') return followsUpstream(channel, channel.source.url)
   if (change.critical && channel.source.version === null) {
     return {
       outcome: 'refused',
@@ -210,25 +201,6 @@ function draftCritical(
     }
   }
   return { outcome: 'drafted', channel: { ...channel, source: { ...channel.source, ...urgency } } }
-}
-
-function readUntil(
-  text: string | null | undefined,
-  field: string,
-  context: ChangeContext,
-): { readonly outcome: 'until'; readonly moment: string | null } | Refusal {
-  if (text === undefined || text === null) return { outcome: 'until', moment: null }
-  const moment = parseMoment(text)
-  if (moment.outcome === 'unparsed') return malformed(field, moment.message)
-  if (hasPassed(moment.value, context.now))
-    return malformed(field, `${moment.value} has passed; give a moment in the future`)
-  return { outcome: 'until', moment: moment.value }
-}
-
-function notAVersion(channel: Channel, field: string, message: string, context: ChangeContext): Refusal {
-  const served = targetAt(channel, context.isBlocked, context.now).version
-  const verdicts: Verdict[] = [{ guard: 'not-a-version', verdict: 'refused', detail: message }]
-  return { outcome: 'refused', why: 'guard', guard: 'not-a-version', field, served, message, verdicts }
 }
 
 function reasonOf(context: ChangeContext): string | null {

@@ -6,7 +6,8 @@ export type GuardName =
   'not-a-version' | 'blocked-version' | 'floor' | 'ceiling' | 'major-downgrade' | 'major-jump' | 'stale-write'
 
 /** Why a change does not fit the state its channel is in. */
-export type StateProblem = 'channel_exists' | 'not_pinned' | 'not_halted' | 'no_target' | 'no_earlier_version'
+export type StateProblem =
+  'channel_exists' | 'follows_upstream' | 'not_pinned' | 'not_halted' | 'no_target' | 'no_earlier_version'
 
 export type Refusal =
   /** A field of the request cannot be what it is. */

@@ -1,11 +1,14 @@
 // What a channel tells agents at a given time: halt ? none : pin ?? source, with whatever has expired by then.
-import type { Channel, Pin } from './channel.ts'
+import { isUnanswered, type Channel, type Pin } from './channel.ts'
 import type { IsBlocked } from './blocked-version.ts'
 import { firstRefused, judge } from './guards.ts'
 import type { Verdict } from './outcome.ts'
 
-/** Which part of the channel decides: `expired` is the source after a pin's end, `held` a pin whose end a guard forbids. */
-export type Because = 'source' | 'pin' | 'halt' | 'expired' | 'held'
+/**
+ * Which part of the channel decides: `expired` is the source after a pin's end, `held` a pin whose end a guard forbids,
+ * `unanswered` an upstream that has never answered: there is no target to serve, not even "none".
+ */
+export type Because = 'source' | 'pin' | 'halt' | 'expired' | 'held' | 'unanswered'
 
 export interface Target {
   /** null is "none": agents stay where they are. */
@@ -59,5 +62,6 @@ function pinTarget(pin: Pin, because: Because, detail: string | null, now: numbe
 
 function sourceTarget(channel: Channel, because: Because, now: number): Target {
   const { version, critical, criticalUntil } = channel.source
+  if (isUnanswered(channel.source)) return { version: null, critical: false, because: 'unanswered', detail: null }
   return { version, critical: version !== null && critical && !hasPassed(criticalUntil, now), because, detail: null }
 }

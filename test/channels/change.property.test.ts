@@ -100,9 +100,12 @@ class History {
     if (step.does === 'block') this.blocked.add(step.version)
     if (step.does === 'unblock') this.blocked.delete(step.version)
     const change = changeOf(step, this.now)
-    if (change !== null) this.#change(change, step.force)
+    const isUpstream = change?.kind === 'upstream' || change?.kind === 'upstream-problem'
+    // Nobody is there to force what an upstream says.
+    const forced = change !== null && step.force && !isUpstream
+    if (change !== null && (!isUpstream || this.channel?.source.kind === 'forward')) this.#change(change, forced)
     // Blocking and unblocking move nothing: nobody forced them.
-    if (this.channel !== null) this.agents.see(this.channel, this.blocked, this.now, change !== null && step.force)
+    if (this.channel !== null) this.agents.see(this.channel, this.blocked, this.now, forced)
   }
 
   /** As control/ does with every change of the block list: what time has changed is written before the list is. */
@@ -139,9 +142,21 @@ class History {
   }
 }
 
-const KINDS = ['create', 'version', 'pin', 'rollback', 'unpin', 'halt', 'resume', 'critical', 'edit']
+const KINDS = [
+  'create',
+  'upstream',
+  'upstream-problem',
+  'version',
+  'pin',
+  'rollback',
+  'unpin',
+  'halt',
+  'resume',
+  'critical',
+  'edit',
+]
 const GUARDS = ['blocked-version', 'floor', 'ceiling', 'major-downgrade', 'major-jump']
-const BECAUSE = ['source', 'pin', 'halt', 'expired', 'held']
+const BECAUSE = ['source', 'pin', 'halt', 'expired', 'held', 'unanswered']
 
 t.test('no history of changes, expiries, blocks and lapses leads past a guard', async (t) => {
   const tally = new Tally()
