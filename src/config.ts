@@ -4,7 +4,15 @@ import { envSchema } from 'env-schema'
 /** A shorter token could be guessed; 32 characters is what the docs promise. */
 const ADMIN_TOKEN_LENGTH_MIN = 32
 
+/** A name that can stand in a header, a metric and a key of Redis as it is. */
+const NAME = '^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$'
+
+/** Hosts with commas between: `updates.example.com`, `*.example.com:8443`, `10.0.0.7`, `[fd00::1]`. */
+const HOST = String.raw`(?:(?:\*\.)?[A-Za-z0-9][A-Za-z0-9.-]*|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?`
+const HOSTS = `^${HOST}(?: *, *${HOST})*$`
+
 const roles = ['all', 'poll', 'control'] as const
+const flags = ['true', 'false'] as const
 const logLevels = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const
 
 const port = { type: 'integer', minimum: 0, maximum: 65_535 } as const
@@ -22,6 +30,14 @@ const schema = {
     BELLWETHER_DATA_DIR: { ...text, default: './data' },
     // A header would not carry anything else, and no caller could ever send it.
     BELLWETHER_ADMIN_TOKEN: { type: 'string', minLength: ADMIN_TOKEN_LENGTH_MIN, pattern: '^[\\x21-\\x7e]+$' },
+    // Its form is read where the store is opened (store/redis/redis-url.ts).
+    BELLWETHER_REDIS_URL: text,
+    BELLWETHER_REDIS_PREFIX: { type: 'string', pattern: NAME, default: 'bellwether' },
+    BELLWETHER_REDIS_WAIT_REPLICAS: { type: 'integer', minimum: 0, maximum: 10, default: 0 },
+    BELLWETHER_REDIS_STRICT: { enum: flags, default: 'false' },
+    BELLWETHER_REPLICA_ID: { type: 'string', pattern: NAME },
+    BELLWETHER_UPSTREAM_INTERVAL_S: { type: 'integer', minimum: 1, maximum: 3_600, default: 60 },
+    BELLWETHER_UPSTREAM_ALLOW: { type: 'string', pattern: HOSTS },
     BELLWETHER_POLL_MAX_AGE_S: { type: 'integer', minimum: 0, maximum: 3_600, default: 10 },
     BELLWETHER_LOG_LEVEL: { enum: logLevels, default: 'info' },
   },
@@ -36,6 +52,13 @@ interface Variables {
   readonly BELLWETHER_CONTROL_PORT: number
   readonly BELLWETHER_DATA_DIR: string
   readonly BELLWETHER_ADMIN_TOKEN?: string
+  readonly BELLWETHER_REDIS_URL?: string
+  readonly BELLWETHER_REDIS_PREFIX: string
+  readonly BELLWETHER_REDIS_WAIT_REPLICAS: number
+  readonly BELLWETHER_REDIS_STRICT: (typeof flags)[number]
+  readonly BELLWETHER_REPLICA_ID?: string
+  readonly BELLWETHER_UPSTREAM_INTERVAL_S: number
+  readonly BELLWETHER_UPSTREAM_ALLOW?: string
   readonly BELLWETHER_POLL_MAX_AGE_S: number
   readonly BELLWETHER_LOG_LEVEL: (typeof logLevels)[number]
 }
@@ -46,6 +69,15 @@ export interface Listen {
   readonly port: number
 }
 
+export interface RedisConfig {
+  readonly url: string
+  readonly prefix: string
+  /** A write is acknowledged once this many Redis replicas have it. */
+  readonly waitReplicas: number
+  /** Whether a Redis that could lose what it was given keeps the server from starting. */
+  readonly strict: boolean
+}
+
 export interface Config {
   readonly role: (typeof roles)[number]
   readonly poll: Listen
@@ -53,7 +85,14 @@ export interface Config {
   readonly dataDir: string
   /** null: made at the first start and kept in the data directory. */
   readonly adminToken: string | null
+  /** null: the embedded store in `dataDir`. */
+  readonly redis: RedisConfig | null
+  /** null: a name is made up at every start. */
+  readonly replicaId: string | null
   readonly pollMaxAgeS: number
+  readonly upstreamIntervalS: number
+  /** Hosts that upstreams may be on: `host`, `host:port` or `*.host`; null for any public one. */
+  readonly upstreamAllow: readonly string[] | null
   readonly logLevel: string
 }
 
@@ -100,8 +139,27 @@ export function readConfig(env: Readonly<Record<string, string | undefined>> = p
     control: Object.freeze({ host: variables.BELLWETHER_CONTROL_HOST, port: variables.BELLWETHER_CONTROL_PORT }),
     dataDir: variables.BELLWETHER_DATA_DIR,
     adminToken: variables.BELLWETHER_ADMIN_TOKEN ?? null,
+    redis: redisOf(variables),
+    replicaId: variables.BELLWETHER_REPLICA_ID ?? null,
     pollMaxAgeS: variables.BELLWETHER_POLL_MAX_AGE_S,
+    upstreamIntervalS: variables.BELLWETHER_UPSTREAM_INTERVAL_S,
+    upstreamAllow: listOf(variables.BELLWETHER_UPSTREAM_ALLOW),
     logLevel: variables.BELLWETHER_LOG_LEVEL,
+  })
+}
+
+function listOf(items: string | undefined): readonly string[] | null {
+  return items === undefined ? null : Object.freeze(items.split(',').map((item) => item.trim()))
+}
+
+function redisOf(variables: Variables): RedisConfig | null {
+  const { BELLWETHER_REDIS_URL: url } = variables
+  if (url === undefined) return null
+  return Object.freeze({
+    url,
+    prefix: variables.BELLWETHER_REDIS_PREFIX,
+    waitReplicas: variables.BELLWETHER_REDIS_WAIT_REPLICAS,
+    strict: variables.BELLWETHER_REDIS_STRICT === 'true',
   })
 }
 
@@ -122,15 +180,21 @@ function mistakes(error: unknown, set: Readonly<Record<string, string | undefine
   return [...names].map((name) => {
     const about = errors.filter(({ instancePath }) => instancePath === `/${name}`)
     const choices = about.flatMap(({ params }) => params.allowedValues ?? [])
-    const rule = choices.length > 0 ? `must be one of ${choices.join(', ')}` : ruleOf(about)
+    const rule = choices.length > 0 ? `must be one of ${choices.join(', ')}` : ruleOf(name, about)
     // A secret's text never gets into a message.
-    const given = name.endsWith('_TOKEN') ? '' : `, not ${JSON.stringify(set[name])}`
+    const given = name.endsWith('_TOKEN') || name.endsWith('_URL') ? '' : `, not ${JSON.stringify(set[name])}`
     return `${name} ${rule}${given}`
   })
 }
 
-function ruleOf(errors: readonly SchemaError[]): string {
+function ruleOf(name: string, errors: readonly SchemaError[]): string {
   const [first] = errors
+  if (first?.keyword === 'pattern' && name === 'BELLWETHER_UPSTREAM_ALLOW') {
+    return 'must be hosts with commas between, like updates.example.com,*.internal.example:8443'
+  }
+  if (first?.keyword === 'pattern' && name !== 'BELLWETHER_ADMIN_TOKEN') {
+    return 'must be 1 to 63 letters, digits, dots, dashes and underlines, and begin with a letter or digit'
+  }
   if (first?.keyword === 'pattern') return 'must be made of ASCII letters, digits and signs, without white space'
   if (first?.keyword === 'minLength') return `must have at least ${first.params.limit} characters`
   if (first?.keyword === 'minimum') return `must be at least ${first.params.limit}`

@@ -10,13 +10,15 @@ import { build } from './build.ts'
 import { ConfigError, readConfig, type Config, type Listen } from './config.ts'
 import { adminToken } from './control/admin-token.ts'
 import { journalLapses } from './control/journal-lapses.ts'
+import { announceReplica } from './control/replicas.ts'
+import { UpstreamHosts } from './control/upstream-hosts.ts'
+import { Upstreams } from './control/upstreams.ts'
+import { storeChecks, type StoreChecks } from './control/store-checks.ts'
 import { systemClock } from './serve/clock.ts'
 import { SnapshotHolder } from './serve/holder.ts'
 import { Replica } from './serve/replica.ts'
-import { openEmbeddedStore } from './store/embedded/embedded-store.ts'
-import { readLastKnownGood } from './store/last-known-good.ts'
-import { StoreDamaged, type Store } from './store/port.ts'
-import { unavailableStore } from './store/unavailable-store.ts'
+import { newReplicaId, openStore } from './open-store.ts'
+import type { StoreWarning } from './store/port.ts'
 
 /** What is still under way at the end has this long; then the process ends all the same. */
 const CLOSE_GRACE_MS = 10_000
@@ -47,10 +49,13 @@ try {
 /** Starts the server; the answer stops it. */
 async function start(config: Config, logger: Logger): Promise<Stop> {
   const clock = systemClock
-  const { store, damage } = await openStore(config)
+  const startedAt = clock.now()
+  const { dataDir, role, pollMaxAgeS: maxAgeS } = config
+  const { store, coordination, damage, warnings, close } = await openStore(config, () => clock.now())
   if (damage !== null) logger.error({ damage }, 'the store is damaged; writes are refused')
+  const checks = storeChecks(warnings, clock, logger)
+  await checkStore(config, checks, logger)
   const holder = new SnapshotHolder()
-  const { dataDir, pollMaxAgeS: maxAgeS } = config
   const replica = new Replica({ store, holder, clock, log: logger, maxAgeS, dataDir })
   await replica.start()
 
@@ -59,27 +64,39 @@ async function start(config: Config, logger: Logger): Promise<Stop> {
   let pollAddress: string | null = null
   let controlAddress: string | null = null
   let tokenPath: string | null = null
-  if (config.role !== 'control') {
+  const facts = { holder, role, build: build.version, startedAt }
+  const replicaId = config.replicaId ?? newReplicaId()
+  const upstreams = new Upstreams(new UpstreamHosts(config.upstreamAllow))
+  const shared = { store, coordination, replica, replicaId, clock, upstreams, warnings: checks.warnings }
+  if (role !== 'control') {
     const plane = buildPollPlane(holder)
     planes.push(plane)
     pollAddress = await listen(plane, config.poll, 'POLL')
   }
-  if (config.role !== 'poll') {
+  if (role !== 'poll') {
     const token = await adminToken(dataDir, config.adminToken)
     tokenPath = token.path
     // Loaded only now: the documentation pages and validators take longer to load than the poll plane takes to answer.
-    const [{ buildControlPlane }, { buildMetrics }] = await Promise.all([
+    const [{ buildControlPlane }, { buildMetrics }, { upstreamMetrics }, { followUpstreams }] = await Promise.all([
       import('./app/control-plane.ts'),
       import('./routes/metrics.ts'),
+      import('./routes/upstream-metrics.ts'),
+      import('./control/follow-upstreams.ts'),
     ])
-    const { registry, count } = buildMetrics(holder, replica)
-    const control = { store, replica, clock, count }
-    const plane = await buildControlPlane({ control, holder, registry, adminToken: token.text, logger })
+    const { registry, count } = buildMetrics(holder, replica, checks.warnings)
+    const control = { ...shared, count }
+    const plane = await buildControlPlane({ control, facts, registry, adminToken: token.text, logger })
     planes.push(plane)
     stops.push(journalLapses(control, logger))
+    const countPoll = upstreamMetrics(registry, replica, upstreams, clock)
+    const intervalMs = config.upstreamIntervalS * 1_000
+    stops.push(followUpstreams(control, { intervalMs, count: countPoll }, logger))
     controlAddress = await listen(plane, config.control, 'CONTROL')
   }
-  logger.info({ poll: pollAddress, control: controlAddress, version: build.version }, 'listening')
+  const stopChecks = checks.start()
+  // On the embedded store there is nobody to tell.
+  if (config.redis !== null) stops.push(announceReplica({ ...shared, count: () => {} }, facts, logger))
+  logger.info({ poll: pollAddress, control: controlAddress, replica: replicaId, version: build.version }, 'listening')
   releaseHeap()
   // Whoever reads this may have gone already.
   process.stdout.on('error', () => {})
@@ -87,10 +104,23 @@ async function start(config: Config, logger: Logger): Promise<Stop> {
 
   return async () => {
     await Promise.all(planes.map(closePlane))
+    stopChecks()
     for (const stop of stops) await stop()
     await replica.stop()
-    await store.close()
+    await close()
   }
+}
+
+/** What the store could lose is in the log from the start on; a strict server does not start over it. */
+async function checkStore(config: Config, checks: StoreChecks, logger: Logger): Promise<void> {
+  let found: readonly StoreWarning[] = []
+  try {
+    found = await checks.look()
+  } catch (error) {
+    logger.warn({ err: error }, 'the settings of the store could not be looked at; they will be in a minute')
+  }
+  if (config.redis?.strict !== true || found.length === 0) return
+  throw new ConfigError(found.map(({ message }) => `BELLWETHER_REDIS_STRICT is set, and ${message}`))
 }
 
 /** Logs go to stderr; stdout has the few lines for whoever has just started the server. */
@@ -99,20 +129,6 @@ function openLog(config: Config): Logger {
   // A log whose disk is full, or whose reader has gone, is no reason to answer no poll.
   destination.on('error', () => {})
   return pino({ level: config.logLevel, name: build.name }, destination)
-}
-
-/** A damaged store leaves the last known good state to serve; without one there is nothing to start for. */
-async function openStore({ dataDir }: Config): Promise<{ readonly store: Store; readonly damage: string | null }> {
-  try {
-    return { store: await openEmbeddedStore(dataDir), damage: null }
-  } catch (error) {
-    if (!(error instanceof StoreDamaged)) throw error
-    const good = await readLastKnownGood(dataDir)
-    if (good.outcome === 'read') return { store: unavailableStore(error.message), damage: error.message }
-    const also = good.outcome === 'absent' ? 'there is no last-known-good file to serve from' : good.why
-    const advice = `restore ${dataDir} from a backup, or set BELLWETHER_DATA_DIR to another folder`
-    throw new Error(`${error.message}, and ${also}; nothing was changed: ${advice}`, { cause: error })
-  }
 }
 
 async function closePlane(plane: FastifyInstance): Promise<void> {

@@ -8,9 +8,15 @@ const defaults = {
   control: { host: '127.0.0.1', port: 8081 },
   dataDir: './data',
   adminToken: null,
+  redis: null,
+  replicaId: null,
   pollMaxAgeS: 10,
+  upstreamIntervalS: 60,
+  upstreamAllow: null,
   logLevel: 'info',
 }
+
+const redis = { prefix: 'bellwether', waitReplicas: 0, strict: false }
 
 const SECRET = 'a-secret-of-exactly-32-characters'.slice(0, 32)
 
@@ -43,6 +49,19 @@ await t.test('each variable sets its own part, and no other', (t) => {
     ['BELLWETHER_CONTROL_PORT', '9091', { control: { host: '127.0.0.1', port: 9091 } }],
     ['BELLWETHER_DATA_DIR', '/var/lib/bell wether', { dataDir: '/var/lib/bell wether' }],
     ['BELLWETHER_ADMIN_TOKEN', SECRET, { adminToken: SECRET }],
+    [
+      'BELLWETHER_REDIS_URL',
+      'redis://:secret@redis.example:6379/2',
+      { redis: { ...redis, url: 'redis://:secret@redis.example:6379/2' } },
+    ],
+    ['BELLWETHER_UPSTREAM_INTERVAL_S', '5', { upstreamIntervalS: 5 }],
+    [
+      'BELLWETHER_UPSTREAM_ALLOW',
+      'a.example, *.b.example:8443,[fd00::1]',
+      { upstreamAllow: ['a.example', '*.b.example:8443', '[fd00::1]'] },
+    ],
+    ['BELLWETHER_REPLICA_ID', 'eu-1.a', { replicaId: 'eu-1.a' }],
+    ['BELLWETHER_REDIS_STRICT', 'true', {}],
     ['BELLWETHER_POLL_MAX_AGE_S', '0', { pollMaxAgeS: 0 }],
     ['BELLWETHER_POLL_MAX_AGE_S', '3600', { pollMaxAgeS: 3_600 }],
     ...['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'].map((level): [string, string, object] => [
@@ -54,6 +73,22 @@ await t.test('each variable sets its own part, and no other', (t) => {
   for (const [name, value, changed] of cases) {
     t.same(readConfig({ [name]: value }), { ...defaults, ...changed }, `${name}=${value}`)
   }
+  t.end()
+})
+
+await t.test('what belongs to Redis is read together with its URL', (t) => {
+  const url = 'redis+sentinel://a:1,b:2/primary'
+  const env = {
+    BELLWETHER_REDIS_URL: url,
+    BELLWETHER_REDIS_PREFIX: 'fleet-2',
+    BELLWETHER_REDIS_WAIT_REPLICAS: '2',
+    BELLWETHER_REDIS_STRICT: 'true',
+  }
+  t.same(readConfig(env).redis, { url, prefix: 'fleet-2', waitReplicas: 2, strict: true })
+  t.same(linesOf({ ...env, BELLWETHER_REDIS_PREFIX: 'a{b}', BELLWETHER_REDIS_STRICT: 'yes' }), [
+    'BELLWETHER_REDIS_PREFIX must be 1 to 63 letters, digits, dots, dashes and underlines, and begin with a letter or digit, not "a{b}"',
+    'BELLWETHER_REDIS_STRICT must be one of true, false, not "yes"',
+  ])
   t.end()
 })
 

@@ -8,6 +8,7 @@ import type { Registry } from 'prom-client'
 import { NAME_LENGTH_MAX } from '../channels/name.ts'
 import { VERSION_LENGTH_MAX } from '../channels/version.ts'
 import type { Control } from '../control/control.ts'
+import type { ReplicaFacts } from '../control/replicas.ts'
 import { authenticate } from '../routes/admin/authenticate.ts'
 import { blockedVersionRoutes } from '../routes/admin/blocked-versions.ts'
 import { channelHistoryRoutes } from '../routes/admin/channel-history.ts'
@@ -16,13 +17,16 @@ import { channelRoutes } from '../routes/admin/channels.ts'
 import { journalStreamRoutes } from '../routes/admin/journal-stream.ts'
 import { journalRoutes } from '../routes/admin/journal.ts'
 import { BODY_BYTES_MAX, readBodies } from '../routes/admin/json-body.ts'
+import { mirrorRoutes } from '../routes/admin/mirror.ts'
 import { sendError, sendProblem } from '../routes/admin/problem.ts'
 import { sharedSchemas } from '../routes/admin/schemas.ts'
+import { replicaRoutes } from '../routes/admin/replicas.ts'
+import { storeRoutes } from '../routes/admin/store.ts'
 import { tokenRoutes } from '../routes/admin/tokens.ts'
 import { refuseUnreadable } from '../routes/admin/unreadable.ts'
+import { answerWrites } from '../routes/admin/write-request.ts'
 import { healthRoutes, readinessRoutes } from '../routes/health.ts'
 import { metricsRoutes } from '../routes/metrics.ts'
-import type { SnapshotHolder } from '../serve/holder.ts'
 import { docsPages } from './docs-pages.ts'
 import { openApiInfo } from './openapi.ts'
 
@@ -37,7 +41,7 @@ const PARAM_LENGTH_MAX = 3 * Math.max(NAME_LENGTH_MAX, VERSION_LENGTH_MAX)
 
 export interface ControlPlaneOptions {
   readonly control: Control
-  readonly holder: SnapshotHolder
+  readonly facts: ReplicaFacts
   readonly registry: Registry
   readonly adminToken: string
   readonly logger: FastifyBaseLogger
@@ -45,7 +49,8 @@ export interface ControlPlaneOptions {
 
 /** Builds the control plane; it is not listening yet. */
 export async function buildControlPlane(options: ControlPlaneOptions): Promise<FastifyInstance> {
-  const { control, holder, registry, adminToken, logger } = options
+  const { control, facts, registry, adminToken, logger } = options
+  const { holder } = facts
   const app = Fastify({
     loggerInstance: logger,
     logController: new LogController({ disableRequestLogging: true }),
@@ -75,7 +80,7 @@ export async function buildControlPlane(options: ControlPlaneOptions): Promise<F
   await app.register(swagger, openApiInfo)
 
   healthRoutes(app)
-  readinessRoutes(app, control.replica, holder, control.clock)
+  readinessRoutes(app, control, holder)
   metricsRoutes(app, registry)
   await app.register(
     async (admin) => {
@@ -90,13 +95,17 @@ export async function buildControlPlane(options: ControlPlaneOptions): Promise<F
       await admin.register(async (guarded) => {
         readBodies(guarded)
         await authenticate(guarded, control, adminToken)
+        answerWrites(guarded, control)
         await guarded.register(channelRoutes(control))
+        await guarded.register(mirrorRoutes(control))
         await guarded.register(channelTargetRoutes(control))
         await guarded.register(channelHistoryRoutes(control))
         await guarded.register(journalRoutes(control))
         await guarded.register(journalStreamRoutes(control))
         await guarded.register(blockedVersionRoutes(control))
         await guarded.register(tokenRoutes(control))
+        await guarded.register(replicaRoutes(control, facts))
+        await guarded.register(storeRoutes(control))
       })
     },
     { prefix: ADMIN_PREFIX },

@@ -1,9 +1,12 @@
 // The OpenAPI document as the routes declare it, without a server: for openapi/bellwether.json and its drift check.
 import { pino } from 'pino'
+import { UpstreamHosts } from '../control/upstream-hosts.ts'
+import { Upstreams } from '../control/upstreams.ts'
 import { buildMetrics } from '../routes/metrics.ts'
 import { systemClock } from '../serve/clock.ts'
 import { SnapshotHolder } from '../serve/holder.ts'
 import { Replica } from '../serve/replica.ts'
+import { localCoordination } from '../store/local-coordination.ts'
 import { unavailableStore } from '../store/unavailable-store.ts'
 import { buildControlPlane } from './control-plane.ts'
 
@@ -14,9 +17,13 @@ export async function openApiDocument(): Promise<object> {
   const logger = pino({ level: 'silent' })
   const clock = systemClock
   const replica = new Replica({ store, holder, clock, log: logger, maxAgeS: 0, dataDir: '' })
-  const { registry, count } = buildMetrics(holder, replica)
-  const control = { store, replica, clock, count }
-  const app = await buildControlPlane({ control, holder, registry, adminToken: '', logger })
+  const warnings = (): [] => []
+  const { registry, count } = buildMetrics(holder, replica, warnings)
+  const coordination = localCoordination(() => clock.now())
+  const upstreams = new Upstreams(new UpstreamHosts(null))
+  const control = { store, coordination, replica, replicaId: 'none', clock, upstreams, warnings, count }
+  const facts = { holder, role: 'control', build: '', startedAt: 0 }
+  const app = await buildControlPlane({ control, facts, registry, adminToken: '', logger })
   try {
     await app.ready()
     return app.swagger()

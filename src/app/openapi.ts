@@ -19,6 +19,7 @@ export const openApiInfo: FastifyDynamicSwaggerOptions = {
       { name: 'journal', description: 'Who changed what, when and why.' },
       { name: 'blocked versions', description: 'Versions that must not be served again.' },
       { name: 'tokens', description: 'Who may do what.' },
+      { name: 'replicas', description: 'The replicas of one store, and what to do when it has gone back.' },
       { name: 'health', description: 'How this replica is.' },
     ],
     components: {

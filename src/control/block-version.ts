@@ -15,15 +15,18 @@ import {
   commitAndServe,
   CONTENTION_TRIES_MAX,
   currentState,
+  earlierTry,
   isExpected,
   knownState,
   type Conditions,
   type Contended,
   type Control,
+  type KeyReused,
   type NotServedYet,
   type Request,
   type Stale,
 } from './control.ts'
+import type { JournalEntry } from '../store/port.ts'
 import { dueLapses, journalDueLapses } from './journal-lapses.ts'
 
 export interface Blocked {
@@ -34,10 +37,10 @@ export interface Blocked {
   readonly servedBy: readonly string[]
 }
 
-export type BlockOutcome = Blocked | Stale | Refusal | NotServedYet | Contended
+export type BlockOutcome = Blocked | Stale | Refusal | NotServedYet | Contended | KeyReused
 
 export type UnblockOutcome =
-  { readonly outcome: 'unblocked' | 'not-blocked' } | Stale | Refusal | NotServedYet | Contended
+  { readonly outcome: 'unblocked' | 'not-blocked' } | Stale | Refusal | NotServedYet | Contended | KeyReused
 
 /** The block list, lowest version first. */
 export function listBlockedVersions(control: Control): readonly BlockedVersion[] {
@@ -60,6 +63,9 @@ export async function blockVersion(
   const reason = request.reason?.trim() ?? ''
   if (reason === '') return malformed('reason', 'is missing; say what is wrong with the version')
   const key = blockedVersionKey(version.value)
+  const earlier = dryRun ? null : await earlierTry(control, request, 'version.block', key)
+  if (earlier !== null && earlier.outcome !== 'applied') return earlier
+  if (earlier !== null) return blockedBy(control, earlier.entry, key)
   for (let tries = 0; tries < CONTENTION_TRIES_MAX; tries += 1) {
     if (!dryRun) await journalDueLapses(control)
     const state = currentState(control)
@@ -79,11 +85,18 @@ export async function blockVersion(
       reads: [],
     })
     if (committed.outcome === 'conflict') continue
-    if (committed.outcome !== 'served') return committed
-    const revision = committed.entry.changes[0]?.after?.revision ?? expected + 1
-    return { outcome: 'blocked', blocked, revision, servedBy: servedBy(knownState(control), version.value) }
+    return committed.outcome === 'served' ? blockedBy(control, committed.entry, key) : committed
   }
   return { outcome: 'contended' }
+}
+
+/** The answer to a blocking, from the entry that it has made. */
+function blockedBy(control: Control, entry: JournalEntry, key: string): Blocked | KeyReused {
+  const after = entry.changes.find((change) => change.key === key)?.after ?? null
+  if (after === null) return { outcome: 'key-reused' }
+  const blocked = blockedVersionOf(after)
+  const { revision } = after
+  return { outcome: 'blocked', blocked, revision, servedBy: servedBy(knownState(control), blocked.version) }
 }
 
 /** Takes a version off the block list. */
@@ -98,6 +111,8 @@ export async function unblockVersion(
   if ((request.reason?.trim() ?? '') === '')
     return malformed('reason', 'is missing; say why the version may be served again')
   const key = blockedVersionKey(version.value)
+  const earlier = dryRun ? null : await earlierTry(control, request, 'version.unblock', key)
+  if (earlier !== null) return earlier.outcome === 'applied' ? { outcome: 'unblocked' } : earlier
   for (let tries = 0; tries < CONTENTION_TRIES_MAX; tries += 1) {
     if (!dryRun) await journalDueLapses(control)
     const state = currentState(control)

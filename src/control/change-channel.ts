@@ -4,10 +4,11 @@ import { applyChange, judgeDeletion, type Accepted } from '../channels/change.ts
 import { channelBody, channelKey, channelOf, type Channel } from '../channels/channel.ts'
 import type { ChannelChange } from '../channels/draft.ts'
 import { rollbackVersion, type ServedSpan } from '../channels/history.ts'
-import type { Refusal, Verdict } from '../channels/outcome.ts'
+import { malformed, type Refusal, type Verdict } from '../channels/outcome.ts'
 import { targetAt, type Target } from '../channels/target.ts'
 import { momentOf } from '../channels/time.ts'
-import type { Document, Expectation } from '../store/port.ts'
+import { parseUpstreamUrl } from '../channels/upstream-url.ts'
+import type { Document, Expectation, JournalEntry } from '../store/port.ts'
 import { WEBAPI_FALLBACK } from '../serve/poll.ts'
 import type { ReplicaState } from '../serve/replica-state.ts'
 import { channelSpans } from './channel-history.ts'
@@ -15,11 +16,13 @@ import {
   commitAndServe,
   CONTENTION_TRIES_MAX,
   currentState,
+  earlierTry,
   isExpected,
   knownState,
   type Contended,
   type Control,
   type ExpectedRevisions,
+  type KeyReused,
   type NotServedYet,
   type Request,
 } from './control.ts'
@@ -48,6 +51,14 @@ export interface ChannelRecord {
   readonly channel: Channel
   readonly revision: number
   readonly effective: Target
+  /** How old the answer of a forward channel's upstream is; null for other channels. */
+  readonly upstream: UpstreamRecord | null
+}
+
+export interface UpstreamRecord {
+  /** When it last answered well, also where that changed nothing; null where it never has, as far as is known here. */
+  readonly lastAnswerAt: string | null
+  readonly ageS: number | null
 }
 
 export type ChannelOutcome =
@@ -66,11 +77,17 @@ export type ChannelOutcome =
   | Refusal
   | NotServedYet
   | Contended
+  | KeyReused
 
 type Decision = Accepted | { readonly outcome: 'accepted-deletion'; readonly verdicts: readonly Verdict[] } | Refusal
 
 /** Changes a channel, or says why not. A change that lost a race is decided again on what the winner left. */
 export async function changeChannel(control: Control, request: ChannelRequest): Promise<ChannelOutcome> {
+  const key = channelKey(request.name)
+  // Before anything is decided: an unpinning that was applied would else be refused for want of a pin.
+  const earlier = request.dryRun ? null : await earlierTry(control, request, journalKind(request.change), key)
+  if (earlier !== null && earlier.outcome !== 'applied') return earlier
+  if (earlier !== null) return outcomeOf(control, earlier.entry, key)
   for (let tries = 0; tries < CONTENTION_TRIES_MAX; tries += 1) {
     const outcome = await tryChange(control, request)
     if (outcome !== null) return outcome
@@ -79,9 +96,9 @@ export async function changeChannel(control: Control, request: ChannelRequest): 
 }
 
 /** Reads one channel out of a state, null where there is none. */
-export function channelRecord(state: ReplicaState, name: string, now: number): ChannelRecord | null {
+export function channelRecord(control: Control, state: ReplicaState, name: string, now: number): ChannelRecord | null {
   const document = state.document(channelKey(name))
-  return document === undefined ? null : recordOf(channelOf(document), document.revision, state, now)
+  return document === undefined ? null : recordOf(control, channelOf(document), document.revision, state, now)
 }
 
 /** One try; null where somebody else was faster and it is to be decided anew. */
@@ -99,9 +116,9 @@ async function tryChange(control: Control, request: ChannelRequest): Promise<Cha
   if (document === undefined && change.kind !== 'create') {
     return Array.isArray(expectedRevisions) ? { outcome: 'stale', current: null } : { outcome: 'unknown-channel' }
   }
-  const before = channelRecord(state, name, now)
+  const before = channelRecord(control, state, name, now)
   if (!isExpected(expectedRevisions, document)) return { outcome: 'stale', current: before }
-  const decision = decide(request, spans, state, document, now)
+  const decision = decide(control, request, spans, state, document, now)
   if (decision.outcome === 'refused') {
     if (decision.why === 'guard') control.count('refusal', decision.guard)
     if (!request.dryRun) return decision
@@ -111,7 +128,7 @@ async function tryChange(control: Control, request: ChannelRequest): Promise<Cha
   const next = decision.outcome === 'accepted' ? decision : null
   if (request.dryRun) {
     const revision = (document?.revision ?? 0) + 1
-    const after = next === null ? null : recordOf(next.channel, revision, state, now)
+    const after = next === null ? null : recordOf(control, next.channel, revision, state, now)
     return { outcome: 'would', before, after, verdicts: decision.verdicts, refusal: null }
   }
   const committed = await commitAndServe(control, request, {
@@ -128,20 +145,23 @@ async function tryChange(control: Control, request: ChannelRequest): Promise<Cha
       return null
     case 'not-served-yet':
     case 'contended':
+    case 'key-reused':
       return committed
-    case 'served': {
-      if (next === null) return { outcome: 'deleted' }
-      const written = committed.entry.changes[0]?.after
-      const revision = written?.revision ?? 0
-      return {
-        outcome: 'changed',
-        record: recordOf(next.channel, revision, knownState(control), control.clock.now()),
-      }
-    }
+    case 'served':
+      return outcomeOf(control, committed.entry, key)
   }
 }
 
+/** What an entry has made of a channel. */
+function outcomeOf(control: Control, entry: JournalEntry, key: string): ChannelOutcome {
+  const after = entry.changes.find((change) => change.key === key)?.after ?? null
+  if (after === null) return { outcome: 'deleted' }
+  const record = recordOf(control, channelOf(after), after.revision, knownState(control), control.clock.now())
+  return { outcome: 'changed', record }
+}
+
 function decide(
+  control: Control,
   request: ChannelRequest,
   spans: readonly ServedSpan[],
   state: ReplicaState,
@@ -149,9 +169,11 @@ function decide(
   now: number,
 ): Decision {
   const { change, actor, reason, force } = request
-  const fallback = fallbackOf(state, request.name, now)
+  const fallback = fallbackOf(control, state, request.name, now)
   const context = { now, actor, reason, force, fallback, isBlocked: state.isBlocked }
   const stored = document === undefined ? null : channelOf(document)
+  const refusedHost = upstreamRefusal(control, change)
+  if (refusedHost !== null) return malformed('source/url', refusedHost)
   if (change.kind === 'delete') {
     const verdicts = stored === null ? [] : judgeDeletion(stored, context)
     return 'outcome' in verdicts ? verdicts : { outcome: 'accepted-deletion', verdicts }
@@ -177,19 +199,38 @@ export function blockListReads(state: ReplicaState, channel: Channel): readonly 
 }
 
 /** What webapi agents of this channel are told while it does not exist. */
-function fallbackOf(state: ReplicaState, name: string, now: number): string | null {
-  return name === WEBAPI_FALLBACK ? null : (channelRecord(state, WEBAPI_FALLBACK, now)?.effective.version ?? null)
+export function fallbackOf(control: Control, state: ReplicaState, name: string, now: number): string | null {
+  if (name === WEBAPI_FALLBACK) return null
+  return channelRecord(control, state, WEBAPI_FALLBACK, now)?.effective.version ?? null
 }
 
-function fallbackReads(state: ReplicaState, name: string): readonly Expectation[] {
+/** What a channel that is made or deleted was judged by, beside itself. */
+export function fallbackReads(state: ReplicaState, name: string): readonly Expectation[] {
   const key = channelKey(WEBAPI_FALLBACK)
   return name === WEBAPI_FALLBACK ? [] : [{ key, expected: state.document(key)?.revision ?? 0 }]
+}
+
+/** Why a source may not be where the change puts it; null where it may, or is not moved, or is no URL at all. */
+function upstreamRefusal({ upstreams }: Control, change: ChannelRequest['change']): string | null {
+  if (change.kind !== 'create' && change.kind !== 'edit') return null
+  const upstream = change.source?.url === undefined ? null : parseUpstreamUrl(change.source.url)
+  return upstream?.outcome === 'parsed' ? upstreams.hosts.refusal(upstream.value) : null
 }
 
 function journalKind(change: ChannelRequest['change']): string {
   return change.kind === 'rollback-to' ? 'channel.rollback' : `channel.${change.kind}`
 }
 
-function recordOf(channel: Channel, revision: number, state: ReplicaState, now: number): ChannelRecord {
-  return { channel, revision, effective: targetAt(channel, state.isBlocked, now) }
+function recordOf(
+  { upstreams }: Control,
+  channel: Channel,
+  revision: number,
+  state: ReplicaState,
+  now: number,
+): ChannelRecord {
+  const at = upstreams.lastAnswerAt(channel.name)
+  const lastAnswerAt = at === null ? null : momentOf(at)
+  const ageS = at === null ? null : Math.max(0, now - at) / 1_000
+  const upstream = channel.source.kind === 'forward' ? { lastAnswerAt, ageS } : null
+  return { channel, revision, effective: targetAt(channel, state.isBlocked, now), upstream }
 }

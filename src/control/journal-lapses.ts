@@ -6,7 +6,7 @@ import { lapse } from '../channels/lapse.ts'
 import { momentOf } from '../channels/time.ts'
 import type { ReplicaLog } from '../serve/replica.ts'
 import type { ReplicaState } from '../serve/replica-state.ts'
-import { COMMIT_WRITES_MAX, StoreUnavailable, type Expectation, type Write } from '../store/port.ts'
+import { COMMIT_WRITES_MAX, StoreUnavailable, type Expectation, type StorePosition, type Write } from '../store/port.ts'
 import { blockListReads } from './change-channel.ts'
 import type { Control } from './control.ts'
 
@@ -14,7 +14,7 @@ import type { Control } from './control.ts'
 const LAPSE_CHECK_MS = 1_000
 
 /** The journal's name for the server itself; no token can have it, since a token's actor has a slash. */
-const SYSTEM_ACTOR = 'bellwether'
+export const SYSTEM_ACTOR = 'bellwether'
 
 /** Lapses that fall due together are journaled together: a commit holds the event loop, so not too many at once. */
 const LAPSES_PER_COMMIT_MAX = 100
@@ -45,22 +45,28 @@ export function journalLapses(control: Control, log: ReplicaLog): () => Promise<
 
 /** Journals what has lapsed by now, with turns of the event loop between the commits for the polls. */
 export async function journalDueLapses(control: Control): Promise<void> {
-  const { state, problem } = control.replica
+  const { state, fault } = control.replica
   // A store that is not followed may be another one, or behind: nothing may be decided on it, and nothing written to it.
-  if (state === null || problem !== null) return
+  if (state === null || fault !== null) return
   const now = control.clock.now()
+  const { position: decidedOn } = state
   const due = state.lapsed(now).flatMap((name) => dueLapse(state, name, now) ?? [])
   const ended = due.filter(({ held }) => held === null)
   const held = due.filter(({ held: holds }) => holds !== null)
   for (const lapses of [ended, held]) {
     for (let start = 0; start < lapses.length; start += LAPSES_PER_COMMIT_MAX) {
-      await journalTogether(control, lapses.slice(start, start + LAPSES_PER_COMMIT_MAX), now)
+      await journalTogether(control, lapses.slice(start, start + LAPSES_PER_COMMIT_MAX), decidedOn, now)
       await nextTurn()
     }
   }
 }
 
-async function journalTogether(control: Control, lapses: readonly DueLapse[], now: number): Promise<void> {
+async function journalTogether(
+  control: Control,
+  lapses: readonly DueLapse[],
+  decidedOn: StorePosition,
+  now: number,
+): Promise<void> {
   const reads = new Map(lapses.flatMap((due) => due.reads).map((read) => [read.key, read]))
   const [first] = lapses
   const why = lapses.length === 1 ? first?.held?.detail : 'each pin says why in `held`'
@@ -71,6 +77,7 @@ async function journalTogether(control: Control, lapses: readonly DueLapse[], no
     kind: first?.held === null ? 'channel.expire' : 'channel.hold',
     reason: first?.held === null ? 'its time was over' : `the pin's time was over, but it stays: ${why}`,
     requestId: null,
+    decidedOn,
     writes: lapses.map(({ write }) => write),
     reads: [...reads.values()],
   })

@@ -4,16 +4,18 @@ import { parseChannelPattern } from '../channels/name.ts'
 import { malformed, type Refusal } from '../channels/outcome.ts'
 import { hasPassed } from '../channels/target.ts'
 import { momentOf, parseMoment } from '../channels/time.ts'
-import type { Document, JsonObject } from '../store/port.ts'
+import type { Document, JournalEntry, JsonObject } from '../store/port.ts'
 import {
   commitAndServe,
   CONTENTION_TRIES_MAX,
   currentState,
+  earlierTry,
   isExpected,
   knownState,
   type Conditions,
   type Contended,
   type Control,
+  type KeyReused,
   type NotServedYet,
   type Request,
   type Stale,
@@ -54,7 +56,13 @@ export interface TokenDraft {
 }
 
 export type TokenCreation =
-  { readonly outcome: 'created'; readonly token: Token; readonly secret: string } | Refusal | NotServedYet | Contended
+  | { readonly outcome: 'created'; readonly token: Token; readonly secret: string }
+  /** An earlier try has made it; its text was in the answer that was lost. */
+  | { readonly outcome: 'made-before'; readonly id: string }
+  | Refusal
+  | NotServedYet
+  | Contended
+  | KeyReused
 
 export type Identification =
   | { readonly outcome: 'identified'; readonly identity: Identity }
@@ -140,6 +148,8 @@ export async function createToken(
   }
   currentState(control)
   if (dryRun) return { outcome: 'created', token, secret: '' }
+  const earlier = await earlierTry(control, request, 'token.create', null)
+  if (earlier !== null) return earlier.outcome === 'applied' ? madeBefore(earlier.entry) : earlier
   const secret = makeTokenText(id)
   const body = { ...token, hash: sha256(secret).toString('hex') } satisfies JsonObject
   const committed = await commitAndServe(control, request, {
@@ -150,7 +160,12 @@ export async function createToken(
   })
   // Two tokens with one random id of 62 bits: not expected in the life of the world, and then simply asked for again.
   if (committed.outcome === 'conflict') return { outcome: 'contended' }
-  return committed.outcome === 'served' ? { outcome: 'created', token, secret } : committed
+  if (committed.outcome !== 'served') return committed
+  return committed.repeated ? madeBefore(committed.entry) : { outcome: 'created', token, secret }
+}
+
+function madeBefore({ subjects: [key = ''] }: JournalEntry): TokenCreation {
+  return { outcome: 'made-before', id: key.slice(TOKEN_PREFIX.length) }
 }
 
 /** Revokes a token: it is worth nothing on this replica from the answer on. */
@@ -159,8 +174,10 @@ export async function revokeToken(
   request: Request,
   id: string,
   { dryRun, expectedRevisions }: Conditions,
-): Promise<{ readonly outcome: 'revoked' | 'unknown-token' } | Stale | NotServedYet | Contended> {
+): Promise<{ readonly outcome: 'revoked' | 'unknown-token' } | Stale | NotServedYet | Contended | KeyReused> {
   const key = TOKEN_PREFIX + id
+  const earlier = dryRun ? null : await earlierTry(control, request, 'token.revoke', key)
+  if (earlier !== null) return earlier.outcome === 'applied' ? { outcome: 'revoked' } : earlier
   for (let tries = 0; tries < CONTENTION_TRIES_MAX; tries += 1) {
     const document = currentState(control).document(key)
     if (document === undefined) return { outcome: 'unknown-token' }

@@ -1,8 +1,7 @@
 // Liveness on both planes, readiness on the control plane.
 import type { FastifyInstance } from 'fastify'
-import type { Replica } from '../serve/replica.ts'
+import type { Control } from '../control/control.ts'
 import type { SnapshotHolder } from '../serve/holder.ts'
-import type { Clock } from '../serve/clock.ts'
 
 const LIVE = 'ok'
 
@@ -29,18 +28,34 @@ export function healthRoutes(app: FastifyInstance): void {
 // Plain JSON Schema: the poll plane has these routes too, and it answers before TypeBox would be loaded.
 const readiness = {
   type: 'object',
-  required: ['ready', 'status', 'problem', 'seq', 'channels', 'snapshotAgeS'],
+  required: ['ready', 'replica', 'status', 'problem', 'epoch', 'seq', 'channels', 'snapshotAgeS', 'staleS', 'warnings'],
   properties: {
     ready: { type: 'boolean' },
+    replica: { type: 'string', description: 'What this replica is called in `GET /admin/v1/replicas`.' },
     status: { type: 'string', description: 'What the replica is doing: `following` is all well.' },
     problem: { type: ['string', 'null'] },
+    epoch: { type: ['string', 'null'], description: 'The history that the served changes are of.' },
     seq: { type: ['integer', 'null'], description: 'The journal entry up to which changes are served.' },
     channels: { type: 'integer' },
     snapshotAgeS: { type: ['number', 'null'] },
+    staleS: {
+      type: 'number',
+      description: 'For how long what is served was not known to be the newest; 0 while the store is followed.',
+    },
+    warnings: {
+      type: 'array',
+      description: 'What is wrong with the store although it works: it could lose what it was given.',
+      items: {
+        type: 'object',
+        required: ['code', 'message'],
+        properties: { code: { type: 'string' }, message: { type: 'string' } },
+      },
+    },
   },
 } as const
 
-export function readinessRoutes(app: FastifyInstance, replica: Replica, holder: SnapshotHolder, clock: Clock): void {
+export function readinessRoutes(app: FastifyInstance, control: Control, holder: SnapshotHolder): void {
+  const { replica, replicaId, clock, warnings } = control
   app.route({
     method: 'GET',
     url: '/readyz',
@@ -62,11 +77,15 @@ export function readinessRoutes(app: FastifyInstance, replica: Replica, holder: 
         .header('Cache-Control', 'no-store')
         .send({
           ready: snapshot !== null,
+          replica: replicaId,
           status: replica.status,
           problem: replica.problem,
+          epoch: snapshot?.epoch ?? null,
           seq: snapshot?.seq ?? null,
           channels: snapshot?.size ?? 0,
           snapshotAgeS: snapshot === null ? null : Math.max(0, clock.now() - snapshot.at) / 1_000,
+          staleS: replica.staleMs / 1_000,
+          warnings: warnings(),
         })
     },
   })

@@ -12,7 +12,7 @@ export interface Metrics {
 }
 
 /** The registry with what this process counts; gauges read their sources when they are scraped. */
-export function buildMetrics(holder: SnapshotHolder, replica: Replica): Metrics {
+export function buildMetrics(holder: SnapshotHolder, replica: Replica, warnings: Control['warnings']): Metrics {
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })
   const registers = [registry]
@@ -25,6 +25,26 @@ export function buildMetrics(holder: SnapshotHolder, replica: Replica): Metrics 
   const gauges: readonly (readonly [name: string, help: string, read: () => number])[] = [
     ['bellwether_applied_seq', 'The journal entry up to which changes are served.', () => holder.current?.seq ?? 0],
     ['bellwether_channels', 'Channels that are served.', () => holder.current?.size ?? 0],
+    [
+      'bellwether_stale_seconds',
+      'For how long what is served was not known to be the newest; 0 while the store is followed.',
+      () => replica.staleMs / 1_000,
+    ],
+    [
+      'bellwether_last_known_good_age_seconds',
+      'The age of the last known good state while this replica has started from it and serves it, else 0.',
+      () => (replica.status === 'serving last known good' ? replica.staleMs / 1_000 : 0),
+    ],
+    [
+      'bellwether_store_regressed',
+      '1 while the store has gone back and an operator must decide, else 0.',
+      () => Number(replica.status === 'store regressed'),
+    ],
+    [
+      'bellwether_newer_format',
+      '1 while a newer Bellwether has written what this one does not read, else 0.',
+      () => Number(replica.status === 'newer format'),
+    ],
     [
       'bellwether_following',
       '1 while the replica follows its store, else 0.',
@@ -41,6 +61,16 @@ export function buildMetrics(holder: SnapshotHolder, replica: Replica): Metrics 
       },
     })
   }
+  new Gauge({
+    name: 'bellwether_store_warning',
+    help: '1 for each setting of the store by which it could lose what it was given.',
+    labelNames: ['code'],
+    registers,
+    collect() {
+      this.reset()
+      for (const { code } of warnings()) this.set({ code }, 1)
+    },
+  })
   return { registry, count: (outcome, kind) => changes.inc({ outcome, kind }) }
 }
 

@@ -138,7 +138,7 @@ t.test('not even where the two are interleaved step by step', async (t) => {
   const session = await startAdmin(t)
   const { deps } = session.planes
   await session.channel('stable/cloud', '15.0.0')
-  const asked = { actor: 'ann', reason, requestId: null }
+  const asked = { actor: 'ann', reason, requestId: null, mayBeRetry: false, onCommitted: () => {} }
   const base = { ...asked, name: 'stable/cloud', force: false, expectedRevisions: null, dryRun: false }
   for (const lead of range(0, 24)) {
     for (const first of ['block', 'change'] as const) {

@@ -1,8 +1,11 @@
 // Expiries while the store has gone back: they take effect, and nothing is written to a store that is not followed.
 import t from 'tap'
 import { journalDueLapses } from '../../src/control/journal-lapses.ts'
+import { UpstreamHosts } from '../../src/control/upstream-hosts.ts'
+import { Upstreams } from '../../src/control/upstreams.ts'
 import { openEmbeddedStore } from '../../src/store/embedded/embedded-store.ts'
 import { writeLastKnownGood } from '../../src/store/last-known-good.ts'
+import { localCoordination } from '../../src/store/local-coordination.ts'
 import { NOW, sourceOf } from '../fixtures/channel-samples.ts'
 import { replicaOver } from '../fixtures/poll-store.ts'
 import { channelDocument } from '../fixtures/poll-worlds.ts'
@@ -17,13 +20,17 @@ t.test('nothing is journaled in a store that has gone back', async (t) => {
   await commit(store, [put('channel/a', 0, document.body)])
   const dataDir = await freshFolder(t)
   // The same document at the same revision, so that a commit against it would succeed.
-  await writeLastKnownGood(dataDir, { documents: [document], seq: 9, epoch: 'another' }, NOW)
+  await writeLastKnownGood(dataDir, { documents: [document], seq: 9, mark: 'm', epoch: 'another' }, NOW)
   const { replica, clock } = replicaOver(store, dataDir)
   await replica.start()
   t.equal(replica.status, 'store regressed')
   await clock.advance(5_000)
   t.strictSame(replica.state?.lapsed(clock.now()), ['a'], 'it has lapsed')
-  await journalDueLapses({ store, replica, clock, count: () => {} })
+  const coordination = localCoordination(() => clock.now())
+  const upstreams = new Upstreams(new UpstreamHosts(null))
+  const shared = { store, coordination, replica, upstreams, clock }
+  const control = { ...shared, replicaId: 'one', warnings: () => [], count: () => {} }
+  await journalDueLapses(control)
   t.equal((await store.load()).seq, 1)
   await replica.stop()
 })

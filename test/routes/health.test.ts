@@ -23,7 +23,18 @@ t.test('a replica that follows its store is ready, and tells where it is', async
   await session.planes.clock.advance(1_500)
   const reply = await session.inject({ url: '/readyz' })
   t.equal(reply.status, 200)
-  t.strictSame(reply.body, { ready: true, status: 'following', problem: null, seq: 2, channels: 2, snapshotAgeS: 1.5 })
+  t.strictSame(reply.body, {
+    ready: true,
+    replica: 'this-one',
+    status: 'following',
+    problem: null,
+    epoch: session.planes.deps.replica.state?.epoch,
+    seq: 2,
+    channels: 2,
+    snapshotAgeS: 1.5,
+    staleS: 0,
+    warnings: [],
+  })
 })
 
 t.test('a replica whose store is lost stays ready for polls and says what is wrong', async (t) => {
@@ -46,6 +57,10 @@ t.test(
     t.equal(reply.status, 503)
     t.strictSame(reply.body, {
       ready: false,
+      replica: 'this-one',
+      epoch: null,
+      staleS: 0,
+      warnings: [],
       status: 'starting',
       problem: 'the disk is gone',
       seq: null,

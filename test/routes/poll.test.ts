@@ -20,7 +20,7 @@ class WatchedHolder extends SnapshotHolder {
 
 function snapshotAt(seq: number, version: string): Snapshot {
   const documents = [channelDocument('a', seq, { source: sourceOf(version) })]
-  return new ReplicaState({ documents, seq, epoch: 'one' }, 10, NOW).snapshot
+  return new ReplicaState({ documents, seq, mark: 'm', epoch: 'one' }, 10, NOW).snapshot
 }
 
 await t.test('the snapshot is read once for each poll', async (t) => {

@@ -32,6 +32,7 @@ const descriptions: Readonly<Record<number, string>> = {
   403: 'The token does not allow it.',
   404: 'Not there.',
   409: 'The state does not allow it.',
+  410: 'Not kept any more.',
   412: 'Changed since it was read; the current document is in `current`.',
   413: 'The body is over 64 KB.',
   415: 'The body is not JSON.',

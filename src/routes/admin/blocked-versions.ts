@@ -6,11 +6,12 @@ import { blockVersion, listBlockedVersions, unblockVersion } from '../../control
 import type { Control } from '../../control/control.ts'
 import type { Document } from '../../store/port.ts'
 import { answers, page } from './answers.ts'
-import { callerOf } from './authenticate.ts'
 import { sendRefusal, sendStale, sendUnfinished, writeParts } from './change.ts'
 import { entityTag, readIfMatch } from './if-match.ts'
 import { sendProblem } from './problem.ts'
-import { ReasonBody, ref, WriteQuery } from './schemas.ts'
+import { ReasonBody } from './request-schemas.ts'
+import { ref } from './schemas.ts'
+import { writeRequest, writing } from './write-request.ts'
 
 type App = Parameters<FastifyPluginAsyncTypebox>[0]
 
@@ -66,7 +67,7 @@ function blockVersionRoute(app: App, control: Control): void {
       description: 'No channel can be moved to it any more. Channels that serve it stay there; the answer names them.',
       tags: ['blocked versions'],
       params: VersionParams,
-      querystring: WriteQuery,
+      ...writing,
       body: ReasonBody,
       response: answers({ 200: Blocked }, 409, 412, 413, 415),
     },
@@ -75,7 +76,7 @@ function blockVersionRoute(app: App, control: Control): void {
       const { version } = request.params
       const ifMatch = readIfMatch(request.headers['if-match'])
       if (ifMatch.outcome === 'refused') return sendRefusal(request, reply, ifMatch)
-      const asked = { actor: callerOf(request).actor, reason, requestId: request.id }
+      const asked = writeRequest(request, reason)
       const outcome = await blockVersion(control, asked, version, { dryRun, expectedRevisions: ifMatch.revisions })
       switch (outcome.outcome) {
         case 'blocked': {
@@ -89,6 +90,7 @@ function blockVersionRoute(app: App, control: Control): void {
           return sendRefusal(request, reply, outcome)
         case 'not-served-yet':
         case 'contended':
+        case 'key-reused':
           return sendUnfinished(request, reply, outcome)
       }
     },
@@ -106,7 +108,7 @@ function unblockVersionRoute(app: App, control: Control): void {
       description: 'Channels can be moved to it again.',
       tags: ['blocked versions'],
       params: VersionParams,
-      querystring: WriteQuery,
+      ...writing,
       body: ReasonBody,
       response: answers({ 200: DryRunOnly, 204: Type.Null() }, 404, 409, 412, 413, 415),
     },
@@ -115,7 +117,7 @@ function unblockVersionRoute(app: App, control: Control): void {
       const { version } = request.params
       const ifMatch = readIfMatch(request.headers['if-match'])
       if (ifMatch.outcome === 'refused') return sendRefusal(request, reply, ifMatch)
-      const asked = { actor: callerOf(request).actor, reason, requestId: request.id }
+      const asked = writeRequest(request, reason)
       const outcome = await unblockVersion(control, asked, version, { dryRun, expectedRevisions: ifMatch.revisions })
       switch (outcome.outcome) {
         case 'unblocked':
@@ -128,6 +130,7 @@ function unblockVersionRoute(app: App, control: Control): void {
           return sendRefusal(request, reply, outcome)
         case 'not-served-yet':
         case 'contended':
+        case 'key-reused':
           return sendUnfinished(request, reply, outcome)
       }
     },

@@ -9,12 +9,12 @@ import {
   type ChannelRecord,
   type ChannelRequest,
 } from '../../control/change-channel.ts'
-import type { Control } from '../../control/control.ts'
+import type { Contended, Control, KeyReused, NotServedYet } from '../../control/control.ts'
 import { answers } from './answers.ts'
-import { callerOf } from './authenticate.ts'
 import { entityTag, readIfMatch } from './if-match.ts'
 import { sendProblem } from './problem.ts'
 import { ref } from './schemas.ts'
+import { writeRequest } from './write-request.ts'
 
 /** The parts of a write that every route has; the schemas have checked them where they are there. */
 interface WriteParts {
@@ -36,10 +36,10 @@ export function changeAnswers(status: 200 | 201 | 204, ...bad: readonly number[]
 }
 
 /** A channel as the API shows it. */
-export function presentChannel({ channel, revision, effective }: ChannelRecord): JsonObject {
+export function presentChannel({ channel, revision, effective, upstream }: ChannelRecord): JsonObject {
   const { name, ...rest } = channel
   // Channel and Target are made of strings, booleans, nulls and objects of them.
-  return { name, revision, ...rest, effective } as unknown as JsonObject
+  return { name, revision, ...rest, effective, upstream } as unknown as JsonObject
 }
 
 /** The reason, `force` and `dryRun` of a write, whatever its route. */
@@ -62,12 +62,12 @@ export async function sendChange(
 ): Promise<FastifyReply> {
   const ifMatch = readIfMatch(request.headers['if-match'])
   if (ifMatch.outcome === 'refused') return sendRefusal(request, reply, ifMatch)
+  const parts = writeParts(request)
   const outcome = await changeChannel(control, {
     name,
     change,
-    ...writeParts(request),
-    actor: callerOf(request).actor,
-    requestId: request.id,
+    ...parts,
+    ...writeRequest(request, parts.reason),
     expectedRevisions: ifMatch.revisions,
   })
   return sendOutcome(request, reply, name, outcome, created)
@@ -113,10 +113,14 @@ export function sendStale(
 export function sendUnfinished(
   request: FastifyRequest,
   reply: FastifyReply,
-  outcome: { readonly outcome: 'contended' } | { readonly outcome: 'not-served-yet'; readonly seq: number },
+  outcome: Contended | KeyReused | NotServedYet,
 ): FastifyReply {
   if (outcome.outcome === 'contended') {
     return sendProblem(request, reply, 'contended', 'nothing was written; read the document again and try again')
+  }
+  if (outcome.outcome === 'key-reused') {
+    const detail = 'nothing was written: the Idempotency-Key belongs to another change; choose another'
+    return sendProblem(request, reply, 'idempotency_key_reused', detail)
   }
   const detail = `the change is durable as journal entry ${outcome.seq}, but this replica does not serve it yet; do not repeat it`
   return sendProblem(request, reply, 'not_served_yet', detail, { seq: outcome.seq })
@@ -147,6 +151,7 @@ function sendOutcome(
       return sendRefusal(request, reply, outcome)
     case 'not-served-yet':
     case 'contended':
+    case 'key-reused':
       return sendUnfinished(request, reply, outcome)
   }
 }

@@ -9,7 +9,8 @@ import { answers, page } from './answers.ts'
 import { sendRefusal } from './change.ts'
 import { sendJournalPage } from './journal.ts'
 import { sendProblem } from './problem.ts'
-import { ChannelParams, Nullable, PageQuery, ref } from './schemas.ts'
+import { ChannelParams, PageQuery } from './request-schemas.ts'
+import { Nullable, ref } from './schemas.ts'
 
 /** RFD 109: agents may be this long behind. */
 const GRACE_DEFAULT = 'P14D'

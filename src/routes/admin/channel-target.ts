@@ -10,14 +10,14 @@ import {
   ReasonBody,
   RollbackBody,
   VersionBody,
-  WriteQuery,
-} from './schemas.ts'
+} from './request-schemas.ts'
+import { writing } from './write-request.ts'
 
 type App = Parameters<FastifyPluginAsyncTypebox>[0]
 
 const config = { role: 'operator' } as const
 
-const shared = { tags: ['target'], params: ChannelParams, querystring: WriteQuery }
+const shared = { tags: ['target'], params: ChannelParams, ...writing }
 
 export function channelTargetRoutes(control: Control): FastifyPluginAsyncTypebox {
   return async (app) => {

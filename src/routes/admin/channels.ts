@@ -10,7 +10,9 @@ import { changeAnswers, presentChannel, sendChange } from './change.ts'
 import { readCursor, writeCursor } from './cursor.ts'
 import { entityTag } from './if-match.ts'
 import { sendProblem } from './problem.ts'
-import { ChannelParams, CreateBody, EditBody, DeleteBody, PageQuery, ref, WriteQuery } from './schemas.ts'
+import { ChannelParams, CreateBody, EditBody, DeleteBody, PageQuery } from './request-schemas.ts'
+import { ref } from './schemas.ts'
+import { writing } from './write-request.ts'
 
 type App = Parameters<FastifyPluginAsyncTypebox>[0]
 
@@ -59,7 +61,7 @@ function listChannelsRoute(app: App, control: Control): void {
       const shown = names.slice(0, limit)
       const now = control.clock.now()
       const items = shown.flatMap((name) => {
-        const record = channelRecord(state, name, now)
+        const record = channelRecord(control, state, name, now)
         return record === null ? [] : [presentChannel(record)]
       })
       const last = shown.at(-1)
@@ -82,7 +84,7 @@ function getChannelRoute(app: App, control: Control): void {
       response: answers({ 200: ref('Channel') }, 404),
     },
     handler: async (request, reply) => {
-      const record = channelRecord(knownState(control), request.params.name, control.clock.now())
+      const record = channelRecord(control, knownState(control), request.params.name, control.clock.now())
       if (record === null) {
         return sendProblem(request, reply, 'unknown_channel', `there is no channel ${request.params.name}`)
       }
@@ -102,7 +104,7 @@ function createChannelRoute(app: App, control: Control): void {
       description:
         'Creates a channel, with its source and limits. Without a version it tells agents to stay where they are.',
       tags: ['channels'],
-      querystring: WriteQuery,
+      ...writing,
       body: CreateBody,
       response: changeAnswers(201, 422),
     },
@@ -122,7 +124,7 @@ function editChannelRoute(app: App, control: Control): void {
       description: 'Changes description, source or limits; what is left out stays.',
       tags: ['channels'],
       params: ChannelParams,
-      querystring: WriteQuery,
+      ...writing,
       body: EditBody,
       response: changeAnswers(200, 404, 422),
     },
@@ -143,7 +145,7 @@ function deleteChannelRoute(app: App, control: Control): void {
         'Agents of a deleted channel get 404 and stay where they are; on the webapi path they get the channel `default`, where there is one.',
       tags: ['channels'],
       params: ChannelParams,
-      querystring: WriteQuery,
+      ...writing,
       body: DeleteBody,
       response: changeAnswers(204, 404, 422),
     },

@@ -4,10 +4,10 @@ import type { ServerResponse } from 'node:http'
 import { Type } from 'typebox'
 import { knownState, type Control } from '../../control/control.ts'
 import type { Identity } from '../../control/identity.ts'
-import { viewOf } from '../../control/journal-view.ts'
+import { positionAfter, viewOf } from '../../control/journal-view.ts'
 import { isStillIdentified } from '../../control/tokens.ts'
 import type { Clock } from '../../serve/clock.ts'
-import type { JournalEntry } from '../../store/port.ts'
+import { JournalTrimmed, type JournalEntry, type StorePosition } from '../../store/port.ts'
 import { answers } from './answers.ts'
 import { callerOf } from './authenticate.ts'
 import { sendProblem } from './problem.ts'
@@ -39,7 +39,7 @@ export function journalStreamRoutes(control: Control): FastifyPluginAsyncTypebox
         operationId: 'streamJournal',
         summary: 'Follow the journal',
         description:
-          'Server-sent events: one `entry` event for each journal entry, in order and without a gap, with its seq as id. Starts after `after`, or after `Last-Event-ID`, or at the newest entry.',
+          'Server-sent events: one `entry` event for each journal entry, in order and without a gap, with its seq as id. Where entries are kept no more, or an operator has begun a new epoch, it ends with a `trimmed` event: read the channels anew. Starts after `after`, or after `Last-Event-ID`, or at the newest entry.',
         tags: ['journal'],
         querystring: Type.Object(
           { after: Type.Optional(Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER })) },
@@ -47,7 +47,7 @@ export function journalStreamRoutes(control: Control): FastifyPluginAsyncTypebox
         ),
         headers: Type.Object({ 'last-event-id': Type.Optional(Type.String({ maxLength: 32 })) }),
         response: {
-          ...answers({}),
+          ...answers({}, 410),
           200: { description: 'The stream.', content: { 'text/event-stream': { schema: Type.String() } } },
         },
       },
@@ -65,8 +65,13 @@ export function journalStreamRoutes(control: Control): FastifyPluginAsyncTypebox
             `${STREAMS_MAX} streams are open; close one, or read GET /journal`,
           )
         }
-        const { seq } = knownState(control)
-        const after = lastId === undefined ? (request.query.after ?? seq) : Number(lastId)
+        const asked = lastId === undefined ? request.query.after : Number(lastId)
+        const after = asked === undefined ? knownState(control).position : await positionAfter(control, asked)
+        if (after === null) {
+          const field = lastId === undefined ? 'after' : 'Last-Event-ID'
+          const message = `is ahead of the journal, whose newest entry here is ${knownState(control).seq}`
+          return sendProblem(request, reply, 'invalid_request', `${field} ${message}`, { errors: [{ field, message }] })
+        }
         const stop = new AbortController()
         open.add(stop)
         reply.raw.on('close', () => stop.abort())
@@ -88,7 +93,7 @@ async function stream(
   control: Control,
   identity: Identity,
   response: ServerResponse,
-  after: number,
+  after: StorePosition,
   stop: AbortController,
 ): Promise<void> {
   response.writeHead(200, {
@@ -106,20 +111,23 @@ async function stream(
   send(': following the journal\n\n')
   const heartbeat = setInterval(() => send(': still here\n\n'), HEARTBEAT_MS)
   heartbeat.unref()
-  let seq = after
+  let position = after
   try {
     while (!stop.signal.aborted) {
       const pause = new AbortController()
       const give = (entry: JournalEntry): void => {
-        seq = entry.seq
+        position = { epoch: after.epoch, seq: entry.seq, mark: entry.mark }
         send(eventOf(entry, identity))
         if (response.writableLength > UNSENT_BYTES_MAX) pause.abort()
       }
-      await control.store.follow(seq, give, AbortSignal.any([stop.signal, pause.signal]))
+      await control.store.follow(position, give, AbortSignal.any([stop.signal, pause.signal]))
       // It ends by itself where the store was closed.
       if (!pause.signal.aborted) break
       await drained(control.clock, response, stop)
     }
+  } catch (error) {
+    if (!(error instanceof JournalTrimmed)) throw error
+    send(`event: trimmed\ndata: ${JSON.stringify({ detail: error.message })}\n\n`)
   } finally {
     clearInterval(heartbeat)
     // A reader that was cut off has much waiting that it does not take; it is not waited for.

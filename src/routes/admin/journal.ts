@@ -9,7 +9,8 @@ import { answers, page } from './answers.ts'
 import { callerOf } from './authenticate.ts'
 import { readSeqCursor, writeCursor } from './cursor.ts'
 import { sendProblem } from './problem.ts'
-import { JournalQuery, ref } from './schemas.ts'
+import { JournalQuery } from './request-schemas.ts'
+import { ref } from './schemas.ts'
 
 const PAGE_LIMIT_DEFAULT = 100
 

@@ -1,7 +1,14 @@
 // Problem documents (RFC 9457): the one form of every refusal and failure of the control plane.
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import { statusOf, titleOf, type ErrorCode } from '../../errors.ts'
-import { StoreDamaged, StoreUnavailable } from '../../store/port.ts'
+import {
+  JournalTrimmed,
+  NewerFormat,
+  StoreDamaged,
+  StoreOutcomeUnknown,
+  StoreRegressed,
+  StoreUnavailable,
+} from '../../store/port.ts'
 import { fieldErrors, type FieldError } from './field-errors.ts'
 import { BODY_BYTES_MAX } from './json-body.ts'
 
@@ -46,10 +53,11 @@ export function problemOf(code: ErrorCode, detail: string, requestId: string): o
 
 /** Answers whatever was thrown: what Fastify found wrong with a request, a store that is down, or a fault of ours. */
 export function sendError(thrown: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
-  if (thrown instanceof StoreUnavailable || thrown instanceof StoreDamaged) {
-    request.log.warn({ err: thrown }, 'the store is unavailable')
-    const detail = 'nothing was changed; polls are still answered. Try again when the store is back (see /readyz)'
-    return sendProblem(request, reply, 'store_unavailable', detail)
+  const key = request.headers['idempotency-key']
+  const fault = storeFault(thrown, typeof key === 'string' ? key : request.id, key !== undefined)
+  if (fault !== null) {
+    request.log.warn({ err: thrown, code: fault.code }, 'the store is unavailable')
+    return sendProblem(request, reply, fault.code, fault.detail)
   }
   const error = isOfFramework(thrown) ? thrown : null
   if (error?.validation !== undefined) {
@@ -63,6 +71,34 @@ export function sendError(thrown: unknown, request: FastifyRequest, reply: Fasti
   }
   request.log.error({ err: thrown }, 'a request failed')
   return sendProblem(request, reply, 'internal_error', `the log has more under the request id ${request.id}`)
+}
+
+/** What a fault of the store means to whoever asked; null where it is none. */
+function storeFault(
+  thrown: unknown,
+  idempotencyKey: string,
+  isRetry: boolean,
+): { readonly code: ErrorCode; readonly detail: string } | null {
+  const still = `${isRetry ? 'this try has changed nothing' : 'nothing was changed'}; polls are still answered`
+  if (thrown instanceof StoreOutcomeUnknown) {
+    const detail = `the store did not answer: the change may be made or not. Send the same request again with the header Idempotency-Key: ${idempotencyKey} until you get an answer; it is carried out once`
+    return { code: 'write_outcome_unknown', detail }
+  }
+  if (thrown instanceof StoreRegressed) {
+    const detail = `${still}. An admin decides: POST store/restore or store/accept (see docs/runbooks/store-regressed.md)`
+    return { code: 'store_regressed', detail }
+  }
+  if (thrown instanceof NewerFormat) return { code: 'newer_format', detail: `${still}. Update this replica` }
+  if (thrown instanceof JournalTrimmed) {
+    return {
+      code: 'journal_trimmed',
+      detail: `${thrown.message}; read the channels anew and follow from the newest entry`,
+    }
+  }
+  if (thrown instanceof StoreUnavailable || thrown instanceof StoreDamaged) {
+    return { code: 'store_unavailable', detail: `${still}. Try again when the store is back (see /readyz)` }
+  }
+  return null
 }
 
 /** Any other error may have a status too, and a message that is not for everybody. */

@@ -10,7 +10,9 @@ import { callerOf } from './authenticate.ts'
 import { sendRefusal, sendStale, sendUnfinished, writeParts } from './change.ts'
 import { readIfMatch } from './if-match.ts'
 import { sendProblem } from './problem.ts'
-import { Nullable, OptionalReasonBody, ref, TokenBody, WriteQuery } from './schemas.ts'
+import { OptionalReasonBody, TokenBody } from './request-schemas.ts'
+import { Nullable, ref } from './schemas.ts'
+import { writeRequest, writing } from './write-request.ts'
 
 type App = Parameters<FastifyPluginAsyncTypebox>[0]
 
@@ -76,23 +78,28 @@ function createTokenRoute(app: App, control: Control): void {
       summary: 'Make a token',
       description: 'The token itself is in this answer and can never be read again.',
       tags: ['tokens'],
-      querystring: WriteQuery,
+      ...writing,
       body: TokenBody,
       response: answers({ 200: WouldCreate, 201: Created }, 409, 413, 415),
     },
     handler: async (request, reply): Promise<unknown> => {
       const { dryRun } = writeParts(request)
-      const asked = { actor: callerOf(request).actor, reason: null, requestId: request.id }
+      const asked = writeRequest(request, null)
       const outcome = await createToken(control, asked, request.body, dryRun)
       switch (outcome.outcome) {
         case 'created':
           if (dryRun) return { dryRun, wouldCreate: outcome.token }
           void reply.header('Cache-Control', 'no-store')
           return reply.code(201).send({ ...outcome.token, token: outcome.secret })
+        case 'made-before': {
+          const detail = `an earlier try has made the token ${outcome.id}; its text was only in that answer. Revoke it and make another`
+          return sendProblem(request, reply, 'secret_lost', detail, { id: outcome.id })
+        }
         case 'refused':
           return sendRefusal(request, reply, outcome)
         case 'not-served-yet':
         case 'contended':
+        case 'key-reused':
           return sendUnfinished(request, reply, outcome)
       }
     },
@@ -110,7 +117,7 @@ function revokeTokenRoute(app: App, control: Control): void {
       description: 'It is worth nothing from the answer on.',
       tags: ['tokens'],
       params: Type.Object({ id: Type.String() }),
-      querystring: WriteQuery,
+      ...writing,
       body: OptionalReasonBody,
       response: answers({ 200: WouldRevoke, 204: Type.Null() }, 404, 409, 412, 413, 415),
     },
@@ -119,7 +126,7 @@ function revokeTokenRoute(app: App, control: Control): void {
       const { id } = request.params
       const ifMatch = readIfMatch(request.headers['if-match'])
       if (ifMatch.outcome === 'refused') return sendRefusal(request, reply, ifMatch)
-      const asked = { actor: callerOf(request).actor, reason, requestId: request.id }
+      const asked = writeRequest(request, reason)
       const outcome = await revokeToken(control, asked, id, { dryRun, expectedRevisions: ifMatch.revisions })
       switch (outcome.outcome) {
         case 'revoked':
@@ -130,6 +137,7 @@ function revokeTokenRoute(app: App, control: Control): void {
           return sendProblem(request, reply, 'unknown_token', `there is no token ${id}; it may be revoked already`)
         case 'not-served-yet':
         case 'contended':
+        case 'key-reused':
           return sendUnfinished(request, reply, outcome)
       }
     },

@@ -91,6 +91,7 @@ t.test('a rollback reads a history of more than a page of the journal', async (t
         kind: 'channel.edit',
         reason: null,
         requestId: null,
+        decidedOn: null,
         reads: [],
       },
       writes: [

@@ -30,6 +30,7 @@ t.test('a created channel is answered whole, with its revision as ETag, and agen
     updatedAt: '2026-03-01T00:00:00.000Z',
     updatedBy: 'admin',
     effective: { version: '15.1.4', critical: true, because: 'source', detail: null },
+    upstream: null,
   })
   t.equal(await session.planes.asAgent('/v1/stable/cloud/version'), '15.1.4')
   t.equal(await session.planes.asAgent('/v1/stable/cloud/critical'), 'yes')

@@ -6,7 +6,8 @@ import { idOf } from '../../fixtures/admin-routes.ts'
 import { bearer, startAdmin } from '../../fixtures/admin-session.ts'
 import { kindsOf, listening, openStream } from '../../fixtures/admin-stream.ts'
 import { HOUR_MS } from '../../fixtures/channel-samples.ts'
-import { range } from '../../fixtures/store-changes.ts'
+import { commit, put, range } from '../../fixtures/store-changes.ts'
+import { wrapped } from '../../fixtures/store-wrapped.ts'
 import type { Store } from '../../../src/store/port.ts'
 
 const reason = 'because'
@@ -115,10 +116,7 @@ t.test(
     const { store } = session.planes.deps
     const body = { text: 'x'.repeat(60_000) }
     for (const expected of range(0, 59)) {
-      await store.commit({
-        ...{ at: '2026-03-01T00:00:00.000Z', actor: 'ann', kind: 'test', reason: null, requestId: null, reads: [] },
-        writes: [{ key: 'thing', expected, body }],
-      })
+      await commit(store, [put('thing', expected, body)])
     }
     const reader = await openStream(port, { query: '?after=0' })
     await reader.until(({ events }) => events.at(-1)?.id === 61)
@@ -138,10 +136,7 @@ t.test('a reader that does not read is cut off, and its place is free again', as
   const { store } = session.planes.deps
   const body = { text: 'x'.repeat(1_000_000) }
   for (const expected of range(0, 11)) {
-    await store.commit({
-      ...{ at: '2026-03-01T00:00:00.000Z', actor: 'ann', kind: 'test', reason: null, requestId: null, reads: [] },
-      writes: [{ key: 'thing', expected, body }],
-    })
+    await commit(store, [put('thing', expected, body)])
     await new Promise((resolve) => setImmediate(resolve))
   }
   await session.planes.clock.advance(30_000)
@@ -156,16 +151,13 @@ t.test('a reader that does not read is cut off, and its place is free again', as
 
 t.test('there are at most 100 streams: too_many_streams; one that is closed leaves its place', async (t) => {
   const followers = { open: 0 }
-  const wrapStore = (store: Store): Store => ({
-    load: () => store.load(),
-    commit: (change) => store.commit(change),
-    journal: (query) => store.journal(query),
-    close: () => store.close(),
-    async follow(after, on, signal) {
-      followers.open += 1
-      await store.follow(after, on, signal).finally(() => (followers.open -= 1))
-    },
-  })
+  const wrapStore = (store: Store): Store =>
+    wrapped(store, {
+      async follow(after, on, signal) {
+        followers.open += 1
+        await store.follow(after, on, signal).finally(() => (followers.open -= 1))
+      },
+    })
   const session = await startAdmin(t, { wrapStore })
   const port = await listening(session)
   const readers = await Promise.all(range(1, 100).map(() => openStream(port)))

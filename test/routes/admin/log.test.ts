@@ -6,15 +6,18 @@ import { Writable } from 'node:stream'
 import { pino } from 'pino'
 import t from 'tap'
 import { buildControlPlane } from '../../../src/app/control-plane.ts'
+import { UpstreamHosts } from '../../../src/control/upstream-hosts.ts'
+import { Upstreams } from '../../../src/control/upstreams.ts'
 import { buildMetrics } from '../../../src/routes/metrics.ts'
 import { SnapshotHolder } from '../../../src/serve/holder.ts'
 import { Replica } from '../../../src/serve/replica.ts'
 import { openEmbeddedStore } from '../../../src/store/embedded/embedded-store.ts'
-import type { Store } from '../../../src/store/port.ts'
+import { localCoordination } from '../../../src/store/local-coordination.ts'
 import { at } from '../../fixtures/admin-json.ts'
 import { bearer } from '../../fixtures/admin-session.ts'
 import { FakeClock } from '../../fixtures/fake-clock.ts'
 import { ADMIN_TOKEN } from '../../fixtures/planes.ts'
+import { wrapped } from '../../fixtures/store-wrapped.ts'
 
 t.test('a fault is in the log under the request id of its answer, and no token ever is', async (t) => {
   const dataDir = await mkdtemp(join(tmpdir(), 'bellwether-log-'))
@@ -22,21 +25,29 @@ t.test('a fault is in the log under the request id of its answer, and no token e
   let text = ''
   const sink = new Writable({ write: (chunk: Buffer, _encoding, done) => ((text += chunk.toString()), done()) })
   const logger = pino({ level: 'trace' }, sink)
-  const store: Store = {
-    load: () => embedded.load(),
+  const store = wrapped(embedded, {
     commit: (change) =>
       change.kind === 'channel.halt' ? Promise.reject(new Error('the fault')) : embedded.commit(change),
-    follow: (after, on, signal) => embedded.follow(after, on, signal),
-    journal: (query) => embedded.journal(query),
-    close: () => embedded.close(),
-  }
+  })
   const holder = new SnapshotHolder()
   const clock = new FakeClock()
   const replica = new Replica({ store, holder, clock, log: logger, maxAgeS: 10, dataDir })
   await replica.start()
-  const { registry, count } = buildMetrics(holder, replica)
-  const deps = { store, replica, clock, count }
-  const app = await buildControlPlane({ control: deps, holder, registry, adminToken: ADMIN_TOKEN, logger })
+  const warnings = (): [] => []
+  const { registry, count } = buildMetrics(holder, replica, warnings)
+  const coordination = localCoordination(() => clock.now())
+  const deps = {
+    store,
+    coordination,
+    replica,
+    replicaId: 'one',
+    clock,
+    upstreams: new Upstreams(new UpstreamHosts(null)),
+    warnings,
+    count,
+  }
+  const facts = { holder, role: 'all', build: 'test', startedAt: 0 }
+  const app = await buildControlPlane({ control: deps, facts, registry, adminToken: ADMIN_TOKEN, logger })
   t.teardown(async () => {
     await app.close()
     await replica.stop()

@@ -1,0 +1,61 @@
+// An operator's decision about a store that has gone back (DESIGN §6): write this replica's state over it, or take it as
+// it is. Either begins a new epoch, which every replica of the two histories follows from then on.
+import { momentOf } from '../channels/time.ts'
+import { StoreRegressed, type StorePosition } from '../store/port.ts'
+import { earlierTry, type Control, type KeyReused, type NotServedYet, type Request } from './control.ts'
+import { replicasAhead } from './replicas.ts'
+
+export type Decision = 'restore' | 'accept'
+
+export type DecisionOutcome =
+  /** `position` is where the new epoch begins. */
+  | { readonly outcome: 'decided'; readonly position: StorePosition; readonly following: boolean }
+  | { readonly outcome: 'would'; readonly known: StorePosition; readonly found: StorePosition }
+  /** Nothing is to be decided. */
+  | { readonly outcome: 'not-regressed'; readonly status: string }
+  /** These replicas have served later changes, which this one's state would undo. */
+  | { readonly outcome: 'behind'; readonly ahead: readonly string[] }
+  /** The store has changed while it was being decided. */
+  | { readonly outcome: 'moved-on' }
+  | KeyReused
+  | NotServedYet
+
+/** Carries out a decision; `force` restores this replica's state although another one knows more. */
+export async function decideRegressed(
+  control: Control,
+  request: Request,
+  decision: Decision,
+  { dryRun, force }: { readonly dryRun: boolean; readonly force: boolean },
+): Promise<DecisionOutcome> {
+  const { replica, store, clock } = control
+  const kind = `store.${decision}`
+  const earlier = dryRun ? null : await earlierTry(control, request, kind, null)
+  if (earlier !== null && earlier.outcome !== 'applied') return earlier
+  if (earlier !== null) return decided(control, await store.position())
+  const { state, fault } = replica
+  const known = replica.knownPosition
+  if (!(fault instanceof StoreRegressed) || state === null || known === null) {
+    return { outcome: 'not-regressed', status: replica.status }
+  }
+  const ahead = decision === 'restore' && !force ? await replicasAhead(control) : []
+  if (ahead.length > 0) return { outcome: 'behind', ahead }
+  const found = await store.position()
+  if (dryRun) return { outcome: 'would', known, found }
+  const { actor, reason, requestId } = request
+  const restore = decision === 'restore' ? { ...known, documents: [...state.documents()] } : null
+  try {
+    const at = momentOf(clock.now())
+    const position = await store.startEpoch({ at, actor, kind, reason, requestId, restore, known, found })
+    return await decided(control, position)
+  } catch (error) {
+    if (error instanceof StoreRegressed) return { outcome: 'moved-on' }
+    throw error
+  }
+}
+
+async function decided(control: Control, position: StorePosition): Promise<DecisionOutcome> {
+  const { replica } = control
+  replica.retry()
+  const following = await replica.until((state) => state.epoch === position.epoch)
+  return { outcome: 'decided', position, following }
+}

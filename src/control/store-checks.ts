@@ -1,0 +1,52 @@
+// Looks at the store's settings at the start and every minute: whether it could lose what it was given.
+import type { Clock } from '../serve/clock.ts'
+import type { ReplicaLog } from '../serve/replica.ts'
+import type { StoreWarning } from '../store/port.ts'
+
+const CHECK_INTERVAL_MS = 60_000
+
+export interface StoreChecks {
+  /** As of the last look that succeeded. */
+  readonly warnings: () => readonly StoreWarning[]
+  /** Looks once; rejects where the store cannot be asked. */
+  look(): Promise<readonly StoreWarning[]>
+  /** Looks every minute from now on; the answer stops it. */
+  start(): () => void
+}
+
+/** `ask` gives what is wrong now. Each warning is logged when it comes and when it goes. */
+export function storeChecks(ask: () => Promise<readonly StoreWarning[]>, clock: Clock, log: ReplicaLog): StoreChecks {
+  let current: readonly StoreWarning[] = []
+  const look = async (): Promise<readonly StoreWarning[]> => {
+    const found = await ask()
+    for (const { code, message } of found) {
+      if (!current.some((known) => known.code === code)) log.warn({ code }, message)
+    }
+    for (const { code } of current) {
+      if (!found.some((still) => still.code === code)) log.info({ code }, 'the store has been put right')
+    }
+    current = found
+    return found
+  }
+  return {
+    warnings: () => current,
+    look,
+    start() {
+      let stopped = false
+      let cancel = (): void => {}
+      const again = (): void => {
+        if (!stopped) cancel = clock.after(CHECK_INTERVAL_MS, run)
+      }
+      // A store that is down is said to be so by the replica; it is asked again in a minute.
+      const run = (): void =>
+        void look()
+          .catch(() => {})
+          .finally(again)
+      again()
+      return () => {
+        stopped = true
+        cancel()
+      }
+    },
+  }
+}

@@ -1,0 +1,74 @@
+// Which store the configuration asks for, opened: the embedded one, or Redis with what replicas tell each other.
+import { hostname } from 'node:os'
+import { randomUUID } from 'node:crypto'
+import { ConfigError, type Config, type RedisConfig } from './config.ts'
+import { openEmbeddedStore } from './store/embedded/embedded-store.ts'
+import { lockFolder } from './store/embedded/folder-lock.ts'
+import { readLastKnownGood } from './store/last-known-good.ts'
+import { localCoordination } from './store/local-coordination.ts'
+import { StoreDamaged, type Coordination, type Store, type StoreWarning } from './store/port.ts'
+import { unavailableStore } from './store/unavailable-store.ts'
+
+export interface OpenStore {
+  readonly store: Store
+  readonly coordination: Coordination
+  /** Why the store is not served from, though the server starts; null where it is. */
+  readonly damage: string | null
+  /** What is wrong with the store's settings; rejects where it cannot be asked. */
+  readonly warnings: () => Promise<readonly StoreWarning[]>
+  readonly close: () => Promise<void>
+}
+
+/** Throws ConfigError or an error with one line that says what to do. */
+export async function openStore(config: Config, now: () => number): Promise<OpenStore> {
+  return config.redis === null ? openEmbedded(config, now) : openRedis(config, config.redis)
+}
+
+/** A name that no other process has, and that says which machine it is on. */
+export function newReplicaId(): string {
+  const host = hostname().replaceAll(/[^A-Za-z0-9._-]/g, '-') || 'replica'
+  return `${host.slice(0, 50)}-${randomUUID().slice(0, 8)}`
+}
+
+/** A damaged store leaves the last known good state to serve; without one there is nothing to start for. */
+async function openEmbedded({ dataDir }: Config, now: () => number): Promise<OpenStore> {
+  const coordination = localCoordination(now)
+  const warnings = (): Promise<[]> => Promise.resolve([])
+  try {
+    const store = await openEmbeddedStore(dataDir)
+    return { store, coordination, damage: null, warnings, close: () => store.close() }
+  } catch (error) {
+    if (!(error instanceof StoreDamaged)) throw error
+    const good = await readLastKnownGood(dataDir)
+    if (good.outcome === 'read') {
+      const store = unavailableStore(error.message)
+      return { store, coordination, damage: error.message, warnings, close: () => store.close() }
+    }
+    const also = good.outcome === 'absent' ? 'there is no last-known-good file to serve from' : good.why
+    const advice = `restore ${dataDir} from a backup, or set BELLWETHER_DATA_DIR to another folder`
+    throw new Error(`${error.message}, and ${also}; nothing was changed: ${advice}`, { cause: error })
+  }
+}
+
+/** The data directory keeps the last-known-good file, so it belongs to one replica here too. */
+async function openRedis({ dataDir }: Config, { url, prefix, waitReplicas }: RedisConfig): Promise<OpenStore> {
+  // Loaded only where it is used: the embedded store's users need not pay for it.
+  const [{ openRedisStore }, { parseRedisUrl }] = await Promise.all([
+    import('./store/redis/redis-store.ts'),
+    import('./store/redis/redis-url.ts'),
+  ])
+  const target = parseRedisUrl(url)
+  if (target.outcome === 'unparsed') throw new ConfigError([`BELLWETHER_REDIS_URL ${target.message}`])
+  const lock = lockFolder(dataDir)
+  const store = openRedisStore({ target: target.value, prefix, waitReplicas })
+  return {
+    store,
+    coordination: store.coordination,
+    damage: null,
+    warnings: () => store.serverWarnings(),
+    async close() {
+      await store.close()
+      lock.release()
+    },
+  }
+}

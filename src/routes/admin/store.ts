@@ -1,0 +1,92 @@
+// The store's own matters: what an operator decides where it has gone back.
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Type } from 'typebox'
+import type { Control } from '../../control/control.ts'
+import { decideRegressed, type Decision } from '../../control/regressed-store.ts'
+import { answers } from './answers.ts'
+import { sendUnfinished, writeParts } from './change.ts'
+import { sendProblem } from './problem.ts'
+import { StoreDecisionBody } from './request-schemas.ts'
+import { writeRequest, writing } from './write-request.ts'
+
+type App = Parameters<FastifyPluginAsyncTypebox>[0]
+
+const Position = Type.Object({ epoch: Type.String(), seq: Type.Integer(), mark: Type.String() })
+
+const Decided = Type.Union([
+  Type.Object({
+    epoch: Type.String(),
+    seq: Type.Integer({ description: 'Where the new epoch begins; above all that either history had.' }),
+    following: Type.Boolean({ description: 'Whether this replica follows it already.' }),
+  }),
+  Type.Object({ dryRun: Type.Literal(true), known: Position, found: Position }),
+])
+
+const meanings: Readonly<Record<Decision, { readonly summary: string; readonly description: string }>> = {
+  restore: {
+    summary: 'Restore the store',
+    description:
+      'Writes the state of this replica over a store that has gone back. Every replica follows it from then on. Refused where another replica knows more, unless forced.',
+  },
+  accept: {
+    summary: 'Accept the store',
+    description:
+      'Takes a store that has gone back as it is. Every replica follows it from then on; what only the replicas knew is given up.',
+  },
+}
+
+export function storeRoutes(control: Control): FastifyPluginAsyncTypebox {
+  return async (app) => {
+    decisionRoute(app, control, 'restore')
+    decisionRoute(app, control, 'accept')
+  }
+}
+
+function decisionRoute(app: App, control: Control, decision: Decision): void {
+  app.route({
+    method: 'POST',
+    url: `/store/${decision}`,
+    config: { role: 'admin', wholeServer: true },
+    schema: {
+      ...writing,
+      operationId: `${decision}Store`,
+      ...meanings[decision],
+      tags: ['replicas'],
+      body: StoreDecisionBody,
+      response: answers({ 200: Decided }, 409, 413, 415),
+    },
+    handler: async (request, reply): Promise<unknown> => {
+      const { reason, dryRun, force } = writeParts(request)
+      if (reason === null) {
+        const errors = [{ field: 'reason', message: 'is missing; say why' }]
+        return sendProblem(request, reply, 'invalid_request', 'reason is missing; say why', { errors })
+      }
+      const outcome = await decideRegressed(control, writeRequest(request, reason), decision, { dryRun, force })
+      switch (outcome.outcome) {
+        case 'decided': {
+          const { epoch, seq } = outcome.position
+          return reply.send({ epoch, seq, following: outcome.following })
+        }
+        case 'would':
+          return reply.send({ dryRun, known: outcome.known, found: outcome.found })
+        case 'not-regressed':
+          return sendProblem(request, reply, 'not_regressed', `there is nothing to decide: ${outcome.status}`)
+        case 'behind': {
+          const ahead = outcome.ahead.join(', ')
+          const detail = `${ahead} knows later changes than this replica; restore there, or force this one's state`
+          return sendProblem(request, reply, 'replica_behind', detail, { ahead: outcome.ahead })
+        }
+        case 'moved-on':
+          return sendProblem(
+            request,
+            reply,
+            'contended',
+            'the store has changed meanwhile; look at it and decide again',
+          )
+        case 'key-reused':
+        case 'not-served-yet':
+          return sendUnfinished(request, reply, outcome)
+      }
+    },
+  })
+}

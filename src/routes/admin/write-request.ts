@@ -1,0 +1,64 @@
+// What every write has in common: who asks and under which id, and what its answer says of the entry that it has made.
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { Type } from 'typebox'
+import type { Control, Request } from '../../control/control.ts'
+import { waitForReplicas } from '../../control/replicas.ts'
+import { REQUEST_ID_LENGTH_MAX } from '../../store/change.ts'
+import { callerOf } from './authenticate.ts'
+import { WriteQuery } from './request-schemas.ts'
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** The entry that this write has made, or that an earlier try of it had; null for none. */
+    written: { readonly seq: number; readonly repeated: boolean } | null
+  }
+}
+
+/** Only where the request names a key it may be a retry; without one it has an id of its own. */
+const WriteHeaders = Type.Object({
+  'idempotency-key': Type.Optional(
+    Type.String({
+      minLength: 1,
+      maxLength: REQUEST_ID_LENGTH_MAX,
+      pattern: '^[\\x21-\\x7e]+$',
+      description:
+        'Makes it safe to send the request again: it is carried out once, and the answer to a repetition has `Idempotency-Replayed: true`. After `write_outcome_unknown`, give the `requestId` of that answer.',
+    }),
+  ),
+})
+
+/** What the schema of every write begins with. */
+export const writing = { querystring: WriteQuery, headers: WriteHeaders }
+
+/** The request as the use cases take it. */
+export function writeRequest(request: FastifyRequest, reason: string | null): Request {
+  // Checked by the route's schema.
+  const key = request.headers['idempotency-key'] as string | undefined
+  return {
+    actor: callerOf(request).actor,
+    reason,
+    requestId: key ?? request.id,
+    mayBeRetry: key !== undefined,
+    onCommitted: ({ seq }, repeated) => (request.written = { seq, repeated }),
+  }
+}
+
+/** Adds to the answers of writes which entry they made, and waits for the other replicas where that is asked for. */
+export function answerWrites(app: FastifyInstance, control: Control): void {
+  app.decorateRequest('written', null)
+  app.addHook('onSend', async (request, reply) => {
+    const { written } = request
+    if (written === null) return
+    void reply.header('Bellwether-Seq', String(written.seq))
+    if (written.repeated) void reply.header('Idempotency-Replayed', 'true')
+    if ((request.query as { wait?: string }).wait === 'replicas') await awaitReplicas(control, written.seq, reply)
+  })
+}
+
+async function awaitReplicas(control: Control, seq: number, reply: FastifyReply): Promise<void> {
+  const by = await waitForReplicas(control, seq)
+  // The write is done; that the others could not be asked is no reason to answer that it failed.
+  void reply.header('Bellwether-Applied-By', by === null ? control.replicaId : by.applied.join(','))
+  if (by === null) void reply.header('Bellwether-Not-Applied-By', 'unknown')
+  else if (by.missing.length > 0) void reply.header('Bellwether-Not-Applied-By', by.missing.join(','))
+}
