@@ -125,7 +125,7 @@ function entry(seq: number, channel: string, revision: number, version: string):
   const key = `channel/${channel}`
   const after = { key, revision, format: 1, body: { name: channel, source: { kind: 'static', version } } }
   const said = { at: '2024-05-01T12:00:00Z', actor: 'admin', kind: 'channel.version', reason: null, requestId: null }
-  return { seq, format: 1, ...said, subjects: [key], changes: [{ key, before: null, after }] }
+  return { seq, mark: 'm', format: 1, ...said, subjects: [key], changes: [{ key, before: null, after }] }
 }
 
 await t.test('a journal that has every acknowledged change once, in order, has no faults', (t) => {

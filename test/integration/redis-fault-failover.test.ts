@@ -1,0 +1,55 @@
+// Redis changes its servers under the replicas: a Sentinel failover during writes, and a Cluster whose node goes and comes.
+import { setTimeout as sleep } from 'node:timers/promises'
+import t from 'tap'
+import { Fleet } from '../fixtures/fleet.ts'
+import { isRedisMissing } from '../fixtures/redis-process.ts'
+import { startCluster, startSentinels } from '../fixtures/redis-server.ts'
+
+const A_WHILE_MS = 2_000
+const REPLICAS = 3
+
+t.test(
+  'a Sentinel failover during writes loses no acknowledged write, where a Redis replica must have each',
+  async (t) => {
+    if (isRedisMissing(t)) return
+    const redis = await startSentinels(t, { replicas: 2 })
+    const env = { BELLWETHER_REDIS_WAIT_REPLICAS: '1' }
+    const fleet = await Fleet.start(t, { urls: Array(REPLICAS).fill(redis.url), env })
+    fleet.write()
+    await sleep(A_WHILE_MS)
+    const from = await redis.primaryPort()
+    await redis.primary.kill()
+    await redis.failedOver(from)
+    await fleet.untilAll('follows again', ({ status }) => status === 'following')
+    const acknowledged = fleet.attempts.length
+    await sleep(A_WHILE_MS)
+    t.ok(fleet.attempts.length > acknowledged, 'writes go on')
+    const { violations, run } = await fleet.check()
+    t.strictSame(violations, [])
+    t.strictSame(fleet.unanswered, [])
+    t.ok(run.attempts.filter(({ outcome }) => outcome === 'acknowledged').length > 100)
+  },
+)
+
+t.test('a Cluster of three: all of it on one node, which is killed and comes back', async (t) => {
+  if (isRedisMissing(t)) return
+  const redis = await startCluster(t, { keeps: 'aof', args: ['--appendfsync', 'always'] })
+  const fleet = await Fleet.start(t, { urls: Array(REPLICAS).fill(redis.url) })
+  fleet.write()
+  await sleep(A_WHILE_MS)
+  const sizes = await Promise.all(redis.nodes.map((node) => node.call('DBSIZE')))
+  const holders = redis.nodes.filter((_, index) => Number(sizes[index]) > 0)
+  t.equal(holders.length, 1, 'one slot holds the whole store')
+  await holders[0]?.kill()
+  await fleet.untilAll('has lost the store', ({ status }) => status === 'store unavailable')
+  const before = fleet.answered
+  await sleep(A_WHILE_MS)
+  t.ok(fleet.answered > before)
+  await holders[0]?.start()
+  await fleet.untilAll('follows again', ({ status }) => status === 'following')
+  await sleep(A_WHILE_MS)
+  const { violations, run } = await fleet.check()
+  t.strictSame(violations, [])
+  t.strictSame(fleet.unanswered, [])
+  t.ok(run.attempts.filter(({ outcome }) => outcome === 'acknowledged').length > 100)
+})

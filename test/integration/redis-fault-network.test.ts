@@ -1,0 +1,98 @@
+// The network between replicas and Redis fails: connections are cut at every moment of a commit, answers get lost, Redis stands
+// still, one replica is cut off. The checker proves that nobody was told anything wrong and that no write was lost or doubled.
+import { setTimeout as sleep } from 'node:timers/promises'
+import t from 'tap'
+import { Fleet } from '../fixtures/fleet.ts'
+import { isRedisMissing } from '../fixtures/redis-process.ts'
+import { startRedis } from '../fixtures/redis-server.ts'
+import { startProxy } from '../fixtures/tcp-proxy.ts'
+
+const A_WHILE_MS = 1_000
+const STOPPED_MS = 20_000
+const PARTITIONED_MS = 30_000
+/** A commit's script is called by its SHA-1, as every script is; that it writes shows by its request id. */
+const COMMIT = /write-\d+/
+
+t.test('the connection is cut before, during and after the answer to a commit, again and again', async (t) => {
+  if (isRedisMissing(t)) return
+  const redis = await startRedis(t)
+  const proxies = [await startProxy(t, redis.port), await startProxy(t, redis.port)]
+  const urls = [redis.url, ...proxies.map(({ port }) => `redis://127.0.0.1:${port}`)]
+  const fleet = await Fleet.start(t, { urls })
+  fleet.write()
+  for (const moment of ['before', 'during', 'after', 'during', 'before', 'after'] as const) {
+    await Promise.all(proxies.map((proxy) => proxy.cutAt(moment, COMMIT)))
+    await sleep(A_WHILE_MS / 2)
+  }
+  await sleep(A_WHILE_MS)
+  const { violations, run } = await fleet.check()
+  t.strictSame(violations, [])
+  t.strictSame(fleet.unanswered, [])
+  const replayed = new Set(run.journal.map(({ requestId }) => requestId))
+  t.ok(run.attempts.filter(({ outcome, marker }) => outcome === 'acknowledged' && replayed.has(marker)).length > 40)
+})
+
+t.test('answers and wake-ups of Redis get lost while its connections stay open', async (t) => {
+  if (isRedisMissing(t)) return
+  const redis = await startRedis(t)
+  const proxy = await startProxy(t, redis.port)
+  const fleet = await Fleet.start(t, { urls: [redis.url, redis.url, `redis://127.0.0.1:${proxy.port}`] })
+  fleet.write()
+  await sleep(A_WHILE_MS)
+  proxy.swallowReplies(true)
+  await fleet.untilAll('notices', ({ status }) => status === 'store unavailable', [2])
+  await sleep(A_WHILE_MS)
+  proxy.swallowReplies(false)
+  // What was swallowed is gone for good; the connections must be made anew by themselves.
+  await fleet.untilAll('follows again', ({ status }) => status === 'following')
+  proxy.halfClose()
+  await sleep(A_WHILE_MS)
+  const { violations } = await fleet.check()
+  t.strictSame(violations, [])
+  t.strictSame(fleet.unanswered, [])
+})
+
+t.test('Redis stands still for 20 s, with every connection open', async (t) => {
+  if (isRedisMissing(t)) return
+  const redis = await startRedis(t)
+  const fleet = await Fleet.start(t, { urls: [redis.url, redis.url, redis.url] })
+  fleet.write()
+  await sleep(A_WHILE_MS)
+  redis.pause()
+  const before = fleet.answered
+  await sleep(STOPPED_MS)
+  await fleet.untilAll('has noticed', ({ status }) => status === 'store unavailable')
+  t.ok(fleet.answered - before > 500, `${fleet.answered - before} polls were answered meanwhile`)
+  redis.resume()
+  await fleet.untilAll('follows again', ({ status }) => status === 'following')
+  await sleep(A_WHILE_MS)
+  const { violations, run } = await fleet.check()
+  t.strictSame(violations, [])
+  t.strictSame(fleet.unanswered, [])
+  const waited = run.attempts.filter(({ sentAt, receivedAt }) => receivedAt - sentAt > STOPPED_MS / 4)
+  const refused = run.attempts.filter(({ outcome }) => outcome === 'refused')
+  t.ok(
+    waited.length + refused.length > 0,
+    'writes were refused, or sent again until somebody knew what had become of them',
+  )
+})
+
+t.test('one replica is cut off for 30 s: it serves what it knows, and catches up', async (t) => {
+  if (isRedisMissing(t)) return
+  const redis = await startRedis(t)
+  const proxy = await startProxy(t, redis.port)
+  const fleet = await Fleet.start(t, { urls: [redis.url, redis.url, `redis://127.0.0.1:${proxy.port}`] })
+  fleet.write()
+  await sleep(A_WHILE_MS)
+  proxy.blackhole(true)
+  await fleet.untilAll('has noticed', ({ status }) => status === 'store unavailable', [2])
+  const { seq: cutOffAt } = await fleet.record(2)
+  await sleep(PARTITIONED_MS)
+  t.equal((await fleet.record(2)).seq, cutOffAt, 'it knows nothing newer')
+  t.ok(((await fleet.record(0)).seq ?? 0) > (cutOffAt ?? 0), 'while the others go on')
+  proxy.blackhole(false)
+  await fleet.untilAll('follows again', ({ status }) => status === 'following')
+  const { violations } = await fleet.check()
+  t.strictSame(violations, [])
+  t.strictSame(fleet.unanswered, [])
+})

@@ -1,0 +1,69 @@
+// Starting on Redis: what the configuration gets wrong, a Redis that could lose what it is given, and two on one folder.
+import t from 'tap'
+import { dataFolder, jsonOf, run, runToEnd } from '../fixtures/fault-process.ts'
+import { redisTest } from '../fixtures/redis-process.ts'
+import { startRedis } from '../fixtures/redis-server.ts'
+
+const WARNING = /keeps nothing on disk/
+
+await redisTest('a Redis that keeps nothing is warned of; a strict server does not start on it', async (t) => {
+  const redis = await startRedis(t)
+  const env = { BELLWETHER_REDIS_URL: redis.url }
+  const server = await run(t, { dataDir: await dataFolder(t), env })
+  const [warning] = jsonOf(await server.control.get('/readyz'))['warnings'] as readonly unknown[] // The route's schema.
+  t.match(warning, { code: 'no_persistence', message: WARNING })
+  t.match(server.output().stderr, WARNING)
+  t.match((await server.control.get('/metrics')).body, /^bellwether_store_warning\{code="no_persistence"\} 1$/m)
+  const ended = await runToEnd(t, { dataDir: await dataFolder(t), env: { ...env, BELLWETHER_REDIS_STRICT: 'true' } })
+  t.equal(ended.code, 1)
+  t.match(ended.lines.at(-1), /^bellwether: BELLWETHER_REDIS_STRICT is set, and Redis keeps nothing on disk/)
+})
+
+await redisTest('on a Redis that keeps what it is given a strict server starts, and says nothing', async (t) => {
+  const redis = await startRedis(t, { keeps: 'aof' })
+  const env = { BELLWETHER_REDIS_URL: redis.url, BELLWETHER_REDIS_STRICT: 'true' }
+  const server = await run(t, { dataDir: await dataFolder(t), env })
+  t.strictSame(jsonOf(await server.control.get('/readyz'))['warnings'], [])
+})
+
+await redisTest('a replica of one plane has only that one, and all are listed', async (t) => {
+  const redis = await startRedis(t)
+  const start = async (id: string, role: string) => {
+    const env = { BELLWETHER_REDIS_URL: redis.url, BELLWETHER_REPLICA_ID: id, BELLWETHER_ROLE: role }
+    return run(t, { dataDir: await dataFolder(t), env })
+  }
+  const control = await start('c', 'control')
+  const poll = await start('p', 'poll')
+  const body = { name: 'stable/cloud', source: { kind: 'static', version: '15.1.4' } }
+  const made = await control.control.admin('POST', '/channels?wait=replicas', body)
+  t.equal(made.headers['bellwether-applied-by'], 'c,p')
+  t.equal(await poll.asAgent('/v1/stable/cloud/version'), '15.1.4')
+  t.equal(poll.controlUrl, '')
+  t.equal(control.pollUrl, '')
+  const list = jsonOf(await control.control.admin('GET', '/replicas'))['items'] as readonly {
+    id: string
+    role: string
+  }[] // The route's schema.
+  t.strictSame(
+    list.map(({ id, role }) => `${id} ${role}`),
+    ['c control', 'p poll'],
+  )
+})
+
+await redisTest('a second replica on the same folder does not start', async (t) => {
+  const redis = await startRedis(t)
+  const env = { BELLWETHER_REDIS_URL: redis.url }
+  const dataDir = await dataFolder(t)
+  await run(t, { dataDir, env })
+  const ended = await runToEnd(t, { dataDir, env })
+  t.equal(ended.code, 1)
+  t.match(ended.lines.at(-1), /^bellwether: .*(?:another process|in use|already)/)
+})
+
+await t.test('a URL that is none ends the start with one line, and without its password', async (t) => {
+  const env = { BELLWETHER_REDIS_URL: 'redis://:hunter2@host:port' }
+  const ended = await runToEnd(t, { dataDir: await dataFolder(t), env })
+  t.equal(ended.code, 1)
+  t.match(ended.lines, [/^bellwether: BELLWETHER_REDIS_URL has a host or port that is none/])
+  t.notMatch(ended.lines.join(), /hunter2/)
+})
