@@ -23,11 +23,12 @@ export class Client {
   }
 
   /** Sends a request, with a JSON body where one is given; rejects where the connection breaks before the whole answer. */
-  send(method: string, path: string, body?: object): Promise<Reply> {
+  send(method: string, path: string, body?: object, more: Readonly<Record<string, string>> = {}): Promise<Reply> {
     return new Promise((resolve, reject) => {
       const text = body === undefined ? null : JSON.stringify(body)
       const headers = {
         ...this.#headers,
+        ...more,
         ...(text === null ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) }),
       }
       const options = { method, headers, agent: this.#agent, timeout: ANSWER_TIMEOUT_MS }
@@ -51,8 +52,8 @@ export class Client {
   }
 
   /** Calls the admin API. */
-  admin(method: string, path: string, body?: object): Promise<Reply> {
-    return this.send(method, `/admin/v1${path}`, body)
+  admin(method: string, path: string, body?: object, more: Readonly<Record<string, string>> = {}): Promise<Reply> {
+    return this.send(method, `/admin/v1${path}`, body, more)
   }
 
   close(): void {

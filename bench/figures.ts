@@ -77,6 +77,7 @@ async function fill(dataDir: string, channels: number): Promise<void> {
       kind: 'channel.create',
       reason: null,
       requestId: null,
+      decidedOn: null,
       writes,
       reads: [],
     })
