@@ -41,6 +41,8 @@ export function createTapReport(print) {
       // A crash, a timeout, an exit before the plan: the file's own block says how its process ended.
       for (const line of processEnd(pending.diagnostic, failures.length > 0)) print(`          ${line}`)
     }
+    // What could not be tried here must not pass for tried.
+    for (const line of skippedIn(lines)) print(`          ${line}`)
     lines = []
     pending = null
   }
@@ -58,6 +60,14 @@ export function createTapReport(print) {
       return totals
     },
   }
+}
+
+/** The skipped points of one file, each with its reason. */
+function skippedIn(lines) {
+  return lines.flatMap((line) => {
+    const [, , name, , directive] = point.exec(line.trimStart()) ?? []
+    return directive === undefined ? [] : [`${directive} (${name ?? ''})`]
+  })
 }
 
 function readTotals(text) {

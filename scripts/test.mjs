@@ -4,6 +4,8 @@ import './node-version.mjs'
 
 const { ensureInstalled } = await import('./install.mjs')
 await ensureInstalled()
+const { ensureSystemPackages } = await import('./system-packages.mjs')
+await ensureSystemPackages()
 const { run } = await import('./child-process.mjs')
 const { build, isBuilt } = await import('./build.mjs')
 const { createTapReport } = await import('./tap-report.mjs')
@@ -31,8 +33,9 @@ if (paths.length === 0) {
 }
 await runTests()
 
-const skipped = totals.skipped === 0 ? '' : `, ${totals.skipped} skipped`
-print(`${totals.passed} passed, ${totals.failed} failed${skipped}`)
+// On a line of its own: the last line has nothing but these two numbers.
+if (totals.skipped > 0) print(`${totals.skipped} skipped`)
+print(`${totals.passed} passed, ${totals.failed} failed`)
 process.exitCode = totals.failed === 0 ? 0 : 1
 
 async function runStep({ name, check }) {
