@@ -3,17 +3,21 @@
 import Fastify, { type FastifyInstance } from 'fastify'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
+import { systemClock, type Clock } from '../serve/clock.ts'
+import { FastPath, IDLE_MAX_MS } from '../serve/fast-path.ts'
 import type { SnapshotHolder } from '../serve/holder.ts'
 import { healthRoutes } from '../routes/health.ts'
 import { POLL_ROUTE, pollRoutes } from '../routes/poll.ts'
-import { pathOf } from '../serve/poll.ts'
+import { HEALTH_PATH, pathOf } from '../serve/poll.ts'
+import { PollCounts } from '../serve/poll-counts.ts'
+import type { PollTls } from './poll-tls.ts'
 
 /** A poll has no body and a few hundred bytes of headers: whoever takes longer is not polling. */
 const REQUEST_TIMEOUT_MS = 10_000
 /** Node looks for requests that have timed out this often; its own default of 30 s would make 40 s of 10. */
 const TIMEOUT_CHECK_MS = 2_000
-/** Longer than the usual 60 s of proxies in front, so that they close first and never send into a closed connection. */
-const KEEP_ALIVE_TIMEOUT_MS = 65_000
+/** A connection on which nothing moves for this long is let go of, whatever it was in the middle of. */
+const SOCKET_TIMEOUT_MS = 75_000
 /** Agents come one connection each; past this the kernel's queue and their next try are the better place to wait. */
 const CONNECTIONS_MAX = 50_000
 /** Node's own limit, named: a longer head is answered 431. */
@@ -22,15 +26,29 @@ const HEAD_BYTES_MAX = 16_384
 /** Whoever was refused has this long to read that and go away. */
 const REFUSAL_TIMEOUT_MS = 10_000
 
-const HEALTH_PATH = '/healthz'
+export interface PollPlaneOptions {
+  /** Whether polls that are recognised in the connection's bytes are answered without the HTTP server; yes unless told. */
+  readonly fastPath?: boolean
+  readonly counts?: PollCounts
+  readonly clock?: Clock
+  /** null for plain HTTP. */
+  readonly tls?: PollTls | null
+}
+
+/** How addresses of the poll plane begin. */
+export function schemeOf(tls: PollTls | null): 'http' | 'https' {
+  return tls === null ? 'http' : 'https'
+}
 
 /** Builds the poll plane over a holder; it is not listening yet. */
-export function buildPollPlane(holder: SnapshotHolder): FastifyInstance {
-  const app = Fastify({
+export function buildPollPlane(holder: SnapshotHolder, options: PollPlaneOptions = {}): FastifyInstance {
+  const { counts = new PollCounts(), clock = systemClock, tls = null } = options
+  const app: FastifyInstance = Fastify({
     logger: false,
-    http: { connectionsCheckingInterval: TIMEOUT_CHECK_MS, maxHeaderSize: HEAD_BYTES_MAX, requireHostHeader: false },
+    ...(tls === null ? { http: HTTP } : { https: { ...HTTP, ...tls.context, handshakeTimeout: REQUEST_TIMEOUT_MS } }),
     requestTimeout: REQUEST_TIMEOUT_MS,
-    keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
+    keepAliveTimeout: IDLE_MAX_MS,
+    connectionTimeout: SOCKET_TIMEOUT_MS,
     forceCloseConnections: 'idle',
     // A poll that comes in while the server closes is answered as any other, on a connection that ends with it.
     return503OnClosing: false,
@@ -43,10 +61,22 @@ export function buildPollPlane(holder: SnapshotHolder): FastifyInstance {
   // Node has a listener of its own for each of these: one would end the connection without a word, one answer without a body.
   app.server.on('connect', refuseTunnel)
   app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response))
-  pollRoutes(app, holder)
+  if (options.fastPath !== false) {
+    const event = tls === null ? 'connection' : 'secureConnection'
+    const fastPath = new FastPath(app.server, { holder, counts, clock, event })
+    app.addHook('preClose', async () => fastPath.drain())
+  }
+  pollRoutes(app, holder, counts)
   healthRoutes(app)
   return app
 }
+
+/** How Node's server reads requests. */
+const HTTP = {
+  connectionsCheckingInterval: TIMEOUT_CHECK_MS,
+  maxHeaderSize: HEAD_BYTES_MAX,
+  requireHostHeader: false,
+} as const
 
 interface Unreadable {
   readonly status: string

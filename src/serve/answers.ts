@@ -1,15 +1,57 @@
 // The answers of the poll plane, byte for byte (DESIGN §3). They are rendered when a change is published, never per poll.
-import type { Channel } from '../channels/channel.ts'
 import type { Target } from '../channels/target.ts'
 import { isVersion } from '../channels/version.ts'
 
-/** One whole answer: status, headers as a flat list of names and values, and the body. Frozen. */
-export interface Answer {
-  readonly status: 200 | 400 | 404 | 405 | 503
-  readonly headers: readonly string[]
+/** Every status that a poll can be answered with, in the order in which they are counted. */
+export const STATUSES = [200, 304, 400, 404, 405, 503] as const
+
+export type Status = (typeof STATUSES)[number]
+
+const REASONS: Readonly<Record<Status, string>> = {
+  200: 'OK',
+  304: 'Not Modified',
+  400: 'Bad Request',
+  404: 'Not Found',
+  405: 'Method Not Allowed',
+  503: 'Service Unavailable',
+}
+
+/** One whole answer but for the lines that belong to the connection (Date, Connection, Keep-Alive). Frozen. */
+export class Answer {
+  readonly status: Status
+  /** The status line and the answer's own header lines, each with its line end. ASCII. */
+  readonly head: string
   readonly body: string
-  /** The entity tag and the 304's headers; null where an answer has no tag and is always given whole. */
-  readonly revalidation: { readonly etag: string; readonly headers: readonly string[] } | null
+  /** The entity tag and the 304's head; both null where an answer has no tag and is always given whole. */
+  readonly etag: string | null
+  readonly notModifiedHead: string | null
+  // Lists for the HTTP server, made when it first asks: most answers are never its.
+  #headers: readonly string[] | null = null
+  #notModifiedHeaders: readonly string[] | null = null
+
+  constructor(status: Status, headers: readonly string[], body: string, revalidation: Revalidation | null = null) {
+    this.status = status
+    this.head = headOf(status, [...TEXT, ...headers, 'Content-Length', String(body.length)])
+    this.body = body
+    this.etag = revalidation?.etag ?? null
+    this.notModifiedHead = revalidation === null ? null : headOf(304, revalidation.headers)
+    Object.freeze(this)
+  }
+
+  /** The header lines as a flat list of names and values, as Node's HTTP server takes them. */
+  get headers(): readonly string[] {
+    return (this.#headers ??= headersIn(this.head))
+  }
+
+  /** The same of the 304; none where the answer has no tag. */
+  get notModifiedHeaders(): readonly string[] {
+    return (this.#notModifiedHeaders ??= headersIn(this.notModifiedHead ?? ''))
+  }
+}
+
+interface Revalidation {
+  readonly etag: string
+  readonly headers: readonly string[]
 }
 
 /** A channel with every answer about it ready. Deeply frozen. */
@@ -34,26 +76,29 @@ export interface CommonAnswers {
   readonly notFound: Answer
 }
 
-export const methodNotAllowed = plain(405, 'method not allowed', [
-  ...['Allow', 'GET, HEAD', 'Cache-Control', 'no-store'],
-  // The body of such a request is not read; closing keeps what is left of it from being taken for a request.
-  ...['Connection', 'close'],
-])
+export const methodNotAllowed = new Answer(
+  405,
+  [
+    ...['Allow', 'GET, HEAD', 'Cache-Control', 'no-store'],
+    // The body of such a request is not read; closing keeps what is left of it from being taken for a request.
+    ...['Connection', 'close'],
+  ],
+  'method not allowed',
+)
 
-export const missingHost = plain(400, 'bad request', ['Cache-Control', 'no-store', 'Connection', 'close'])
+export const badRequest = new Answer(400, ['Cache-Control', 'no-store', 'Connection', 'close'], 'bad request')
 
 export const noSnapshot = unavailable('no channel is loaded yet')
 
 export function renderCommon(maxAgeS: number): CommonAnswers {
   return Object.freeze({
-    unknownChannel: plain(404, 'unknown channel', cacheable(maxAgeS)),
-    notFound: plain(404, 'not found', cacheable(maxAgeS)),
+    unknownChannel: new Answer(404, cacheable(maxAgeS), 'unknown channel'),
+    notFound: new Answer(404, cacheable(maxAgeS), 'not found'),
   })
 }
 
-/** Renders every answer about one channel. */
-export function renderChannel(channel: Channel, revision: number, target: Target, maxAgeS: number): ServedChannel {
-  const { name } = channel
+/** Renders every answer about one channel: all that is served of it follows from these. */
+export function renderChannel(name: string, revision: number, target: Target, maxAgeS: number): ServedChannel {
   const { version } = target
   const base = { name, revision, target: Object.freeze({ ...target }) }
   // `v15.1.4` is a version too, but no answer: each path says itself whether there is a `v`.
@@ -66,9 +111,10 @@ export function renderChannel(channel: Channel, revision: number, target: Target
     const waiting = unavailable(`channel ${name} has no answer from its upstream yet`)
     return Object.freeze({ ...base, version: waiting, webapiVersion: waiting, critical: waiting })
   }
-  const render = (body: string): Answer => ok(body, revision, maxAgeS)
+  const render = (body: string): Answer => targetAnswer(body, revision, maxAgeS)
   if (version === null) {
-    const held = plain(404, `channel ${name} has no target version`, [...cacheable(maxAgeS), ...stamp(revision)])
+    const headers = [...cacheable(maxAgeS), ...stamp(revision)]
+    const held = new Answer(404, headers, `channel ${name} has no target version`)
     return Object.freeze({ ...base, version: held, webapiVersion: render('none'), critical: render('no') })
   }
   return Object.freeze({
@@ -79,25 +125,33 @@ export function renderChannel(channel: Channel, revision: number, target: Target
   })
 }
 
+/**
+ * Answers rendered lately. Nothing in a 200 names its channel, so channels at one version and revision have the same
+ * answers: most of 100,000 channels share theirs.
+ */
+const lately = new Map<string, Answer>()
+/** Forgotten as a whole when it is full: what is served is kept by the channels themselves. */
+const LATELY_MAX = 10_000
+
+function targetAnswer(body: string, revision: number, maxAgeS: number): Answer {
+  const key = `${maxAgeS} ${revision} ${body}`
+  const known = lately.get(key)
+  if (known !== undefined) return known
+  if (lately.size >= LATELY_MAX) lately.clear()
+  const answer = ok(body, revision, maxAgeS)
+  lately.set(key, answer)
+  return answer
+}
+
 /** A version, `none`, `yes` or `no`: letters that may stand in an entity tag as they are, so the tag is the body. */
 function ok(body: string, revision: number, maxAgeS: number): Answer {
   const etag = `"${body}"`
-  const shared = [...cacheable(maxAgeS), 'ETag', etag, ...stamp(revision)]
-  return Object.freeze({
-    status: 200,
-    headers: Object.freeze([...TEXT, ...shared, 'Content-Length', String(body.length)]),
-    body,
-    revalidation: Object.freeze({ etag, headers: Object.freeze(shared) }),
-  })
+  const headers = [...cacheable(maxAgeS), 'ETag', etag, ...stamp(revision)]
+  return new Answer(200, headers, body, { etag, headers })
 }
 
 function unavailable(body: string): Answer {
-  return plain(503, body, ['Retry-After', String(RETRY_AFTER_S), 'Cache-Control', 'no-store'])
-}
-
-function plain(status: 400 | 404 | 405 | 503, body: string, headers: readonly string[]): Answer {
-  const all = [...TEXT, ...headers, 'Content-Length', String(body.length)]
-  return Object.freeze({ status, headers: Object.freeze(all), body, revalidation: null })
+  return new Answer(503, ['Retry-After', String(RETRY_AFTER_S), 'Cache-Control', 'no-store'], body)
 }
 
 function cacheable(maxAgeS: number): readonly string[] {
@@ -106,4 +160,20 @@ function cacheable(maxAgeS: number): readonly string[] {
 
 function stamp(revision: number): readonly string[] {
   return ['Bellwether-Revision', String(revision)]
+}
+
+function headOf(status: Status, headers: readonly string[]): string {
+  let head = `HTTP/1.1 ${status} ${REASONS[status]}\r\n`
+  for (let at = 0; at < headers.length; at += 2) head += `${headers[at]}: ${headers[at + 1]}\r\n`
+  // Put together from pieces, a text is kept as its pieces; through a buffer it becomes one, in a third of the memory.
+  return Buffer.from(head, 'latin1').toString('latin1')
+}
+
+function headersIn(head: string): readonly string[] {
+  const lines = head.split('\r\n').slice(1, -1)
+  const headers = lines.flatMap((line) => {
+    const colon = line.indexOf(': ')
+    return [line.slice(0, colon), line.slice(colon + 2)]
+  })
+  return Object.freeze(headers)
 }

@@ -8,6 +8,9 @@ const WEBAPI_PREFIXES = ['/v1/webapi/automaticupgrades/channel/', '/webapi/autom
 /** What the Teleport proxy serves to an agent whose channel it does not know. */
 export const WEBAPI_FALLBACK = 'default'
 
+/** The one path on the poll plane that is no poll. */
+export const HEALTH_PATH = '/healthz'
+
 /** Before the first snapshot only malformed paths have an answer; it may not be cached for long, so not at all. */
 const coldNotFound = renderCommon(0).notFound
 

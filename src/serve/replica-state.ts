@@ -121,6 +121,6 @@ export class ReplicaState {
     const { source, pin } = channel
     const ended = [source.criticalUntil, pin?.until ?? null, pin?.criticalUntil ?? null]
     if (ended.some((moment) => hasPassed(moment, now))) this.#lapsed.add(name)
-    return renderChannel(channel, document.revision, targetAt(channel, this.isBlocked, now), this.#maxAgeS)
+    return renderChannel(name, document.revision, targetAt(channel, this.isBlocked, now), this.#maxAgeS)
   }
 }

@@ -35,12 +35,9 @@ const underWay = new Map<string, Promise<void>>()
  * rejects with StoreUnavailable where it could not be written, the file before being left as it was.
  */
 export async function writeLastKnownGood(folder: string, state: StoreState, at: number): Promise<void> {
-  const { seq, mark, epoch, documents } = state
-  const content: Content = { format: FORMAT, epoch, seq, mark, savedAt: new Date(at).toISOString(), documents }
-  const text = JSON.stringify({ ...content, checksum: checksumOf(content) })
   const place = resolve(folder)
   const before = underWay.get(place) ?? Promise.resolve()
-  const writing = before.catch(() => {}).then(() => replaceFile(place, text))
+  const writing = before.catch(() => {}).then(() => replaceFile(place, state, at))
   underWay.set(place, writing)
   try {
     await writing
@@ -90,13 +87,13 @@ function checksumOf({ format, epoch, seq, mark, savedAt, documents }: Content): 
   return createHash('sha256').update(JSON.stringify({ format, epoch, seq, mark, savedAt, documents })).digest('hex')
 }
 
-async function replaceFile(folder: string, text: string): Promise<void> {
+async function replaceFile(folder: string, state: StoreState, at: number): Promise<void> {
   const path = join(folder, FILE)
   const temporary = join(folder, TEMPORARY_FILE)
   try {
     await mkdir(folder, { recursive: true, mode: FOLDER_MODE })
     await rm(temporary, { force: true })
-    await writeSynced(temporary, text)
+    await writeSynced(temporary, textOfFile(state, at))
     await rename(temporary, path)
     await syncFolder(folder)
   } catch (error) {
@@ -106,14 +103,35 @@ async function replaceFile(folder: string, text: string): Promise<void> {
   }
 }
 
-async function writeSynced(path: string, text: string): Promise<void> {
+async function writeSynced(path: string, pieces: Iterable<string>): Promise<void> {
   const file = await open(path, 'wx', FILE_MODE)
   try {
-    await file.writeFile(text, 'utf8')
+    // One write after the other, and polls are answered between them.
+    for (const piece of pieces) await file.writeFile(piece, 'utf8')
     await file.sync()
   } finally {
     await file.close()
   }
+}
+
+/** So many documents are a millisecond's work. */
+const PIECE_DOCUMENTS = 500
+
+/** The file's text in pieces: `content` with the checksum over it as its last member. */
+function* textOfFile({ seq, mark, epoch, documents }: StoreState, at: number): Generator<string> {
+  const content: Content = { format: FORMAT, epoch, seq, mark, savedAt: new Date(at).toISOString(), documents: [] }
+  const hash = createHash('sha256')
+  const hashed = (piece: string): string => {
+    hash.update(piece)
+    return piece
+  }
+  yield hashed(JSON.stringify(content).slice(0, -']}'.length))
+  for (let from = 0; from < documents.length; from += PIECE_DOCUMENTS) {
+    const piece = JSON.stringify(documents.slice(from, from + PIECE_DOCUMENTS)).slice(1, -1)
+    yield hashed(from === 0 ? piece : `,${piece}`)
+  }
+  hash.update(']}')
+  yield `],"checksum":"${hash.digest('hex')}"}`
 }
 
 /** The new name is durable only when the folder is. */

@@ -13,7 +13,7 @@ import { STABLE, stateOf } from '../fixtures/poll-worlds.ts'
 
 /** A connection to a poll plane, with the server's end of it. */
 async function connected(t: Test) {
-  const server = await startPollServer(t, stateOf('channels'))
+  const server = await startPollServer(t, stateOf('channels'), { fastPath: false })
   const [accepted, wire] = await Promise.all([once(server.plane.server, 'connection'), openWire(t, server)])
   const [socket] = accepted as [Socket] // What `connection` is documented to carry.
   const fail = (code: string) =>

@@ -211,7 +211,7 @@ await t.test('a poll that comes in while the server closes is answered, and ends
 
 await t.test('how long an answer may be cached is as configured', async (t) => {
   for (const maxAgeS of [0, 3_600]) {
-    const server = await startPollServer(t, stateOf('channels'), maxAgeS)
+    const server = await startPollServer(t, stateOf('channels'), { maxAgeS })
     const wire = await openWire(t, server)
     const age = `cache-control: public, max-age=${maxAgeS}`
     for (const path of [

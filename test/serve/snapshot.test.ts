@@ -1,6 +1,6 @@
 // The snapshot: frozen through and through, and sharing what has not changed with the one before.
 import t from 'tap'
-import { methodNotAllowed, missingHost, noSnapshot, renderChannel } from '../../src/serve/answers.ts'
+import { badRequest, methodNotAllowed, noSnapshot, renderChannel } from '../../src/serve/answers.ts'
 import { Snapshot } from '../../src/serve/snapshot.ts'
 import { targetAt } from '../../src/channels/target.ts'
 import { channelOf, HALT, nothingBlocked, NOW, pinOf, sourceOf } from '../fixtures/channel-samples.ts'
@@ -10,7 +10,7 @@ const STAMP = { seq: 1, epoch: 'one', at: NOW }
 
 function served(name: string, revision = 1, more: Partial<Channel> = {}) {
   const channel = channelOf({ name, ...more })
-  return renderChannel(channel, revision, targetAt(channel, nothingBlocked, NOW), 10)
+  return renderChannel(name, revision, targetAt(channel, nothingBlocked, NOW), 10)
 }
 
 /** Everything that can be reached from a value by its own properties, prototypes left out, with the way to it. */
@@ -65,8 +65,8 @@ await t.test('nothing that can be reached from a snapshot can be changed', (t) =
   const before = JSON.stringify(roots)
   const found = new Map<object, string>()
   for (const [name, root] of Object.entries(roots)) reachable(root, name, found)
-  for (const answer of [methodNotAllowed, missingHost, noSnapshot]) reachable(answer, answer.body, found)
-  t.ok(found.size > 30, `${found.size} objects`)
+  for (const answer of [badRequest, methodNotAllowed, noSnapshot]) reachable(answer, answer.body, found)
+  t.ok(found.size > 20, `${found.size} objects`)
   for (const [value, way] of found) {
     t.ok(Object.isFrozen(value), way)
     t.same(waysToChange(value), [], way)
@@ -81,15 +81,15 @@ await t.test('the map of channels cannot be reached, and the list it was made of
   list.push(served('b'))
   t.equal(snapshot.size, 1)
   t.equal(snapshot.find('b'), undefined)
-  t.same(Reflect.ownKeys(snapshot).map(String).toSorted(), ['at', 'common', 'epoch', 'seq'])
+  t.same(Reflect.ownKeys(snapshot).map(String).toSorted(), ['at', 'common', 'epoch', 'seq', 'size'])
   const names = Object.getOwnPropertyNames(Snapshot.prototype).toSorted()
-  t.same(names, ['constructor', 'find', 'size', 'with'], 'no other way in')
+  t.same(names, ['changesSince', 'channels', 'constructor', 'find', 'with'], 'no other way in')
   t.end()
 })
 
 await t.test('what it was rendered from may change without changing it', (t) => {
   const target = { version: '15.1.4', critical: false, because: 'source' as const, detail: null }
-  const channel = renderChannel(channelOf({ name: 'a' }), 1, target, 10)
+  const channel = renderChannel('a', 1, target, 10)
   Object.assign(target, { version: '1.0.0', critical: true })
   t.match(channel, { target: { version: '15.1.4', critical: false }, version: { body: '15.1.4' } })
   t.end()
@@ -125,5 +125,27 @@ await t.test('names that every object has name no channel', (t) => {
   for (const name of ['constructor', '__proto__', 'hasOwnProperty', 'toString', 'size', '']) {
     t.equal(snapshot.find(name), undefined, name)
   }
+  t.end()
+})
+
+await t.test('what has changed between two snapshots is what is served otherwise, and nothing else', (t) => {
+  const many = Array.from({ length: 2_000 }, (_, index) => served(`channel-${index}`))
+  const before = Snapshot.of(many, STAMP, 10)
+  const moved = served('channel-7', 2, { source: sourceOf('15.1.5') })
+  const changes = new Map([
+    ['channel-7', moved],
+    ['channel-8', null],
+    ['new', served('new')],
+  ])
+  const after = before.with(changes, { ...STAMP, seq: 2 })
+  t.same(new Map(after.changesSince(before)), changes)
+  t.equal(after.changesSince(after).size, 0)
+  t.equal(after.size, 2_000)
+  t.equal([...after.channels()].length, 2_000)
+  const again = many
+    .filter(({ name }) => name !== 'channel-8')
+    .map(({ name }) => (name === 'channel-7' ? moved : served(name)))
+  const loaded = Snapshot.of([...again, served('new')], { ...STAMP, epoch: 'two' }, 10)
+  t.equal(loaded.changesSince(after).size, 0, 'the same, loaded anew, is no change')
   t.end()
 })

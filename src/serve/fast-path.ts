@@ -1,0 +1,269 @@
+// The fast path: answers polls on a connection's bytes, before any HTTP server has seen them. What it is not certain of
+// (poll-request.ts) goes to the HTTP server together with the connection, every byte of it unread.
+import type { Server } from 'node:http'
+import type { Socket } from 'node:net'
+import type { Answer } from './answers.ts'
+import type { Clock } from './clock.ts'
+import type { SnapshotHolder } from './holder.ts'
+import { answerPoll, HEALTH_PATH, matchesEntityTag } from './poll.ts'
+import type { CutOff, PollCounts } from './poll-counts.ts'
+import { HeadersMemo, recognizePoll, type PollRequest } from './poll-request.ts'
+
+/** Connections are looked through this often, so every wait below may take so much longer. */
+const SWEEP_INTERVAL_MS = 2_000
+/** Whoever opens a connection has something to ask. */
+const FIRST_POLL_MAX_MS = 10_000
+/** Longer than the usual 60 s of proxies in front, so that they close first and never poll into a closed connection. */
+export const IDLE_MAX_MS = 65_000
+/** Answers are a few hundred bytes: whoever has not taken them by then is not reading. */
+const WRITE_WAIT_MAX_MS = 10_000
+/** With more than this waiting to be written nothing more is read from a connection. */
+const WAITING_BYTES_MAX = 64 * 1_024
+/** Nor is more answered in one go: whoever asks for so much at once is the HTTP server's, which answers one by one. */
+const ANSWERS_BYTES_MAX = 64 * 1_024
+
+const DATE_INTERVAL_MS = 1_000
+/** So many whole answers are kept for the rest of a second: most fleets follow a handful of channels. */
+const TEXTS_MAX = 256
+
+/** A target in which every byte stands for itself. What else a target may have in it, the HTTP server knows. */
+const PLAIN_TARGET = /^\/[A-Za-z0-9._/-]*$/
+
+export interface FastPathOptions {
+  readonly holder: SnapshotHolder
+  readonly counts: PollCounts
+  readonly clock: Clock
+  /** What the server emits when there is a connection to read from: `connection`, and `secureConnection` over TLS. */
+  readonly event: 'connection' | 'secureConnection'
+}
+
+/** How a connection stands; times are counted in sweeps. */
+interface Connection {
+  /** When it was taken, last polled on, or began to end. */
+  since: number
+  hasPolled: boolean
+  /** Whether nothing more is answered: what is still to be written ends it. */
+  isEnding: boolean
+}
+
+type HttpListener = (this: Server, socket: Socket) => void
+
+export class FastPath {
+  readonly #options: FastPathOptions
+  readonly #server: Server
+  readonly #handOver: HttpListener
+  readonly #memo = new HeadersMemo()
+  readonly #connections = new Map<Socket, Connection>()
+  // The same functions for all connections: three of its own would be a good part of what a connection costs.
+  readonly #onData: (this: Socket, bytes: Buffer) => void
+  readonly #onEnd: (this: Socket) => void
+  readonly #onError: (this: Socket) => void
+  /** The lines that end every head: on a connection that is kept, and on one that ends. */
+  #keptLines = ''
+  #lastLines = ''
+  /** Whole answers to a GET on a connection that is kept, as they read in this second. */
+  readonly #texts = new Map<Answer, string>()
+  #sweeps = 0
+  #isDraining = false
+
+  /** Puts itself before the HTTP server's own listener. */
+  constructor(server: Server, options: FastPathOptions) {
+    this.#server = server
+    this.#options = options
+    const [handOver, ...others] = server.listeners(options.event)
+    if (handOver === undefined || others.length > 0) throw new Error('this is not an HTTP server as Node.js makes it')
+    this.#handOver = handOver as HttpListener // The one listener that an HTTP server has for it.
+    const read = this.#read.bind(this)
+    const leave = this.#leave.bind(this)
+    const forget = this.#forget.bind(this)
+    this.#onData = function (bytes) {
+      read(this, bytes)
+    }
+    this.#onEnd = function () {
+      leave(this)
+    }
+    this.#onError = function () {
+      forget(this)
+    }
+    server.removeAllListeners(options.event)
+    server.on(options.event, (socket: Socket) => this.#take(socket))
+    server.once('listening', () => {
+      const stops = [this.#keepDate(), this.#keepSweeping()]
+      server.once('close', () => {
+        for (const stop of stops) stop()
+      })
+    })
+  }
+
+  /**
+   * Ends connections from now on: idle ones after a moment in which polls that were on their way are still answered, others
+   * with their next answer; whoever does not go is cut off by the sweeps. The server is about to accept no more.
+   */
+  drain(): void {
+    this.#isDraining = true
+    // Two turns of the loop: in the first, what has arrived may not have been asked for yet.
+    setImmediate(() => setImmediate(() => this.#sweep()))
+  }
+
+  #take(socket: Socket): void {
+    this.#options.counts.connections += 1
+    this.#connections.set(socket, { since: this.#sweeps, hasPolled: false, isEnding: false })
+    socket.on('error', this.#onError)
+    socket.on('end', this.#onEnd)
+    socket.on('data', this.#onData)
+  }
+
+  /** Answers the polls in `bytes`, in one write, up to the first thing that is not certainly one. */
+  #read(socket: Socket, bytes: Buffer): void {
+    const connection = this.#connections.get(socket)
+    if (connection === undefined || connection.isEnding) return
+    const snapshot = this.#options.holder.current
+    const text = bytes.toString('latin1')
+    let answers = ''
+    let from = 0
+    while (from < text.length) {
+      const request = recognizePoll(text, from, this.#memo)
+      if (request === null || !isCertain(request.target) || answers.length > ANSWERS_BYTES_MAX) {
+        this.#giveAway(socket, answers, bytes.subarray(from))
+        return
+      }
+      const isLast = request.headers.isLast || this.#isDraining
+      answers += this.#respond(request, answerPoll(snapshot, request.target), isLast)
+      if (isLast) {
+        this.#finish(socket, connection, answers, request.end === text.length)
+        return
+      }
+      from = request.end
+    }
+    connection.since = this.#sweeps
+    connection.hasPolled = true
+    socket.write(answers, 'latin1')
+    if (socket.writableLength > WAITING_BYTES_MAX) this.#waitForReader(socket)
+  }
+
+  #respond({ headers, isHead }: PollRequest, answer: Answer, isLast: boolean): string {
+    const { fast } = this.#options.counts
+    const lines = isLast ? this.#lastLines : this.#keptLines
+    const { etag, notModifiedHead, status } = answer
+    const { ifNoneMatch } = headers
+    if (ifNoneMatch !== null && etag !== null && notModifiedHead !== null && matchesEntityTag(ifNoneMatch, etag)) {
+      fast[304] += 1
+      return notModifiedHead + lines
+    }
+    fast[status] += 1
+    if (isHead) return answer.head + lines
+    if (isLast) return answer.head + lines + answer.body
+    return this.#texts.get(answer) ?? this.#textOf(answer)
+  }
+
+  #textOf(answer: Answer): string {
+    const text = answer.head + this.#keptLines + answer.body
+    if (this.#texts.size < TEXTS_MAX) this.#texts.set(answer, text)
+    return text
+  }
+
+  /** Writes the last answers and ends the connection. */
+  #finish(socket: Socket, connection: Connection, answers: string, isAllRead: boolean): void {
+    socket.write(answers, 'latin1')
+    // The kernel has it all, and the client has nothing more to say: to close at once saves waiting for its side, which is
+    // half of what such a poll costs. With bytes unread it would reset the connection; TLS has a farewell of its own.
+    if (isAllRead && socket.writableLength === 0 && this.#options.event === 'connection') {
+      this.#forget(socket)
+      socket.destroy()
+      return
+    }
+    this.#startEnding(connection)
+    socket.destroySoon()
+  }
+
+  /** The client has ended its side, or is not waited for any longer: what it was answered still goes out. */
+  #leave(socket: Socket): void {
+    const connection = this.#connections.get(socket)
+    if (connection === undefined) return
+    this.#startEnding(connection)
+    socket.end()
+    if (socket.readableEnded && socket.writableLength === 0) this.#forget(socket)
+  }
+
+  #startEnding(connection: Connection): void {
+    if (!connection.isEnding) connection.since = this.#sweeps
+    connection.isEnding = true
+  }
+
+  /** The HTTP server takes the connection as if it had just been opened, with `rest` as the first bytes on it. */
+  #giveAway(socket: Socket, answers: string, rest: Buffer): void {
+    if (answers !== '') socket.write(answers, 'latin1')
+    this.#forget(socket)
+    this.#options.counts.handedOver += 1
+    socket.off('data', this.#onData)
+    socket.off('end', this.#onEnd)
+    socket.off('error', this.#onError)
+    // Paused, so that what is put back waits for the new listener, and nothing is read past it.
+    socket.pause()
+    socket.unshift(rest)
+    this.#handOver.call(this.#server, socket)
+    socket.resume()
+  }
+
+  #waitForReader(socket: Socket): void {
+    socket.pause()
+    socket.once('drain', () => socket.resume())
+  }
+
+  #forget(socket: Socket): void {
+    this.#connections.delete(socket)
+  }
+
+  /** Renders the lines with the Date anew every second; the answer stops that. */
+  #keepDate(): () => void {
+    const { clock } = this.#options
+    const now = clock.now()
+    const date = `Date: ${new Date(now).toUTCString()}\r\n`
+    this.#keptLines = `${date}Connection: keep-alive\r\nKeep-Alive: timeout=${IDLE_MAX_MS / 1_000}\r\n\r\n`
+    this.#lastLines = `${date}Connection: close\r\n\r\n`
+    this.#texts.clear()
+    let stop = clock.after(DATE_INTERVAL_MS - (now % DATE_INTERVAL_MS), () => (stop = this.#keepDate()))
+    return () => stop()
+  }
+
+  /** Looks through the connections every so often; the answer stops that. */
+  #keepSweeping(): () => void {
+    let stop = this.#options.clock.after(SWEEP_INTERVAL_MS, () => {
+      this.#sweep()
+      stop = this.#keepSweeping()
+    })
+    return () => stop()
+  }
+
+  #sweep(): void {
+    this.#sweeps += 1
+    for (const [socket, connection] of this.#connections) {
+      if (socket.destroyed) this.#forget(socket)
+      else this.#lookAt(socket, connection)
+    }
+  }
+
+  #lookAt(socket: Socket, connection: Connection): void {
+    if (this.#isDraining && !connection.isEnding) {
+      this.#leave(socket)
+      return
+    }
+    const why = this.#reasonToCutOff(socket, connection)
+    if (why === null) return
+    this.#options.counts.cutOff[why] += 1
+    this.#forget(socket)
+    socket.destroy()
+  }
+
+  #reasonToCutOff(socket: Socket, connection: Connection): CutOff | null {
+    const waitedMs = (this.#sweeps - connection.since) * SWEEP_INTERVAL_MS
+    if (connection.isEnding) return this.#isDraining || waitedMs > WRITE_WAIT_MAX_MS ? 'not reading' : null
+    if (!connection.hasPolled) return waitedMs > FIRST_POLL_MAX_MS ? 'silent' : null
+    if (socket.writableLength > 0) return waitedMs > WRITE_WAIT_MAX_MS ? 'not reading' : null
+    return waitedMs > IDLE_MAX_MS ? 'idle' : null
+  }
+}
+
+function isCertain(target: string): boolean {
+  return PLAIN_TARGET.test(target) && target !== HEALTH_PATH
+}

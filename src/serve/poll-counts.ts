@@ -1,0 +1,28 @@
+// What the poll plane counts: plain integers, added to per poll and read when metrics are asked for.
+import { STATUSES, type Status } from './answers.ts'
+
+/** Who has answered: the fast path, or the HTTP server behind it. */
+export const POLL_PATHS = ['fast', 'http'] as const
+
+/** Why a connection was cut off by the fast path. */
+export const CUT_OFFS = ['silent', 'idle', 'not reading'] as const
+
+export type CutOff = (typeof CUT_OFFS)[number]
+
+export class PollCounts {
+  readonly fast: Record<Status, number> = { 200: 0, 304: 0, 400: 0, 404: 0, 405: 0, 503: 0 }
+  readonly http: Record<Status, number> = { 200: 0, 304: 0, 400: 0, 404: 0, 405: 0, 503: 0 }
+  /** Connections taken. */
+  connections = 0
+  /** Connections given to the HTTP server, for good. */
+  handedOver = 0
+  readonly cutOff: Record<CutOff, number> = { silent: 0, idle: 0, 'not reading': 0 }
+
+  /** Adds what another process has counted. */
+  add(other: PollCounts): void {
+    for (const path of POLL_PATHS) for (const status of STATUSES) this[path][status] += other[path][status]
+    for (const why of CUT_OFFS) this.cutOff[why] += other.cutOff[why]
+    this.connections += other.connections
+    this.handedOver += other.handedOver
+  }
+}
