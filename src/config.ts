@@ -1,8 +1,9 @@
 // Configuration: BELLWETHER_… environment variables → one frozen, validated Config. All of process.env is read here.
 import { envSchema } from 'env-schema'
+import { availableParallelism } from 'node:os'
 
-/** A shorter token could be guessed; 32 characters is what the docs promise. */
-const ADMIN_TOKEN_LENGTH_MIN = 32
+/** A shorter one could be guessed; 32 characters is what the docs promise. */
+const SECRET_LENGTH_MIN = 32
 
 /** A name that can stand in a header, a metric and a key of Redis as it is. */
 const NAME = '^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$'
@@ -13,6 +14,9 @@ const HOSTS = `^${HOST}(?: *, *${HOST})*$`
 
 const roles = ['all', 'poll', 'control'] as const
 const flags = ['true', 'false'] as const
+/** `auto` is one for each core. */
+const WORKERS = '^(?:auto|[1-9][0-9]?)$'
+
 const logLevels = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const
 
 const port = { type: 'integer', minimum: 0, maximum: 65_535 } as const
@@ -29,7 +33,7 @@ const schema = {
     BELLWETHER_CONTROL_PORT: { ...port, default: 8081 },
     BELLWETHER_DATA_DIR: { ...text, default: './data' },
     // A header would not carry anything else, and no caller could ever send it.
-    BELLWETHER_ADMIN_TOKEN: { type: 'string', minLength: ADMIN_TOKEN_LENGTH_MIN, pattern: '^[\\x21-\\x7e]+$' },
+    BELLWETHER_ADMIN_TOKEN: { type: 'string', minLength: SECRET_LENGTH_MIN, pattern: '^[\\x21-\\x7e]+$' },
     // Its form is read where the store is opened (store/redis/redis-url.ts).
     BELLWETHER_REDIS_URL: text,
     BELLWETHER_REDIS_PREFIX: { type: 'string', pattern: NAME, default: 'bellwether' },
@@ -38,6 +42,10 @@ const schema = {
     BELLWETHER_REPLICA_ID: { type: 'string', pattern: NAME },
     BELLWETHER_UPSTREAM_INTERVAL_S: { type: 'integer', minimum: 1, maximum: 3_600, default: 60 },
     BELLWETHER_UPSTREAM_ALLOW: { type: 'string', pattern: HOSTS },
+    BELLWETHER_WORKERS: { type: 'string', pattern: WORKERS, default: '1' },
+    BELLWETHER_POLL_TLS_CERT: text,
+    BELLWETHER_POLL_TLS_KEY: text,
+    BELLWETHER_POLL_TLS_TICKET_SECRET: { type: 'string', minLength: SECRET_LENGTH_MIN },
     BELLWETHER_POLL_MAX_AGE_S: { type: 'integer', minimum: 0, maximum: 3_600, default: 10 },
     BELLWETHER_LOG_LEVEL: { enum: logLevels, default: 'info' },
   },
@@ -59,6 +67,10 @@ interface Variables {
   readonly BELLWETHER_REPLICA_ID?: string
   readonly BELLWETHER_UPSTREAM_INTERVAL_S: number
   readonly BELLWETHER_UPSTREAM_ALLOW?: string
+  readonly BELLWETHER_WORKERS: string
+  readonly BELLWETHER_POLL_TLS_CERT?: string
+  readonly BELLWETHER_POLL_TLS_KEY?: string
+  readonly BELLWETHER_POLL_TLS_TICKET_SECRET?: string
   readonly BELLWETHER_POLL_MAX_AGE_S: number
   readonly BELLWETHER_LOG_LEVEL: (typeof logLevels)[number]
 }
@@ -78,6 +90,14 @@ export interface RedisConfig {
   readonly strict: boolean
 }
 
+export interface PollTlsConfig {
+  /** Files in PEM form. */
+  readonly cert: string
+  readonly key: string
+  /** null: made up at every start, so that connections are taken up again on this machine only. */
+  readonly ticketSecret: string | null
+}
+
 export interface Config {
   readonly role: (typeof roles)[number]
   readonly poll: Listen
@@ -90,6 +110,10 @@ export interface Config {
   /** null: a name is made up at every start. */
   readonly replicaId: string | null
   readonly pollMaxAgeS: number
+  /** Processes that answer polls; 1 is the server's own. */
+  readonly pollWorkers: number
+  /** null: polls are plain HTTP. */
+  readonly pollTls: PollTlsConfig | null
   readonly upstreamIntervalS: number
   /** Hosts that upstreams may be on: `host`, `host:port` or `*.host`; null for any public one. */
   readonly upstreamAllow: readonly string[] | null
@@ -132,6 +156,8 @@ export function readConfig(env: Readonly<Record<string, string | undefined>> = p
   } catch (error) {
     lines.push(...mistakes(error, set))
   }
+  const isHalfTls = (set['BELLWETHER_POLL_TLS_CERT'] === undefined) !== (set['BELLWETHER_POLL_TLS_KEY'] === undefined)
+  if (isHalfTls) lines.push('BELLWETHER_POLL_TLS_CERT and BELLWETHER_POLL_TLS_KEY belong together: set both, or none')
   if (variables === null || lines.length > 0) throw new ConfigError(lines)
   return Object.freeze({
     role: variables.BELLWETHER_ROLE,
@@ -142,6 +168,9 @@ export function readConfig(env: Readonly<Record<string, string | undefined>> = p
     redis: redisOf(variables),
     replicaId: variables.BELLWETHER_REPLICA_ID ?? null,
     pollMaxAgeS: variables.BELLWETHER_POLL_MAX_AGE_S,
+    pollWorkers:
+      variables.BELLWETHER_WORKERS === 'auto' ? availableParallelism() : Number(variables.BELLWETHER_WORKERS),
+    pollTls: pollTlsOf(variables),
     upstreamIntervalS: variables.BELLWETHER_UPSTREAM_INTERVAL_S,
     upstreamAllow: listOf(variables.BELLWETHER_UPSTREAM_ALLOW),
     logLevel: variables.BELLWETHER_LOG_LEVEL,
@@ -150,6 +179,12 @@ export function readConfig(env: Readonly<Record<string, string | undefined>> = p
 
 function listOf(items: string | undefined): readonly string[] | null {
   return items === undefined ? null : Object.freeze(items.split(',').map((item) => item.trim()))
+}
+
+function pollTlsOf(variables: Variables): PollTlsConfig | null {
+  const { BELLWETHER_POLL_TLS_CERT: cert, BELLWETHER_POLL_TLS_KEY: key } = variables
+  if (cert === undefined || key === undefined) return null
+  return Object.freeze({ cert, key, ticketSecret: variables.BELLWETHER_POLL_TLS_TICKET_SECRET ?? null })
 }
 
 function redisOf(variables: Variables): RedisConfig | null {
@@ -182,7 +217,7 @@ function mistakes(error: unknown, set: Readonly<Record<string, string | undefine
     const choices = about.flatMap(({ params }) => params.allowedValues ?? [])
     const rule = choices.length > 0 ? `must be one of ${choices.join(', ')}` : ruleOf(name, about)
     // A secret's text never gets into a message.
-    const given = name.endsWith('_TOKEN') || name.endsWith('_URL') ? '' : `, not ${JSON.stringify(set[name])}`
+    const given = /_(?:TOKEN|URL|SECRET)$/.test(name) ? '' : `, not ${JSON.stringify(set[name])}`
     return `${name} ${rule}${given}`
   })
 }
@@ -192,6 +227,7 @@ function ruleOf(name: string, errors: readonly SchemaError[]): string {
   if (first?.keyword === 'pattern' && name === 'BELLWETHER_UPSTREAM_ALLOW') {
     return 'must be hosts with commas between, like updates.example.com,*.internal.example:8443'
   }
+  if (name === 'BELLWETHER_WORKERS') return 'must be a whole number from 1 to 99, or auto'
   if (first?.keyword === 'pattern' && name !== 'BELLWETHER_ADMIN_TOKEN') {
     return 'must be 1 to 63 letters, digits, dots, dashes and underlines, and begin with a letter or digit'
   }

@@ -2,28 +2,27 @@
 import { releaseHeap } from './heap.ts'
 import closeWithGrace from 'close-with-grace'
 import type { FastifyInstance } from 'fastify'
-import type { AddressInfo } from 'node:net'
 import { pino, type Logger } from 'pino'
 import { banner } from './app/banner.ts'
-import { buildPollPlane } from './app/poll-plane.ts'
 import { build } from './build.ts'
-import { ConfigError, readConfig, type Config, type Listen } from './config.ts'
+import { ConfigError, readConfig, type Config } from './config.ts'
 import { adminToken } from './control/admin-token.ts'
 import { journalLapses } from './control/journal-lapses.ts'
 import { announceReplica } from './control/replicas.ts'
 import { UpstreamHosts } from './control/upstream-hosts.ts'
 import { Upstreams } from './control/upstreams.ts'
 import { storeChecks, type StoreChecks } from './control/store-checks.ts'
+import { closePlane, listen } from './listening.ts'
+import { openPollPlane, type OpenPollPlane } from './open-poll-plane.ts'
 import { systemClock } from './serve/clock.ts'
 import { SnapshotHolder } from './serve/holder.ts'
 import { Replica } from './serve/replica.ts'
+import type { Snapshot } from './serve/snapshot.ts'
 import { newReplicaId, openStore } from './open-store.ts'
 import type { StoreWarning } from './store/port.ts'
 
 /** What is still under way at the end has this long; then the process ends all the same. */
 const CLOSE_GRACE_MS = 10_000
-/** A client that has not finished its request by then is cut off, so that there is time to close the rest in order. */
-const PLANE_GRACE_MS = 5_000
 /** What a log that cannot be written keeps for later; beyond that, lines are dropped. */
 const LOG_BYTES_MAX = 1024 * 1024
 
@@ -56,23 +55,22 @@ async function start(config: Config, logger: Logger): Promise<Stop> {
   const checks = storeChecks(warnings, clock, logger)
   await checkStore(config, checks, logger)
   const holder = new SnapshotHolder()
-  const replica = new Replica({ store, holder, clock, log: logger, maxAgeS, dataDir })
+  let polls: OpenPollPlane | null = null
+  const spread = (snapshot: Snapshot): Promise<void> | null => polls?.spread?.(snapshot) ?? null
+  const replica = new Replica({ store, holder, clock, log: logger, maxAgeS, dataDir, spread })
   await replica.start()
 
-  const planes: FastifyInstance[] = []
+  let controlPlane: FastifyInstance | null = null
   const stops: Stop[] = []
-  let pollAddress: string | null = null
   let controlAddress: string | null = null
   let tokenPath: string | null = null
-  const facts = { holder, role, build: build.version, startedAt }
+  const processes = (): number => polls?.processes() ?? 0
+  const facts = { holder, role, build: build.version, startedAt, processes }
   const replicaId = config.replicaId ?? newReplicaId()
   const upstreams = new Upstreams(new UpstreamHosts(config.upstreamAllow))
   const shared = { store, coordination, replica, replicaId, clock, upstreams, warnings: checks.warnings }
-  if (role !== 'control') {
-    const plane = buildPollPlane(holder)
-    planes.push(plane)
-    pollAddress = await listen(plane, config.poll, 'POLL')
-  }
+  if (role !== 'control') polls = await openPollPlane(config, holder, clock, logger)
+  const pollAddress = polls?.address ?? null
   if (role !== 'poll') {
     const token = await adminToken(dataDir, config.adminToken)
     tokenPath = token.path
@@ -83,15 +81,14 @@ async function start(config: Config, logger: Logger): Promise<Stop> {
       import('./routes/upstream-metrics.ts'),
       import('./control/follow-upstreams.ts'),
     ])
-    const { registry, count } = buildMetrics(holder, replica, checks.warnings)
+    const { registry, count } = buildMetrics({ holder, replica, warnings: checks.warnings, polls })
     const control = { ...shared, count }
-    const plane = await buildControlPlane({ control, facts, registry, adminToken: token.text, logger })
-    planes.push(plane)
+    controlPlane = await buildControlPlane({ control, facts, registry, adminToken: token.text, logger })
     stops.push(journalLapses(control, logger))
     const countPoll = upstreamMetrics(registry, replica, upstreams, clock)
     const intervalMs = config.upstreamIntervalS * 1_000
     stops.push(followUpstreams(control, { intervalMs, count: countPoll }, logger))
-    controlAddress = await listen(plane, config.control, 'CONTROL')
+    controlAddress = await listen(controlPlane, config.control, 'CONTROL')
   }
   const stopChecks = checks.start()
   // On the embedded store there is nobody to tell.
@@ -103,7 +100,7 @@ async function start(config: Config, logger: Logger): Promise<Stop> {
   process.stdout.write(banner({ version: build.version, pollAddress, controlAddress, tokenPath }))
 
   return async () => {
-    await Promise.all(planes.map(closePlane))
+    await Promise.all([polls?.close(), controlPlane === null ? null : closePlane(controlPlane)])
     stopChecks()
     for (const stop of stops) await stop()
     await replica.stop()
@@ -129,30 +126,4 @@ function openLog(config: Config): Logger {
   // A log whose disk is full, or whose reader has gone, is no reason to answer no poll.
   destination.on('error', () => {})
   return pino({ level: config.logLevel, name: build.name }, destination)
-}
-
-async function closePlane(plane: FastifyInstance): Promise<void> {
-  const cutOff = setTimeout(() => plane.server.closeAllConnections(), PLANE_GRACE_MS)
-  await plane.close()
-  clearTimeout(cutOff)
-}
-
-async function listen(plane: FastifyInstance, { host, port }: Listen, name: 'POLL' | 'CONTROL'): Promise<string> {
-  try {
-    await plane.listen({ host, port })
-  } catch (error) {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : ''
-    const plain = name === 'POLL' ? 'poll plane' : 'control plane'
-    const reasons: Readonly<Record<string, string>> = {
-      EADDRINUSE: `port ${port} on ${host} is in use by another program; stop it, or set BELLWETHER_${name}_PORT`,
-      EACCES: `port ${port} may not be opened by this user; set BELLWETHER_${name}_PORT to 1024 or more`,
-      EADDRNOTAVAIL: `${host} is no address of this machine; set BELLWETHER_${name}_HOST`,
-      ENOTFOUND: `${host} is no known host; set BELLWETHER_${name}_HOST`,
-    }
-    const why = reasons[code] ?? (error instanceof Error ? error.message : String(error))
-    throw new Error(`the ${plain} cannot listen: ${why}`, { cause: error })
-  }
-  // A TCP server that listens has an AddressInfo.
-  const address = plane.server.address() as AddressInfo
-  return `http://${address.family === 'IPv6' ? `[${address.address}]` : address.address}:${address.port}`
 }

@@ -1,4 +1,5 @@
 // Configuration: each variable, each mistake with a line of its own, and no secret in any of them.
+import { availableParallelism } from 'node:os'
 import t from 'tap'
 import { ConfigError, readConfig } from '../src/config.ts'
 
@@ -11,6 +12,8 @@ const defaults = {
   redis: null,
   replicaId: null,
   pollMaxAgeS: 10,
+  pollWorkers: 1,
+  pollTls: null,
   upstreamIntervalS: 60,
   upstreamAllow: null,
   logLevel: 'info',
@@ -54,6 +57,8 @@ await t.test('each variable sets its own part, and no other', (t) => {
       'redis://:secret@redis.example:6379/2',
       { redis: { ...redis, url: 'redis://:secret@redis.example:6379/2' } },
     ],
+    ['BELLWETHER_WORKERS', '4', { pollWorkers: 4 }],
+    ['BELLWETHER_WORKERS', 'auto', { pollWorkers: availableParallelism() }],
     ['BELLWETHER_UPSTREAM_INTERVAL_S', '5', { upstreamIntervalS: 5 }],
     [
       'BELLWETHER_UPSTREAM_ALLOW',

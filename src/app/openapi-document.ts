@@ -18,11 +18,11 @@ export async function openApiDocument(): Promise<object> {
   const clock = systemClock
   const replica = new Replica({ store, holder, clock, log: logger, maxAgeS: 0, dataDir: '' })
   const warnings = (): [] => []
-  const { registry, count } = buildMetrics(holder, replica, warnings)
+  const { registry, count } = buildMetrics({ holder, replica, warnings, polls: null })
   const coordination = localCoordination(() => clock.now())
   const upstreams = new Upstreams(new UpstreamHosts(null))
   const control = { store, coordination, replica, replicaId: 'none', clock, upstreams, warnings, count }
-  const facts = { holder, role: 'control', build: '', startedAt: 0 }
+  const facts = { holder, role: 'control', build: '', startedAt: 0, processes: () => 1 }
   const app = await buildControlPlane({ control, facts, registry, adminToken: '', logger })
   try {
     await app.ready()

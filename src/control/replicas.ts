@@ -27,6 +27,8 @@ export interface ReplicaRecord {
   /** Entries that the store, or another replica of the same epoch, has and this one does not serve. */
   readonly lag: number | null
   readonly snapshotAgeS: number | null
+  /** Processes of it that answer polls: its workers, or itself; 0 where it answers none. */
+  readonly pollProcesses: number
   readonly build: string
   readonly startedAt: string
   /** Whether it is the replica that answers. */
@@ -42,6 +44,8 @@ export interface ReplicaFacts {
   readonly build: string
   /** Milliseconds since the epoch. */
   readonly startedAt: number
+  /** How many processes answer polls now. */
+  readonly processes: () => number
 }
 
 /** Starts announcing this replica; the answer stops it and takes it off the list. */
@@ -152,6 +156,7 @@ function announcementOf({ replica, replicaId, clock }: Control, facts: ReplicaFa
     seq: snapshot?.seq ?? null,
     epoch: snapshot?.epoch ?? null,
     snapshotAgeS: snapshot === null ? null : Math.max(0, clock.now() - snapshot.at) / 1_000,
+    pollProcesses: facts.processes(),
     build: facts.build,
     startedAt: momentOf(facts.startedAt),
   }

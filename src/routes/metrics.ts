@@ -5,14 +5,23 @@ import { Type } from 'typebox'
 import type { Control } from '../control/control.ts'
 import type { SnapshotHolder } from '../serve/holder.ts'
 import type { Replica } from '../serve/replica.ts'
+import { pollMetrics, type PollSources } from './poll-metrics.ts'
 
 export interface Metrics {
   readonly registry: Registry
   readonly count: Control['count']
 }
 
+export interface MetricsSources {
+  readonly holder: SnapshotHolder
+  readonly replica: Replica
+  readonly warnings: Control['warnings']
+  /** null where this replica answers no polls. */
+  readonly polls: PollSources | null
+}
+
 /** The registry with what this process counts; gauges read their sources when they are scraped. */
-export function buildMetrics(holder: SnapshotHolder, replica: Replica, warnings: Control['warnings']): Metrics {
+export function buildMetrics({ holder, replica, warnings, polls }: MetricsSources): Metrics {
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })
   const registers = [registry]
@@ -71,6 +80,7 @@ export function buildMetrics(holder: SnapshotHolder, replica: Replica, warnings:
       for (const { code } of warnings()) this.set({ code }, 1)
     },
   })
+  if (polls !== null) pollMetrics(registry, polls)
   return { registry, count: (outcome, kind) => changes.inc({ outcome, kind }) }
 }
 

@@ -14,6 +14,8 @@ import type { Clock } from './clock.ts'
 import type { SnapshotHolder } from './holder.ts'
 import { LastKnownGoodKeeper } from './last-known-good-keeper.ts'
 import { ReplicaState } from './replica-state.ts'
+import { ServedWaiters } from './served-waiters.ts'
+import type { Snapshot } from './snapshot.ts'
 
 /** What a replica is doing; `starting` has nothing to serve yet. */
 export type ReplicaStatus =
@@ -25,9 +27,6 @@ const RETRY_LONGEST_MS = 5_000
 
 /** A timer sees no step of the wall clock, so while an expiry is ahead the time is looked at this often. */
 const EXPIRY_CHECK_MAX_MS = 1_000
-
-/** How long a request waits for this replica to apply what it has committed or lost a race to. */
-export const APPLY_WAIT_MAX_MS = 5_000
 
 /** What a replica tells of its own doings; the server logs it. */
 export interface ReplicaLog {
@@ -44,17 +43,14 @@ export interface ReplicaOptions {
   readonly maxAgeS: number
   /** Where the last-known-good file is. */
   readonly dataDir: string
-}
-
-interface Waiter {
-  readonly done: (state: ReplicaState) => boolean
-  readonly settle: (reached: boolean) => void
+  /** Brings a snapshot to other processes that answer polls; resolves once they do so from it. null where there are none. */
+  readonly spread?: (snapshot: Snapshot) => Promise<void> | null
 }
 
 export class Replica {
   readonly #options: ReplicaOptions
   readonly #stop = new AbortController()
-  readonly #waiters = new Set<Waiter>()
+  readonly #waiters: ServedWaiters
   #state: ReplicaState | null = null
   #status: ReplicaStatus = 'starting'
   #fault: Error | null = null
@@ -71,6 +67,7 @@ export class Replica {
 
   constructor(options: ReplicaOptions) {
     this.#options = options
+    this.#waiters = new ServedWaiters(options.clock)
     this.#keeper = new LastKnownGoodKeeper({ ...options, current: () => this.#state })
   }
 
@@ -125,26 +122,14 @@ export class Replica {
 
   /** Waits until `done` holds of what is served, for APPLY_WAIT_MAX_MS at most; says whether it came to that. */
   until(done: (state: ReplicaState) => boolean): Promise<boolean> {
-    if (this.#state !== null && !this.#publishing && done(this.#state)) return Promise.resolve(true)
-    return new Promise((resolve) => {
-      const cancel = this.#options.clock.after(APPLY_WAIT_MAX_MS, () => waiter.settle(false))
-      const waiter: Waiter = {
-        done,
-        settle: (reached) => {
-          cancel()
-          this.#waiters.delete(waiter)
-          resolve(reached)
-        },
-      }
-      this.#waiters.add(waiter)
-    })
+    return this.#waiters.until(this.#publishing ? null : this.#state, done)
   }
 
   /** Stops following and writes the last-known-good file once more. What is served stays served. */
   async stop(): Promise<void> {
     this.#stop.abort()
     this.#cancelExpiry()
-    for (const waiter of this.#waiters) waiter.settle(false)
+    this.#waiters.giveUp()
     await this.#running
     await this.#keeper.stop()
   }
@@ -258,8 +243,9 @@ export class Replica {
     this.#publishing = false
     const state = this.#state
     if (state === null) return
-    this.#options.holder.swap(state.publish(this.#options.clock.now()))
-    for (const waiter of this.#waiters) if (waiter.done(state)) waiter.settle(true)
+    const snapshot = state.publish(this.#options.clock.now())
+    this.#options.holder.swap(snapshot)
+    this.#waiters.published(state, this.#options.spread?.(snapshot) ?? null)
     this.#scheduleExpiry(state)
     this.#keeper.changed()
   }

@@ -15,13 +15,21 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   app: ['channels', 'store', 'rollouts', 'serve', 'control', 'fleet', 'routes', 'errors.ts', 'build.ts'],
   'config.ts': [],
   'errors.ts': [],
+  workers: ['channels', 'serve'],
+  'poll-worker.ts': ['app', 'config.ts', 'heap.ts', 'listening.ts', 'serve', 'workers'],
+  'open-poll-plane.ts': ['app', 'config.ts', 'listening.ts', 'serve', 'workers'],
+  'listening.ts': ['config.ts'],
   'open-store.ts': ['config.ts', 'store'],
   'build.ts': [],
   'heap.ts': [],
 }
 
 /** Packages that rules and the poll path may use; each one there would cost every poll, or make the rules impure. */
-const packagesOf: Readonly<Record<string, readonly string[]>> = { channels: ['semver'], serve: [] }
+const packagesOf: Readonly<Record<string, readonly string[]>> = {
+  channels: ['semver'],
+  // The fast path reads and writes connections; nothing else of them.
+  serve: ['node:http', 'node:net'],
+}
 
 function imports(text: string): readonly string[] {
   return [...text.matchAll(/(?:from|import\()\s*'([^']+)'/g)].map((match) => match[1] ?? '')

@@ -16,7 +16,7 @@ t.test('process.exit is called only in entry files', async (t) => {
   const callers = sourceFiles('src').filter(({ text }) => /process\.exit\(/.test(text))
   t.same(
     callers.map(({ path }) => path).filter((path) => !path.startsWith('src/cli/')),
-    ['src/main.ts'],
+    ['src/main.ts', 'src/poll-worker.ts'],
   )
 })
 
@@ -30,6 +30,9 @@ t.test('the poll path awaits nothing and logs nothing', async (t) => {
   for (const path of [
     'src/routes/poll.ts',
     'src/serve/poll.ts',
+    'src/serve/fast-path.ts',
+    'src/serve/poll-request.ts',
+    'src/serve/poll-counts.ts',
     'src/serve/answers.ts',
     'src/serve/snapshot.ts',
     'src/serve/holder.ts',

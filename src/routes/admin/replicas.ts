@@ -15,6 +15,7 @@ const ReplicaSchema = Type.Object({
   epoch: Nullable(Type.String()),
   lag: Nullable(Type.Integer({ description: 'Entries of its epoch that it does not serve yet.' })),
   snapshotAgeS: Nullable(Type.Number()),
+  pollProcesses: Type.Integer({ description: 'Processes of it that answer polls now.' }),
   build: Type.String(),
   startedAt: Type.String(),
   self: Type.Boolean({ description: 'Whether it is the replica that answers.' }),

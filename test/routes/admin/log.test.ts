@@ -34,7 +34,7 @@ t.test('a fault is in the log under the request id of its answer, and no token e
   const replica = new Replica({ store, holder, clock, log: logger, maxAgeS: 10, dataDir })
   await replica.start()
   const warnings = (): [] => []
-  const { registry, count } = buildMetrics(holder, replica, warnings)
+  const { registry, count } = buildMetrics({ holder, replica, warnings, polls: null })
   const coordination = localCoordination(() => clock.now())
   const deps = {
     store,
@@ -46,7 +46,7 @@ t.test('a fault is in the log under the request id of its answer, and no token e
     warnings,
     count,
   }
-  const facts = { holder, role: 'all', build: 'test', startedAt: 0 }
+  const facts = { holder, role: 'all', build: 'test', startedAt: 0, processes: () => 1 }
   const app = await buildControlPlane({ control: deps, facts, registry, adminToken: ADMIN_TOKEN, logger })
   t.teardown(async () => {
     await app.close()

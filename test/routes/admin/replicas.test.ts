@@ -12,7 +12,7 @@ const CLOUD = channelPath('stable/cloud')
 function tell(session: AdminSession, id: string, seq: number, more: object = {}): Promise<void> {
   const { coordination, replica } = session.planes.deps
   const body = { id, role: 'poll', status: 'following', problem: null, seq, epoch: replica.state?.epoch ?? '' }
-  const rest = { snapshotAgeS: 1, build: 'test', startedAt: '2026-03-01T00:00:00.000Z' }
+  const rest = { snapshotAgeS: 1, pollProcesses: 1, build: 'test', startedAt: '2026-03-01T00:00:00.000Z' }
   return coordination.announce(id, { ...body, ...rest, ...more }, 60_000)
 }
 
@@ -38,7 +38,13 @@ t.test('every live replica is listed by its name, with how far it is behind', as
 t.test('a replica announces itself at once, after every change, and is gone when it stops or is silent', async (t) => {
   const session = await startAdmin(t)
   const { deps, clock } = session.planes
-  const facts = { holder: { current: null, swap() {} }, role: 'all', build: 'test', startedAt: clock.now() }
+  const facts = {
+    holder: { current: null, swap() {} },
+    role: 'all',
+    build: 'test',
+    startedAt: clock.now(),
+    processes: () => 1,
+  }
   const stop = announceReplica({ ...deps, replicaId: 'one' }, facts as never, silent) // Only `current` is read.
   await clock.advance(0)
   t.strictSame([...(await deps.coordination.announced()).keys()], ['one'])

@@ -1,0 +1,83 @@
+// The poll plane as the configuration asks for it: in this process, or in workers that it feeds.
+import { randomBytes } from 'node:crypto'
+import { fileURLToPath } from 'node:url'
+import { buildPollPlane, schemeOf } from './app/poll-plane.ts'
+import type { Config } from './config.ts'
+import { closePlane, listen } from './listening.ts'
+import type { Clock } from './serve/clock.ts'
+import type { SnapshotHolder } from './serve/holder.ts'
+import { PollCounts } from './serve/poll-counts.ts'
+import type { ReplicaLog } from './serve/replica.ts'
+import type { Snapshot } from './serve/snapshot.ts'
+
+export interface OpenPollPlane {
+  /** As a URL without a slash at the end. */
+  readonly address: string
+  /** Everything counted so far. */
+  readonly counts: () => PollCounts
+  /** How many processes answer polls now. */
+  readonly processes: () => number
+  /** Resolves once polls are answered from the snapshot everywhere; null where they are as soon as the holder has it. */
+  readonly spread: ((snapshot: Snapshot) => Promise<void>) | null
+  readonly close: () => Promise<void>
+}
+
+/** Opens the poll plane. Throws an error of one line where it cannot listen. */
+export async function openPollPlane(
+  config: Config,
+  holder: SnapshotHolder,
+  clock: Clock,
+  log: ReplicaLog,
+): Promise<OpenPollPlane> {
+  return config.pollWorkers === 1 ? openHere(config, holder, clock, log) : openWorkers(config, holder, clock, log)
+}
+
+async function openHere(config: Config, holder: SnapshotHolder, clock: Clock, log: ReplicaLog): Promise<OpenPollPlane> {
+  const counts = new PollCounts()
+  const tls = await openTls(config, clock)
+  const plane = buildPollPlane(holder, { counts, clock, tls })
+  const address = await listen(plane, config.poll, 'POLL', schemeOf(tls))
+  const stopTls = tls?.keepCurrent(plane.server, log)
+  return {
+    address,
+    counts: () => counts,
+    processes: () => 1,
+    spread: null,
+    async close() {
+      stopTls?.()
+      await closePlane(plane)
+    },
+  }
+}
+
+async function openTls({ pollTls }: Config, clock: Clock) {
+  if (pollTls === null) return null
+  // Loaded only where it is used.
+  const { PollTls } = await import('./app/poll-tls.ts')
+  return PollTls.open({ ...pollTls, ticketSecret: pollTls.ticketSecret ?? randomBytes(32).toString('hex') }, clock)
+}
+
+async function openWorkers(
+  config: Config,
+  holder: SnapshotHolder,
+  clock: Clock,
+  log: ReplicaLog,
+): Promise<OpenPollPlane> {
+  const { WorkerPool } = await import('./workers/worker-pool.ts')
+  const pool = new WorkerPool({
+    count: config.pollWorkers,
+    // Beside this file, built or not.
+    entry: fileURLToPath(new URL(`poll-worker${import.meta.url.slice(-'.ts'.length)}`, import.meta.url)),
+    ticketSecret: config.pollTls?.ticketSecret ?? null,
+    clock,
+    log,
+    current: () => holder.current,
+  })
+  return {
+    address: await pool.start(),
+    counts: () => pool.counts(),
+    processes: () => pool.listening,
+    spread: (snapshot) => pool.spread(snapshot),
+    close: () => pool.stop(),
+  }
+}

@@ -1,0 +1,87 @@
+// A poll worker's process: takes snapshots from the primary and answers polls from them. It has no store, no operators and
+// no log of its own, and it ends with the primary.
+import { releaseHeap } from './heap.ts'
+import { buildPollPlane, schemeOf } from './app/poll-plane.ts'
+import { PollTls } from './app/poll-tls.ts'
+import { readConfig } from './config.ts'
+import { closePlane, listen } from './listening.ts'
+import { systemClock } from './serve/clock.ts'
+import { SnapshotHolder } from './serve/holder.ts'
+import { PollCounts } from './serve/poll-counts.ts'
+import type { ToPrimary, ToWorker } from './workers/messages.ts'
+import { WorkerSnapshots } from './workers/worker-snapshots.ts'
+
+/** How often the primary is told of what was counted. */
+const COUNTS_INTERVAL_MS = 1_000
+
+const config = readConfig()
+const counts = new PollCounts()
+const holder = new SnapshotHolder()
+const snapshots = new WorkerSnapshots(holder, config.pollMaxAgeS)
+let ticketSecret = ''
+let opened: ReturnType<typeof open> | null = null
+
+// The primary says when to end; a signal to the whole group, as a terminal sends it, is for the primary.
+process.on('SIGTERM', () => {})
+process.on('SIGINT', () => {})
+// Without it nobody would say what to serve.
+process.on('disconnect', () => process.exit(0))
+process.on('message', (message: ToWorker) => hear(message))
+tell({ kind: 'started' })
+
+function hear(message: ToWorker): void {
+  switch (message.kind) {
+    case 'start':
+      ticketSecret = message.ticketSecret
+      return
+    case 'channels':
+      snapshots.prepare(message.channels)
+      return
+    case 'serve':
+      snapshots.serve(message.stamp, message.isWhole)
+      tell({ kind: 'serving', turn: message.turn })
+      opened ??= open()
+      return
+    case 'serve nothing':
+      tell({ kind: 'serving', turn: message.turn })
+      opened ??= open()
+      return
+    case 'drain':
+      void drain()
+  }
+}
+
+/** Listens, once there is something to answer; the answer closes it all. */
+async function open(): Promise<() => Promise<void>> {
+  try {
+    const tls = config.pollTls === null ? null : await PollTls.open({ ...config.pollTls, ticketSecret }, systemClock)
+    const plane = buildPollPlane(holder, { counts, tls })
+    const address = await listen(plane, config.poll, 'POLL', schemeOf(tls))
+    const stopTls = tls?.keepCurrent(plane.server, { warn: told('warn'), info: told('info') })
+    const telling = setInterval(() => tell({ kind: 'counts', counts }), COUNTS_INTERVAL_MS)
+    releaseHeap()
+    tell({ kind: 'listening', address })
+    return async () => {
+      clearInterval(telling)
+      stopTls?.()
+      await closePlane(plane)
+    }
+  } catch (error) {
+    tell({ kind: 'failed', why: error instanceof Error ? error.message : String(error) })
+    return process.exit(1)
+  }
+}
+
+async function drain(): Promise<void> {
+  const close = await opened
+  await close?.()
+  process.send?.({ kind: 'counts', counts } satisfies ToPrimary, () => process.exit(0))
+}
+
+function told(level: 'info' | 'warn'): (fields: object, message: string) => void {
+  return (_fields, message) => tell({ kind: 'told', level, message })
+}
+
+function tell(message: ToPrimary): void {
+  process.send?.(message)
+}
