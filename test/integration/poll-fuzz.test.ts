@@ -1,0 +1,73 @@
+// The proof that the fast path changes nothing: what it answers, and what it hands over, comes out as from the HTTP server
+// alone, for whatever is sent in whatever pieces. `npm run fuzz` does the same for longer.
+import { once } from 'node:events'
+import { connect, createServer, type AddressInfo } from 'node:net'
+import t, { type Test } from 'tap'
+import { startPollPlanes } from '../fixtures/fuzz-planes.ts'
+import { fuzz } from '../fixtures/fuzz-run.ts'
+import type { Address } from '../fixtures/poll-wire.ts'
+
+/** Half a minute on a machine that does nothing else. */
+const FILE_TIMEOUT_MS = 600_000
+const REQUESTS = 200_000
+/** By when a planted fault must have been found. */
+const REQUESTS_TO_FIND = 20_000
+/** Of the answers; were it far less, little would be proven. */
+const FAST_SHARE_LEAST = 0.3
+
+t.setTimeout(FILE_TIMEOUT_MS)
+
+await t.test(`${REQUESTS} requests come out the same with the fast path and without`, async (t) => {
+  const planes = await startPollPlanes()
+  t.teardown(() => planes.close())
+  const seed = Date.now() >>> 0
+  t.comment(`seed ${seed}`)
+  const { requests, difference } = await fuzz({ ...planes, seed, requests: REQUESTS })
+  t.equal(difference, null, `seed ${seed}`)
+  t.ok(requests >= REQUESTS)
+  t.ok(planes.polls() / requests > FAST_SHARE_LEAST, `${planes.polls()} answered by the fast path`)
+})
+
+/** What a fast path could get wrong, done to the bytes that come from a server. */
+const faults: Readonly<Record<string, (bytes: string) => string>> = {
+  'another version': (bytes) => bytes.replaceAll('15.1.4', '15.1.5'),
+  'a header that is missing': (bytes) => bytes.replaceAll('X-Content-Type-Options: nosniff\r\n', ''),
+  'a header in another place': (bytes) =>
+    bytes.replaceAll(/(Cache-Control: public[^\r]*\r\n)(ETag: [^\r]*\r\n)/g, '$2$1'),
+  'a connection that is said to be kept and is not': (bytes) =>
+    bytes.replaceAll('Connection: close', 'Connection: keep-alive'),
+  'a date that is missing': (bytes) => bytes.replaceAll(/\r\nDate: [^\r]*/g, ''),
+  'two dates': (bytes) => bytes.replaceAll(/(\r\nDate: [^\r]*)/g, '$1$1'),
+  'a whole answer for a 304': (bytes) => bytes.replaceAll('304 Not Modified', '200 OK'),
+  'one byte too many': (bytes) => `${bytes} `,
+  'one byte too few': (bytes) => bytes.slice(0, -1),
+  'an answer that is sent twice': (bytes) => bytes + bytes,
+}
+
+for (const [what, change] of Object.entries(faults)) {
+  await t.test(`${what} is found`, async (t) => {
+    const planes = await startPollPlanes()
+    t.teardown(() => planes.close())
+    const fast = await startFaulty(t, planes.fast, change)
+    const { difference } = await fuzz({ seed: 1, requests: REQUESTS_TO_FIND, fast, plain: planes.plain })
+    t.not(difference, null)
+    t.ok((difference?.conversation.pieces.length ?? Infinity) <= 3, 'it was made small')
+  })
+}
+
+/** A server before another one that changes what comes from it. */
+async function startFaulty(t: Test, { host, port }: Address, change: (bytes: string) => string): Promise<Address> {
+  const server = createServer({ allowHalfOpen: true, noDelay: true }, (client) => {
+    const upstream = connect({ host, port, allowHalfOpen: true, noDelay: true })
+    client.on('error', () => upstream.destroy())
+    upstream.on('error', () => client.destroy())
+    client.pipe(upstream)
+    upstream.on('data', (bytes) => client.write(change(bytes.toString('latin1')), 'latin1'))
+    upstream.on('end', () => client.end())
+    upstream.on('close', () => client.destroySoon())
+  })
+  server.listen(0, host)
+  await once(server, 'listening')
+  t.teardown(() => server.close())
+  return { host, port: (server.address() as AddressInfo).port } // A TCP server that listens has one.
+}
