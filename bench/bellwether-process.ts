@@ -20,6 +20,8 @@ export interface LaunchOptions {
   /** The one core it may run on; any unless told. */
   readonly core?: number | null
   readonly entry?: readonly string[]
+  /** The Node.js to run it with; the one that runs this unless told. */
+  readonly node?: string
 }
 
 export interface BellwetherProcess {
@@ -65,8 +67,8 @@ export function builtEntry(): readonly string[] {
 
 /** Starts a server without waiting for it; `settled` tells what it came to. */
 export function spawnBellwether(options: LaunchOptions): { child: ChildProcess; settled: Promise<Launched> } {
-  const { dataDir, env = {}, stderr = 'pipe', core = null, entry = currentEntry() } = options
-  const command = [...(core === null ? [] : ['taskset', '-c', String(core)]), process.execPath, ...entry]
+  const { dataDir, env = {}, stderr = 'pipe', core = null, entry = currentEntry(), node = process.execPath } = options
+  const command = [...(core === null ? [] : ['taskset', '-c', String(core)]), node, ...entry]
   // Nothing of the caller's own environment gets in but what a program needs to run at all.
   const { PATH = '', HOME = '' } = process.env
   const child = spawn(command[0] ?? '', command.slice(1), {

@@ -5,10 +5,8 @@ import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as rest } from 'node:timers/promises'
-import { channelBody, channelKey } from '../src/channels/channel.ts'
-import { openEmbeddedStore } from '../src/store/embedded/embedded-store.ts'
-import { COMMIT_WRITES_MAX } from '../src/store/port.ts'
 import { BENCH_TOKEN, builtEntry, spawnBellwether, startBellwether } from './bellwether-process.ts'
+import { channelName, channelVersion, fillStore } from './channel-store.ts'
 import { Client } from './client.ts'
 import { residentMb } from './process-figures.ts'
 import { quantile, showSummary, summarize } from './summary.ts'
@@ -19,7 +17,6 @@ const SOME_CHANNELS = 1_000
 const MANY_CHANNELS = 10_000
 /** After the load the collector needs a moment; what is held then is held for good. */
 const REST_MS = 5_000
-const VERSION = '15.1.4'
 
 const entry = builtEntry()
 const folder = await mkdtemp(join(tmpdir(), 'bellwether-figures-'))
@@ -27,9 +24,9 @@ try {
   const empty = join(folder, 'empty')
   const some = join(folder, 'some')
   const many = join(folder, 'many')
-  await fill(empty, 1)
-  await fill(some, SOME_CHANNELS)
-  await fill(many, MANY_CHANNELS)
+  await fillStore(empty, 1)
+  await fillStore(some, SOME_CHANNELS)
+  await fillStore(many, MANY_CHANNELS)
 
   const starts = summarize(await startTimes(empty))
   const manyStarts = summarize(await startTimes(many))
@@ -49,47 +46,6 @@ function print(what: string, figure: string, target: string): void {
   process.stdout.write(`${what.padEnd(66)}${figure.padEnd(24)}target ${target}\n`)
 }
 
-/** Writes channels straight into the store of a data folder that no server uses. */
-async function fill(dataDir: string, channels: number): Promise<void> {
-  const store = await openEmbeddedStore(dataDir)
-  const at = new Date().toISOString()
-  for (let from = 0; from < channels; from += COMMIT_WRITES_MAX) {
-    const count = Math.min(COMMIT_WRITES_MAX, channels - from)
-    const writes = Array.from({ length: count }, (_, index) => {
-      const name = nameOf(from + index)
-      const body = channelBody({
-        name,
-        description: '',
-        source: { kind: 'static', version: VERSION, critical: false, criticalUntil: null },
-        pin: null,
-        halt: null,
-        floor: null,
-        ceiling: null,
-        lastServed: VERSION,
-        updatedAt: at,
-        updatedBy: 'bench',
-      })
-      return { key: channelKey(name), expected: 0, body }
-    })
-    const committed = await store.commit({
-      at,
-      actor: 'bench',
-      kind: 'channel.create',
-      reason: null,
-      requestId: null,
-      decidedOn: null,
-      writes,
-      reads: [],
-    })
-    if (committed.outcome !== 'committed') throw new Error('the folder is not empty')
-  }
-  await store.close()
-}
-
-function nameOf(index: number): string {
-  return `fleet-${index}/stable`
-}
-
 /** From the start of the process to the first answer to a poll, in milliseconds, each start on its own. */
 async function startTimes(dataDir: string): Promise<readonly number[]> {
   const times: number[] = []
@@ -99,9 +55,9 @@ async function startTimes(dataDir: string): Promise<readonly number[]> {
     const { child, settled } = spawnBellwether({ dataDir, entry, env: { BELLWETHER_POLL_PORT: String(port) } })
     while (!(await isListening(port)) && child.exitCode === null);
     const client = new Client(`http://127.0.0.1:${port}`, 1)
-    const { body } = await client.get(`/v1/${nameOf(0)}/version`)
+    const { body } = await client.get(`/v1/${channelName(0)}/version`)
     times.push(performance.now() - startedMs)
-    if (body !== VERSION) throw new Error(`the first answer was ${body}`)
+    if (body !== channelVersion(0)) throw new Error(`the first answer was ${body}`)
     client.close()
     const launched = await settled
     if (launched.outcome === 'ended') throw new Error(`the server ended: ${launched.stderr}`)
@@ -126,7 +82,7 @@ async function isListening(port: number): Promise<boolean> {
 async function memory(dataDir: string): Promise<string> {
   const server = await startBellwether({ dataDir, entry })
   const poll = new Client(server.pollUrl, 8)
-  const names = Array.from({ length: SOME_CHANNELS }, (_, index) => nameOf(index))
+  const names = Array.from({ length: SOME_CHANNELS }, (_, index) => channelName(index))
   await Promise.all(names.map((name) => poll.get(`/v1/${name}/version`)))
   await rest(REST_MS)
   const held = residentMb(server.pid)
@@ -144,8 +100,8 @@ async function writeTimes(dataDir: string): Promise<readonly number[]> {
   for (let write = 0; write <= WRITES; write += 1) {
     const version = `15.2.${write}`
     const startedMs = performance.now()
-    const reply = await control.admin('PUT', `/channels/${encodeURIComponent(nameOf(7))}/version`, { version })
-    const { body } = await poll.get(`/v1/${nameOf(7)}/version`)
+    const reply = await control.admin('PUT', `/channels/${encodeURIComponent(channelName(7))}/version`, { version })
+    const { body } = await poll.get(`/v1/${channelName(7)}/version`)
     // The first one opens the connections.
     if (write > 0) times.push(performance.now() - startedMs)
     if (reply.status !== 200 || body !== version) throw new Error(`${reply.status}: polled ${body}, not ${version}`)
