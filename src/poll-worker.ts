@@ -40,10 +40,11 @@ function hear(message: ToWorker): void {
     case 'serve':
       snapshots.serve(message.stamp, message.isWhole)
       tell({ kind: 'serving', turn: message.turn })
-      opened ??= open()
       return
     case 'serve nothing':
       tell({ kind: 'serving', turn: message.turn })
+      return
+    case 'listen':
       opened ??= open()
       return
     case 'drain':

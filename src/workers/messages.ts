@@ -15,6 +15,8 @@ export type ToWorker =
   | { readonly kind: 'serve'; readonly turn: number; readonly stamp: SnapshotStamp; readonly isWhole: boolean }
   /** There is nothing to serve yet: polls are answered 503. */
   | { readonly kind: 'serve nothing'; readonly turn: number }
+  /** It serves everything there is: it may listen. From now on every change waits for it. */
+  | { readonly kind: 'listen' }
   | { readonly kind: 'drain' }
 
 export type ToPrimary =

@@ -17,6 +17,8 @@ export class WorkerFeed {
   address: string | null = null
   /** Whether it has begun to take messages. */
   isStarted = false
+  /** Whether it has been told to listen: from then on nothing may be acknowledged that it does not serve. */
+  mayListen = false
   #sent: Snapshot | null = null
   #sentTurn = 0
   #servedTurn = 0
@@ -52,6 +54,10 @@ export class WorkerFeed {
       case 'serving':
         this.#servedTurn = message.turn
         this.#settle((turn) => turn <= this.#servedTurn)
+        // Not before it has caught up: a large state takes its time, for which no change has to wait.
+        if (this.mayListen || this.#servedTurn < this.#sentTurn) return
+        this.mayListen = true
+        this.send({ kind: 'listen' })
         return
       case 'counts':
         this.counts = message.counts

@@ -76,9 +76,13 @@ export class WorkerPool {
 
   /** Has every worker serve `snapshot`; resolves once each that is alive does. */
   async spread(snapshot: Snapshot): Promise<void> {
-    // One that has not started yet is sent what is served then; one that does not listen yet may do so any moment.
+    // One that has not started yet is sent what is served then; one that is still loading is waited for by nobody.
     const feeds = [...this.#feeds.values()].filter(({ isStarted }) => isStarted)
-    await Promise.all(feeds.map((feed) => this.#keepsUp(feed, feed.serve(snapshot))))
+    const serving = feeds.map((feed) => {
+      const served = feed.serve(snapshot)
+      return feed.mayListen ? this.#keepsUp(feed, served) : Promise.resolve()
+    })
+    await Promise.all(serving)
   }
 
   /** Ends every worker: polls under way are answered, and whoever does not end is killed. */
@@ -109,7 +113,7 @@ export class WorkerPool {
         if (message.kind === 'failed') reject(new Error(message.why))
         if (message.kind === 'started') {
           feed.send({ kind: 'start', ticketSecret: this.#ticketSecret })
-          void this.#keepsUp(feed, feed.serve(this.#options.current()))
+          void feed.serve(this.#options.current())
         }
         if (message.kind !== 'listening') return
         cancel()
