@@ -2,21 +2,13 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { BENCH_TOKEN } from '../bellwether-process.ts'
 import { channelName } from '../channel-store.ts'
+import { makeCertificate } from '../certificate.ts'
 import { Client } from '../client.ts'
 import { residentMb } from '../process-figures.ts'
 import { summarize, type Summary } from '../summary.ts'
 import { idleConnections, load, loadAtRate, loadOverTls, type Generator, type RateResult } from './generators.ts'
 import { Rounds, type Ratio, type Row } from './rounds.ts'
-import {
-  bellwether,
-  fastifyRedis,
-  fixture,
-  isInstalled,
-  makeCertificate,
-  nginx,
-  type Place,
-  type Subject,
-} from './subjects.ts'
+import { bellwether, fastifyRedis, fixture, isInstalled, nginx, type Place, type Subject } from './subjects.ts'
 
 export interface BenchOptions {
   readonly place: Place
@@ -130,7 +122,8 @@ async function compare(
 }
 
 async function tls({ place, rounds, seconds }: BenchOptions): Promise<Outcome> {
-  const certificate = makeCertificate(place.folder)
+  const certificate = makeCertificate(place.folder, 'bench')
+  if (certificate === null) return { ...NOTHING, skipped: ['TLS: there is no openssl'] }
   const env = { BELLWETHER_POLL_TLS_CERT: certificate.cert, BELLWETHER_POLL_TLS_KEY: certificate.key }
   const ours = await bellwether(place, { env })
   const subjects: Subject[] = [ours]

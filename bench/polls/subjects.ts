@@ -9,6 +9,7 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { BENCH_TOKEN, builtEntry, startBellwether } from '../bellwether-process.ts'
 import { channelName, fillStore } from '../channel-store.ts'
+import type { CertificateFiles } from '../certificate.ts'
 import { Client } from '../client.ts'
 import { startRedis } from '../redis-process.ts'
 import { BODY, HEADERS, POLL_PATH } from '../servers/answer.ts'
@@ -30,27 +31,11 @@ export interface Place {
   readonly folder: string
 }
 
-export interface Certificate {
-  readonly cert: string
-  readonly key: string
-}
-
 export async function benchFolder(): Promise<{ folder: string; remove: () => Promise<void> }> {
   const folder = await mkdtemp(join(tmpdir(), 'bellwether-polls-'))
   // nginx gives up root before it reads its files.
   await chmod(folder, 0o755)
   return { folder, remove: () => rm(folder, { recursive: true, force: true }) }
-}
-
-/** An ECDSA certificate, as the documents recommend it; throws where there is no openssl. */
-export function makeCertificate(folder: string): Certificate {
-  const [cert, key] = [join(folder, 'cert.pem'), join(folder, 'key.pem')]
-  const { status, stderr } = spawnSync('openssl', [
-    ...['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2'],
-    ...['-subj', '/CN=bench', '-addext', 'subjectAltName=IP:127.0.0.1', '-keyout', key, '-out', cert],
-  ])
-  if (status !== 0) throw new Error(`no certificate could be made: ${String(stderr)}`)
-  return { cert, key }
 }
 
 export interface BellwetherOptions {
@@ -100,7 +85,11 @@ export async function fastifyRedis(place: Place): Promise<Subject> {
 }
 
 /** nginx as Debian has it, with one worker: from a static file (its default way), or from its configuration. */
-export async function nginx(place: Place, way: 'static' | 'return', tls: Certificate | null = null): Promise<Subject> {
+export async function nginx(
+  place: Place,
+  way: 'static' | 'return',
+  tls: CertificateFiles | null = null,
+): Promise<Subject> {
   const folder = await mkdtemp(join(place.folder, 'nginx-'))
   await chmod(folder, 0o755)
   const file = join(folder, 'html', POLL_PATH)
@@ -124,7 +113,7 @@ export async function nginx(place: Place, way: 'static' | 'return', tls: Certifi
   }
 }
 
-function nginxConfig(folder: string, port: number, way: 'static' | 'return', tls: Certificate | null): string {
+function nginxConfig(folder: string, port: number, way: 'static' | 'return', tls: CertificateFiles | null): string {
   const { 'Content-Type': type = '', 'Content-Length': _length, ETag: tag, ...others } = HEADERS
   // A static file has an ETag, a Last-Modified and an Accept-Ranges of nginx's own.
   const headers = Object.entries(way === 'static' ? others : { ...others, ETag: tag })

@@ -3,7 +3,7 @@
 import { createPrivateKey, hkdfSync, X509Certificate } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import type { Server } from 'node:http'
-import type { Server as TlsServer } from 'node:tls'
+import { createSecureContext, type Server as TlsServer } from 'node:tls'
 import type { Clock } from '../serve/clock.ts'
 import type { ReplicaLog } from '../serve/replica.ts'
 
@@ -15,10 +15,14 @@ export interface PollTlsOptions {
   readonly ticketSecret: string
 }
 
-/** What Node.js makes a server's TLS of. */
-export interface PollTlsContext {
+/** Texts in PEM form. */
+interface PemFiles {
   readonly cert: string
   readonly key: string
+}
+
+/** What Node.js makes a server's TLS of. */
+export interface PollTlsContext extends PemFiles {
   readonly ticketKeys: Buffer
   readonly minVersion: 'TLSv1.2'
   readonly sessionTimeout: number
@@ -36,37 +40,27 @@ const TICKET_KEYS_BYTES = 48
 export class PollTls {
   readonly #options: PollTlsOptions
   readonly #clock: Clock
-  #cert: string
-  #key: string
+  #context: PollTlsContext
 
-  private constructor(options: PollTlsOptions, clock: Clock, cert: string, key: string) {
+  private constructor(options: PollTlsOptions, clock: Clock, files: PemFiles) {
     this.#options = options
     this.#clock = clock
-    this.#cert = cert
-    this.#key = key
+    this.#context = this.#contextOf(files)
   }
 
   /** Reads the files. Throws an error of one line where they are not there, or do not belong together. */
   static async open(options: PollTlsOptions, clock: Clock): Promise<PollTls> {
-    const [cert, key] = await readFiles(options)
-    return new PollTls(options, clock, cert, key)
+    return new PollTls(options, clock, await readFiles(options))
   }
 
-  /** What a server is to be made of now. */
+  /** What a server is made of that begins now. */
   get context(): PollTlsContext {
-    return {
-      cert: this.#cert,
-      key: this.#key,
-      ticketKeys: this.#ticketKeys(),
-      minVersion: 'TLSv1.2',
-      sessionTimeout: SESSION_TIMEOUT_S,
-    }
+    return this.#context
   }
 
   /** Gives the server a new certificate when there is one, and new ticket keys when it is time; the answer stops that. */
   keepCurrent(server: Server, log: Pick<ReplicaLog, 'info' | 'warn'>): () => void {
     const tlsServer = server as Server & TlsServer // Made with `context`, it is an HTTPS server, which is both.
-    let period = this.#period()
     let problem: string | null = null
     let isStopped = false
     let stop = (): void => {}
@@ -74,17 +68,22 @@ export class PollTls {
       if (!isStopped) stop = this.#clock.after(RELOAD_INTERVAL_MS, () => void look().finally(schedule))
     }
     const look = async (): Promise<void> => {
+      let files: PemFiles = this.#context
       try {
-        const isNew = await this.#reload()
-        if (isNew || this.#period() !== period) tlsServer.setSecureContext(this.context)
-        if (isNew) log.info({}, 'the poll plane has a new certificate')
-        period = this.#period()
+        files = await readFiles(this.#options)
         problem = null
       } catch (error) {
         const why = error instanceof Error ? error.message : String(error)
         if (why !== problem) log.warn({}, `${why}; the poll plane keeps the certificate that it has`)
         problem = why
       }
+      // Also where the files cannot be used: the others have new ticket keys by now.
+      const next = this.#contextOf(files)
+      const isNew = next.cert !== this.#context.cert || next.key !== this.#context.key
+      if (!isNew && next.ticketKeys.equals(this.#context.ticketKeys)) return
+      tlsServer.setSecureContext(next)
+      this.#context = next
+      if (isNew) log.info({}, 'the poll plane has a new certificate')
     }
     schedule()
     return () => {
@@ -93,37 +92,28 @@ export class PollTls {
     }
   }
 
-  /** Reads the files anew; says whether they have changed. */
-  async #reload(): Promise<boolean> {
-    const [cert, key] = await readFiles(this.#options)
-    if (cert === this.#cert && key === this.#key) return false
-    this.#cert = cert
-    this.#key = key
-    return true
-  }
-
-  #period(): number {
-    return Math.floor(this.#clock.now() / TICKET_PERIOD_MS)
-  }
-
-  #ticketKeys(): Buffer {
-    const info = `bellwether tickets ${this.#period()}`
-    return Buffer.from(hkdfSync('sha256', this.#options.ticketSecret, '', info, TICKET_KEYS_BYTES))
+  #contextOf({ cert, key }: PemFiles): PollTlsContext {
+    const period = Math.floor(this.#clock.now() / TICKET_PERIOD_MS)
+    const { ticketSecret } = this.#options
+    const keys = hkdfSync('sha256', ticketSecret, '', `bellwether tickets ${period}`, TICKET_KEYS_BYTES)
+    return { cert, key, ticketKeys: Buffer.from(keys), minVersion: 'TLSv1.2', sessionTimeout: SESSION_TIMEOUT_S }
   }
 }
 
-/** The certificate and the key as text, which go together. */
-async function readFiles({ cert, key }: PollTlsOptions): Promise<readonly [cert: string, key: string]> {
+/** The texts of both files, which a server can be made of. */
+async function readFiles({ cert, key }: PollTlsOptions): Promise<PemFiles> {
   const [certText, keyText] = await Promise.all([read(cert, 'CERT'), read(key, 'KEY')])
   try {
-    // Looked at before a server is given them: it would take an empty key and then fail at every handshake.
+    // Looked at before a server is given them: it would take an empty key and then fail at every handshake, and of a chain
+    // that is cut it would throw when it is too late.
+    createSecureContext({ cert: certText, key: keyText })
     const belongs = new X509Certificate(certText).checkPrivateKey(createPrivateKey(keyText))
     if (!belongs) throw new Error('the key is that of another certificate')
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error)
     throw new Error(`${cert} and ${key} are no certificate and key that belong together: ${why}`, { cause: error })
   }
-  return [certText, keyText]
+  return { cert: certText, key: keyText }
 }
 
 async function read(path: string, name: 'CERT' | 'KEY'): Promise<string> {

@@ -1,19 +1,18 @@
 // TLS on the poll plane: the same answers, sessions that any plane with the same secret takes up again, and certificates
 // that change while it runs.
 import { once } from 'node:events'
-import { copyFile, writeFile } from 'node:fs/promises'
-import { connect as connectTcp, type AddressInfo } from 'node:net'
+import { copyFile, readFile, rm, writeFile } from 'node:fs/promises'
+import { connect as connectTcp } from 'node:net'
+import { join } from 'node:path'
 import { connect as connectTls, type ConnectionOptions, type TLSSocket } from 'node:tls'
 import t, { type Test } from 'tap'
-import { buildPollPlane, schemeOf } from '../../src/app/poll-plane.ts'
+import { schemeOf } from '../../src/app/poll-plane.ts'
 import { PollTls } from '../../src/app/poll-tls.ts'
-import { SnapshotHolder } from '../../src/serve/holder.ts'
 import { PollCounts } from '../../src/serve/poll-counts.ts'
-import { ReplicaState } from '../../src/serve/replica-state.ts'
-import { makeCertificate, type CertificateFiles } from '../fixtures/certificate.ts'
-import { NOW } from '../fixtures/channel-samples.ts'
+import { makeCertificate, type CertificateFiles } from '../../bench/certificate.ts'
 import { FakeClock } from '../fixtures/fake-clock.ts'
 import { head } from '../fixtures/poll-row.ts'
+import { startPollServer } from '../fixtures/poll-server.ts'
 import { STABLE, stateOf } from '../fixtures/poll-worlds.ts'
 import { freshFolder } from '../fixtures/store-process.ts'
 
@@ -21,22 +20,19 @@ const SECRET = 'a-secret-for-tickets-of-40-characters-ok'
 const HALF_A_DAY_MS = 12 * 3_600_000
 
 async function startPlane(t: Test, files: CertificateFiles, { ticketSecret = SECRET, clock = new FakeClock() } = {}) {
-  const holder = new SnapshotHolder()
-  const state = stateOf('channels')
-  if (state !== null) holder.swap(new ReplicaState(state, 10, NOW).snapshot)
   const counts = new PollCounts()
   const tls = await PollTls.open({ ...files, ticketSecret }, clock)
-  const plane = buildPollPlane(holder, { counts, tls })
-  const warnings: string[] = []
-  const stop = tls.keepCurrent(plane.server, { info: () => {}, warn: (_fields, message) => warnings.push(message) })
-  t.teardown(() => {
-    stop()
-    plane.server.closeAllConnections()
-    return plane.close()
-  })
-  await plane.listen({ host: '127.0.0.1', port: 0 })
-  const { port } = plane.server.address() as AddressInfo // A TCP server that listens has one.
-  return { counts, port, clock, warnings, scheme: schemeOf(tls) }
+  const { plane, port } = await startPollServer(t, stateOf('channels'), { counts, tls })
+  const told: string[] = []
+  const tell = (_fields: object, message: string): void => void told.push(message)
+  t.teardown(tls.keepCurrent(plane.server, { info: tell, warn: tell }))
+  /** Lets the files be looked at until there is something to tell: the reads are real, and only they know how long they take. */
+  const untilTold = async (): Promise<string> => {
+    const before = told.length
+    while (told.length === before) await clock.advance(5_000)
+    return told.at(-1) ?? ''
+  }
+  return { counts, port, clock, untilTold, scheme: schemeOf(tls) }
 }
 
 interface Poll {
@@ -70,6 +66,14 @@ await t.test('polls over TLS', async (t) => {
     return
   }
 
+  const copyOf = async ({ cert, key }: CertificateFiles): Promise<CertificateFiles> => {
+    const copies = await freshFolder(t)
+    const files = { cert: join(copies, 'cert.pem'), key: join(copies, 'key.pem') }
+    await copyFile(cert, files.cert)
+    await copyFile(key, files.key)
+    return files
+  }
+
   await t.test('are answered as without, by the fast path too, with TLS 1.2 and 1.3', async (t) => {
     const { port, counts, scheme } = await startPlane(t, first)
     t.equal(scheme, 'https')
@@ -95,36 +99,52 @@ await t.test('polls over TLS', async (t) => {
     }
   })
 
-  await t.test('have other ticket keys after half a day, the same everywhere', async (t) => {
-    const { port, clock } = await startPlane(t, first)
-    const { session } = await poll(port)
-    await clock.advance(HALF_A_DAY_MS)
-    await tick(clock)
-    const later = await poll(port, { session })
-    t.equal(later.isResumed, false)
-    const late = new FakeClock()
-    await late.advance(HALF_A_DAY_MS + 1)
-    const another = await startPlane(t, first, { clock: late })
-    t.equal((await poll(another.port, { session: later.session })).isResumed, true)
-  })
+  await t.test(
+    'have other ticket keys after half a day, the same everywhere, also where the files are gone',
+    async (t) => {
+      const files = await copyOf(first)
+      const { port, clock } = await startPlane(t, files)
+      const { session } = await poll(port)
+      t.equal((await poll(port, { session })).isResumed, true)
+      await rm(files.key)
+      await clock.advance(HALF_A_DAY_MS)
+      let later = await poll(port, { session })
+      while (later.isResumed) {
+        await clock.advance(5_000)
+        later = await poll(port, { session })
+      }
+      const late = new FakeClock()
+      await late.advance(HALF_A_DAY_MS + 1)
+      const another = await startPlane(t, first, { clock: late })
+      t.equal((await poll(another.port, { session: later.session })).isResumed, true)
+    },
+  )
 
   await t.test(
     'have a new certificate soon after its files were replaced, and the old one while they are wrong',
     async (t) => {
-      const files = { cert: `${first.cert}.live`, key: `${first.key}.live` }
-      await copyFile(first.cert, files.cert)
-      await copyFile(first.key, files.key)
-      const { port, clock, warnings } = await startPlane(t, files)
+      const files = await copyOf(first)
+      const { port, untilTold } = await startPlane(t, files)
       t.equal((await poll(port)).name, 'first')
-      await copyFile(second.cert, files.cert)
-      await tick(clock)
-      t.equal((await poll(port)).name, 'first', 'the key does not belong to it yet')
-      t.match(warnings, [/no certificate and key that belong together.*keeps the certificate that it has/])
-      await writeFile(files.key, '')
-      await tick(clock)
-      t.equal((await poll(port)).name, 'first')
+      const wrongs: readonly (readonly [what: string, path: string, text: string])[] = [
+        ['the key of another certificate', files.cert, await readFile(second.cert, 'utf8')],
+        ['an empty key', files.key, ''],
+        ['a chain that is cut', files.cert, `${await readFile(first.cert, 'utf8')}-----BEGIN CERTIFICATE-----\nMIIB\n`],
+        ['no PEM at all', files.cert, 'not a certificate'],
+      ]
+      for (const [what, path, text] of wrongs) {
+        await copyFile(first.key, files.key)
+        await writeFile(path, text)
+        t.match(
+          await untilTold(),
+          /no certificate and key that belong together: .*; the poll plane keeps the certificate/,
+          what,
+        )
+        t.equal((await poll(port)).name, 'first', what)
+      }
       await copyFile(second.key, files.key)
-      await tick(clock)
+      await copyFile(second.cert, files.cert)
+      while ((await untilTold()) !== 'the poll plane has a new certificate');
       t.equal((await poll(port)).name, 'second')
     },
   )
@@ -153,9 +173,3 @@ await t.test('polls over TLS', async (t) => {
     })
   })
 })
-
-/** Lets the files be read once more: real reads, whose end only the loop knows. */
-async function tick(clock: FakeClock): Promise<void> {
-  await clock.advance(5_000)
-  await new Promise((resolve) => setTimeout(resolve, 100))
-}
