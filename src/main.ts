@@ -13,11 +13,10 @@ import { UpstreamHosts } from './control/upstream-hosts.ts'
 import { Upstreams } from './control/upstreams.ts'
 import { storeChecks, type StoreChecks } from './control/store-checks.ts'
 import { closePlane, listen } from './listening.ts'
-import { openPollPlane, type OpenPollPlane } from './open-poll-plane.ts'
+import { openPollPlane } from './open-poll-plane.ts'
 import { systemClock } from './serve/clock.ts'
 import { SnapshotHolder } from './serve/holder.ts'
 import { Replica } from './serve/replica.ts'
-import type { Snapshot } from './serve/snapshot.ts'
 import { newReplicaId, openStore } from './open-store.ts'
 import type { StoreWarning } from './store/port.ts'
 
@@ -55,22 +54,20 @@ async function start(config: Config, logger: Logger): Promise<Stop> {
   const checks = storeChecks(warnings, clock, logger)
   await checkStore(config, checks, logger)
   const holder = new SnapshotHolder()
-  let polls: OpenPollPlane | null = null
-  const spread = (snapshot: Snapshot): Promise<void> | null => polls?.spread?.(snapshot) ?? null
-  const replica = new Replica({ store, holder, clock, log: logger, maxAgeS, dataDir, spread })
+  const replica = new Replica({ store, holder, clock, log: logger, maxAgeS, dataDir })
   await replica.start()
 
   let controlPlane: FastifyInstance | null = null
   const stops: Stop[] = []
   let controlAddress: string | null = null
   let tokenPath: string | null = null
-  const processes = (): number => polls?.processes() ?? 0
-  const facts = { holder, role, build: build.version, startedAt, processes }
   const replicaId = config.replicaId ?? newReplicaId()
   const upstreams = new Upstreams(new UpstreamHosts(config.upstreamAllow))
   const shared = { store, coordination, replica, replicaId, clock, upstreams, warnings: checks.warnings }
-  if (role !== 'control') polls = await openPollPlane(config, holder, clock, logger)
+  const polls = role === 'control' ? null : await openPollPlane(config, holder, clock, logger)
   const pollAddress = polls?.address ?? null
+  const processes = (): number => polls?.processes() ?? 0
+  const facts = { holder, role, build: build.version, startedAt, processes }
   if (role !== 'poll') {
     const token = await adminToken(dataDir, config.adminToken)
     tokenPath = token.path

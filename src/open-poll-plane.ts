@@ -6,19 +6,16 @@ import type { Config } from './config.ts'
 import { closePlane, listen } from './listening.ts'
 import type { Clock } from './serve/clock.ts'
 import type { SnapshotHolder } from './serve/holder.ts'
-import { PollCounts } from './serve/poll-counts.ts'
+import { PollCounts, type PollTotals } from './serve/poll-counts.ts'
 import type { ReplicaLog } from './serve/replica.ts'
-import type { Snapshot } from './serve/snapshot.ts'
 
 export interface OpenPollPlane {
   /** As a URL without a slash at the end. */
   readonly address: string
   /** Everything counted so far. */
-  readonly counts: () => PollCounts
+  readonly counts: () => PollTotals
   /** How many processes answer polls now. */
   readonly processes: () => number
-  /** Resolves once polls are answered from the snapshot everywhere; null where they are as soon as the holder has it. */
-  readonly spread: ((snapshot: Snapshot) => Promise<void>) | null
   readonly close: () => Promise<void>
 }
 
@@ -42,7 +39,6 @@ async function openHere(config: Config, holder: SnapshotHolder, clock: Clock, lo
     address,
     counts: () => counts,
     processes: () => 1,
-    spread: null,
     async close() {
       stopTls?.()
       await closePlane(plane)
@@ -71,13 +67,12 @@ async function openWorkers(
     ticketSecret: config.pollTls?.ticketSecret ?? null,
     clock,
     log,
-    current: () => holder.current,
+    holder,
   })
   return {
     address: await pool.start(),
     counts: () => pool.counts(),
     processes: () => pool.listening,
-    spread: (snapshot) => pool.spread(snapshot),
     close: () => pool.stop(),
   }
 }

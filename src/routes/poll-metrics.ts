@@ -1,11 +1,11 @@
 // Metrics of the poll plane: sums of plain integers that the processes which answer polls have counted.
 import { Counter, Gauge, type Registry } from 'prom-client'
 import { STATUSES } from '../serve/answers.ts'
-import { CUT_OFFS, POLL_PATHS, type PollCounts } from '../serve/poll-counts.ts'
+import { CUT_OFFS, POLL_PATHS, type PollTotals } from '../serve/poll-counts.ts'
 
 export interface PollSources {
   /** Everything counted so far, never less than before. */
-  readonly counts: () => PollCounts
+  readonly counts: () => PollTotals
   readonly processes: () => number
 }
 
@@ -15,7 +15,7 @@ export function pollMetrics(registry: Registry, { counts, processes }: PollSourc
     name: string,
     help: string,
     labelNames: readonly string[],
-    read: (counter: Counter, now: PollCounts) => void,
+    read: (counter: Counter, now: PollTotals) => void,
   ): void => {
     new Counter({
       name,

@@ -9,17 +9,26 @@ export const CUT_OFFS = ['silent', 'idle', 'not reading'] as const
 
 export type CutOff = (typeof CUT_OFFS)[number]
 
-export class PollCounts {
+/** What was counted, as it also comes from another process. */
+export interface PollTotals {
+  readonly fast: Readonly<Record<Status, number>>
+  readonly http: Readonly<Record<Status, number>>
+  /** Connections taken. */
+  readonly connections: number
+  /** Connections given to the HTTP server, for good. */
+  readonly handedOver: number
+  readonly cutOff: Readonly<Record<CutOff, number>>
+}
+
+export class PollCounts implements PollTotals {
   readonly fast: Record<Status, number> = { 200: 0, 304: 0, 400: 0, 404: 0, 405: 0, 503: 0 }
   readonly http: Record<Status, number> = { 200: 0, 304: 0, 400: 0, 404: 0, 405: 0, 503: 0 }
-  /** Connections taken. */
   connections = 0
-  /** Connections given to the HTTP server, for good. */
   handedOver = 0
   readonly cutOff: Record<CutOff, number> = { silent: 0, idle: 0, 'not reading': 0 }
 
   /** Adds what another process has counted. */
-  add(other: PollCounts): void {
+  add(other: PollTotals): void {
     for (const path of POLL_PATHS) for (const status of STATUSES) this[path][status] += other[path][status]
     for (const why of CUT_OFFS) this.cutOff[why] += other.cutOff[why]
     this.connections += other.connections

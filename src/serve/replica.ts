@@ -15,7 +15,6 @@ import type { SnapshotHolder } from './holder.ts'
 import { LastKnownGoodKeeper } from './last-known-good-keeper.ts'
 import { ReplicaState } from './replica-state.ts'
 import { ServedWaiters } from './served-waiters.ts'
-import type { Snapshot } from './snapshot.ts'
 
 /** What a replica is doing; `starting` has nothing to serve yet. */
 export type ReplicaStatus =
@@ -43,8 +42,6 @@ export interface ReplicaOptions {
   readonly maxAgeS: number
   /** Where the last-known-good file is. */
   readonly dataDir: string
-  /** Brings a snapshot to other processes that answer polls; resolves once they do so from it. null where there are none. */
-  readonly spread?: (snapshot: Snapshot) => Promise<void> | null
 }
 
 export class Replica {
@@ -243,9 +240,9 @@ export class Replica {
     this.#publishing = false
     const state = this.#state
     if (state === null) return
-    const snapshot = state.publish(this.#options.clock.now())
-    this.#options.holder.swap(snapshot)
-    this.#waiters.published(state, this.#options.spread?.(snapshot) ?? null)
+    const { holder, clock } = this.#options
+    holder.swap(state.publish(clock.now()))
+    this.#waiters.published(state, holder.spreading)
     this.#scheduleExpiry(state)
     this.#keeper.changed()
   }

@@ -1,6 +1,6 @@
 // What the primary and its poll workers tell each other. The channel between two processes keeps the order.
 import type { Target } from '../channels/target.ts'
-import type { PollCounts } from '../serve/poll-counts.ts'
+import type { PollTotals } from '../serve/poll-counts.ts'
 import type { SnapshotStamp } from '../serve/snapshot.ts'
 
 /** All that a worker needs to render every answer about a channel; `target` null where the channel is gone. */
@@ -26,6 +26,6 @@ export type ToPrimary =
   | { readonly kind: 'failed'; readonly why: string }
   /** Polls are answered from what came with this turn, or a later one. */
   | { readonly kind: 'serving'; readonly turn: number }
-  | { readonly kind: 'counts'; readonly counts: PollCounts }
+  | { readonly kind: 'counts'; readonly counts: PollTotals }
   /** For the log. */
   | { readonly kind: 'told'; readonly level: 'info' | 'warn' | 'error'; readonly message: string }

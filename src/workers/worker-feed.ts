@@ -2,7 +2,7 @@
 import type { Worker } from 'node:cluster'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { ServedChannel } from '../serve/answers.ts'
-import { PollCounts } from '../serve/poll-counts.ts'
+import { PollCounts, type PollTotals } from '../serve/poll-counts.ts'
 import type { Snapshot } from '../serve/snapshot.ts'
 import type { ChannelFacts, ToPrimary, ToWorker } from './messages.ts'
 
@@ -12,7 +12,7 @@ const MESSAGE_CHANNELS_MAX = 1_000
 export class WorkerFeed {
   readonly worker: Worker
   /** What it has counted so far. */
-  counts = new PollCounts()
+  counts: PollTotals = new PollCounts()
   /** Where it listens, null before it does. */
   address: string | null = null
   /** Whether it has begun to take messages. */

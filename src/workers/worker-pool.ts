@@ -2,8 +2,9 @@
 // replaced when it dies or does not keep up. Which of them takes a connection, the kernel decides.
 import cluster, { type Worker } from 'node:cluster'
 import { randomBytes } from 'node:crypto'
-import { PollCounts } from '../serve/poll-counts.ts'
+import { PollCounts, type PollTotals } from '../serve/poll-counts.ts'
 import type { Clock } from '../serve/clock.ts'
+import type { SnapshotHolder } from '../serve/holder.ts'
 import type { ReplicaLog } from '../serve/replica.ts'
 import type { Snapshot } from '../serve/snapshot.ts'
 import type { ToPrimary } from './messages.ts'
@@ -29,8 +30,8 @@ export interface WorkerPoolOptions {
   readonly ticketSecret: string | null
   readonly clock: Clock
   readonly log: ReplicaLog
-  /** What is served now, null for nothing. */
-  readonly current: () => Snapshot | null
+  /** What it has that the workers serve, from the first to the last of their lives. */
+  readonly holder: SnapshotHolder
 }
 
 export class WorkerPool {
@@ -45,6 +46,8 @@ export class WorkerPool {
   constructor(options: WorkerPoolOptions) {
     this.#options = options
     this.#ticketSecret = options.ticketSecret ?? randomBytes(32).toString('hex')
+    // Now, and not when the workers listen: a change that came meanwhile would be missed by those that were fed before it.
+    options.holder.spreadBy((next) => this.#spread(next))
   }
 
   /** Workers that answer polls now. */
@@ -53,7 +56,7 @@ export class WorkerPool {
   }
 
   /** What all workers have counted, those that are gone included. */
-  counts(): PollCounts {
+  counts(): PollTotals {
     const total = new PollCounts()
     total.add(this.#retired)
     for (const { counts } of this.#feeds.values()) total.add(counts)
@@ -75,7 +78,7 @@ export class WorkerPool {
   }
 
   /** Has every worker serve `snapshot`; resolves once each that is alive does. */
-  async spread(snapshot: Snapshot): Promise<void> {
+  async #spread(snapshot: Snapshot): Promise<void> {
     // One that has not started yet is sent what is served then; one that is still loading is waited for by nobody.
     const feeds = [...this.#feeds.values()].filter(({ isStarted }) => isStarted)
     const serving = feeds.map((feed) => {
@@ -113,7 +116,7 @@ export class WorkerPool {
         if (message.kind === 'failed') reject(new Error(message.why))
         if (message.kind === 'started') {
           feed.send({ kind: 'start', ticketSecret: this.#ticketSecret })
-          void feed.serve(this.#options.current())
+          void feed.serve(this.#options.holder.current)
         }
         if (message.kind !== 'listening') return
         cancel()

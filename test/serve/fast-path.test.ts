@@ -1,15 +1,14 @@
 // The fast path on real connections: its counts, its limits, and how it lets go of a connection.
 import { once } from 'node:events'
-import { connect, type AddressInfo, type Socket } from 'node:net'
+import { connect, type Socket } from 'node:net'
 import { setTimeout as pause } from 'node:timers/promises'
 import t, { type Test } from 'tap'
-import { buildPollPlane } from '../../src/app/poll-plane.ts'
-import { SnapshotHolder } from '../../src/serve/holder.ts'
 import { PollCounts } from '../../src/serve/poll-counts.ts'
 import { ReplicaState } from '../../src/serve/replica-state.ts'
 import { FakeClock } from '../fixtures/fake-clock.ts'
 import { NOW } from '../fixtures/channel-samples.ts'
 import { head } from '../fixtures/poll-row.ts'
+import { startPollServer } from '../fixtures/poll-server.ts'
 import { openWire, type Address } from '../fixtures/poll-wire.ts'
 import { STABLE, stateOf } from '../fixtures/poll-worlds.ts'
 
@@ -18,21 +17,13 @@ const BATCH_POLLS = 150
 /** Far more answers than the kernel keeps for a client that does not read. */
 const BATCHES_MAX = 1_000
 const SLOW_POLLS = 20_000
+/** The HTTP server's limit for a request, and the time until it looks; real time, for it has no other clock. */
+const REQUEST_WAIT_MAX_MS = 30_000
 
 async function startPlane(t: Test) {
   const clock = new FakeClock()
   const counts = new PollCounts()
-  const holder = new SnapshotHolder()
-  const state = stateOf('channels')
-  if (state !== null) holder.swap(new ReplicaState(state, 10, NOW).snapshot)
-  const plane = buildPollPlane(holder, { clock, counts })
-  t.teardown(() => {
-    plane.server.closeAllConnections()
-    return plane.close()
-  })
-  await plane.listen({ host: '127.0.0.1', port: 0 })
-  const { port } = plane.server.address() as AddressInfo // A TCP server that listens has one.
-  return { plane, clock, counts, holder, host: '127.0.0.1', port }
+  return { clock, counts, ...(await startPollServer(t, stateOf('channels'), { clock, counts })) }
 }
 
 /** A connection that the server has taken. */
@@ -114,7 +105,8 @@ await t.test('whoever reads slowly gets every answer, one that lies across two r
   socket.setEncoding('latin1')
   socket.pause()
   socket.write(head(STABLE).repeat(SLOW_POLLS - 1) + head(STABLE, { headers: ['Connection: close'] }), 'latin1')
-  await pause(100)
+  // So much at once is cut by the end of a read, and goes to the HTTP server with what is left of it.
+  while (server.counts.handedOver === 0) await pause(10)
   let text = ''
   for await (const some of socket) text += some as string // Text, since an encoding is set.
   t.equal(text.split('HTTP/1.1 200 OK\r\n').length - 1, SLOW_POLLS)
@@ -175,4 +167,16 @@ await t.test('a client that goes away in the middle of anything leaves nothing b
   await server.clock.advance(2_000)
   const count = await new Promise((resolve) => server.plane.server.getConnections((_error, open) => resolve(open)))
   t.equal(count, 0)
+})
+
+await t.test("half a poll is the HTTP server's, which waits for the rest for 10 s and no longer", async (t) => {
+  const server = await startPlane(t)
+  for (const before of ['', head(STABLE)]) {
+    const wire = await openWire(t, server, REQUEST_WAIT_MAX_MS)
+    wire.send(`${before}${head(STABLE).slice(0, -2)}`)
+    if (before !== '') t.equal((await wire.answer()).status, 200)
+    t.equal((await wire.answer()).status, 408)
+    t.equal(await wire.ended(), '')
+  }
+  t.equal(server.counts.handedOver, 2)
 })

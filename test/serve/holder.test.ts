@@ -52,3 +52,18 @@ await t.test('nobody but the holder replaces what is served', (t) => {
   t.equal(holder.current?.seq, 1)
   t.end()
 })
+
+await t.test('every snapshot is brought to other processes, where there are any', async (t) => {
+  const holder = new SnapshotHolder()
+  holder.swap(snapshot(1))
+  t.equal(holder.spreading, null)
+  const brought: number[] = []
+  holder.spreadBy(async ({ seq }) => void brought.push(seq))
+  for (const seq of [2, 3]) {
+    holder.swap(snapshot(seq))
+    t.not(holder.spreading, null)
+    await holder.spreading
+  }
+  t.throws(() => holder.swap(snapshot(1)), RangeError)
+  t.same(brought, [2, 3], 'and none that is refused')
+})
