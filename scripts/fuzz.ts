@@ -21,11 +21,11 @@ const result = await fuzz({
   onProgress: (requests) => process.stderr.write(`\r${requests.toLocaleString('en-US')} requests`),
 })
 await planes.close()
-const { requests, conversations, cutShort, difference } = result
+const { requests, conversations, cutShort, unconfirmed, difference } = result
 const seconds = (performance.now() - startedMs) / 1_000
 process.stdout.write(
   `\n${requests.toLocaleString('en-US')} requests in ${conversations.toLocaleString('en-US')} conversations, ` +
-    `${Math.round(requests / seconds)} a second; ${cutShort} cut short; ` +
+    `${Math.round(requests / seconds)} a second; ${cutShort} cut short, ${unconfirmed} that differed once; ` +
     `${planes.polls().toLocaleString('en-US')} answered by the fast path\n`,
 )
 if (difference !== null) {

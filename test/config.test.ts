@@ -118,6 +118,21 @@ await t.test('each mistake has one line that names the variable, the rule and wh
       [name, 'true', `${name} must be a whole number, not "true"`],
       [name, 'null', `${name} must be a whole number, not "null"`],
     ]),
+    ...['0', '-1', '100', '2.5', 'all', 'AUTO', '1 '].map((value): (typeof cases)[number] => [
+      'BELLWETHER_WORKERS',
+      value,
+      'BELLWETHER_WORKERS must be a whole number from 1 to 99, or auto, not ' + JSON.stringify(value),
+    ]),
+    [
+      'BELLWETHER_POLL_TLS_TICKET_SECRET',
+      SECRET.slice(1),
+      'BELLWETHER_POLL_TLS_TICKET_SECRET must have at least 32 characters',
+    ],
+    ...['BELLWETHER_POLL_TLS_CERT', 'BELLWETHER_POLL_TLS_KEY'].map((name): (typeof cases)[number] => [
+      name,
+      'a.pem',
+      'BELLWETHER_POLL_TLS_CERT and BELLWETHER_POLL_TLS_KEY belong together: set both, or none',
+    ]),
     ['BELLWETHER_POLL_MAX_AGE_S', '-1', 'BELLWETHER_POLL_MAX_AGE_S must be at least 0, not "-1"'],
     ['BELLWETHER_POLL_MAX_AGE_S', '3601', 'BELLWETHER_POLL_MAX_AGE_S must be at most 3600, not "3601"'],
     ['BELLWETHER_POLL_MAX_AGE_S', '10s', 'BELLWETHER_POLL_MAX_AGE_S must be a whole number, not "10s"'],
@@ -237,5 +252,13 @@ await t.test('numbers are read as an operator writes them', (t) => {
       `BELLWETHER_POLL_PORT must be a whole number, not ${JSON.stringify(value)}`,
     ])
   }
+  t.end()
+})
+
+await t.test('TLS of the poll plane has its files and, if given, the secret of its tickets', (t) => {
+  const env = { BELLWETHER_POLL_TLS_CERT: 'c.pem', BELLWETHER_POLL_TLS_KEY: 'k.pem' }
+  t.same(readConfig(env).pollTls, { cert: 'c.pem', key: 'k.pem', ticketSecret: null })
+  const ticketSecret = readConfig({ ...env, BELLWETHER_POLL_TLS_TICKET_SECRET: SECRET }).pollTls?.ticketSecret
+  t.equal(ticketSecret, SECRET)
   t.end()
 })

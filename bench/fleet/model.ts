@@ -1,5 +1,6 @@
 // A fleet of updaters as a discrete-event simulation: when they poll, what reaches the origin, and when each has followed
 // a rollback. It knows no clock and no randomness but its seed, so a run comes out the same every time.
+import { seededRandom } from '../random.ts'
 
 /** How a kind of updater times its polls, in seconds. */
 export interface Timers {
@@ -54,7 +55,7 @@ const DAY_HOURS = 24
 
 export function simulate(options: FleetOptions): FleetRun {
   const { agents, timers, cdn, agentsPerAddress, seconds, rollbackAtS, window } = options
-  const random = randomOf(options.seed)
+  const random = seededRandom(options.seed).share
   const queue = new Calendar(agents, seconds)
   for (let agent = 0; agent < agents; agent += 1) queue.add(agent, firstPoll(options, random))
   const originPerS = new Uint32Array(seconds)
@@ -143,16 +144,5 @@ class Calendar {
     const agent = this.#heads[second] ?? NONE
     if (agent !== NONE) this.#heads[second] = this.#next[agent] ?? NONE
     return agent
-  }
-}
-
-/** The generator mulberry32, from 0 to 1. */
-function randomOf(seed: number): () => number {
-  let state = seed >>> 0
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296
   }
 }

@@ -31,8 +31,12 @@ export class Rounds {
   readonly scenario: string
   readonly #found = new Map<string, Round[]>()
 
-  constructor(scenario: string) {
+  readonly #nowMs: () => number
+
+  /** `nowMs` is a clock that only goes forward. */
+  constructor(scenario: string, nowMs: () => number = () => performance.now()) {
     this.scenario = scenario
+    this.#nowMs = nowMs
   }
 
   /** All servers in turns, in an order that changes with each round, so that none always follows the same one. */
@@ -42,9 +46,9 @@ export class Rounds {
       const first = round % subjects.length
       for (const subject of [...subjects.slice(first), ...subjects.slice(0, first)]) {
         const cpuBefore = cpuOf(subject)
-        const startedMs = performance.now()
+        const startedMs = this.#nowMs()
         const polls = await load(subject)
-        const elapsedMs = performance.now() - startedMs
+        const elapsedMs = this.#nowMs() - startedMs
         if (polls === 0) throw new Error(`${subject.name} has answered nothing`)
         const cpuUs = ((cpuOf(subject) - cpuBefore) * 1_000) / polls
         const all = this.#found.get(subject.name) ?? []

@@ -16,8 +16,9 @@ function sum(perS: Uint32Array): number {
 }
 
 await t.test('the same seed gives the same run, another one another', (t) => {
-  t.same(run(), run())
-  t.notSame(run().originPerS, run({ seed: 2 }).originPerS)
+  const curves = (seed: number): string => JSON.stringify([run({ seed }).originPerS, run({ seed }).followedByS])
+  t.ok(curves(1) === curves(1))
+  t.ok(curves(1) !== curves(2))
   t.end()
 })
 
@@ -79,7 +80,7 @@ await t.test('a rollback that is not critical waits for the window of each agent
 
 await t.test('one address asks as often as its agents do', (t) => {
   const { addressPerS, originPerS } = run({ agentsPerAddress: AGENTS })
-  t.same(addressPerS, originPerS)
+  t.ok(Buffer.from(addressPerS.buffer).equals(Buffer.from(originPerS.buffer)))
   const few = sum(run({ agentsPerAddress: 100 }).addressPerS)
   t.ok(Math.abs(few / sum(originPerS) - 100 / AGENTS) < 0.002)
   t.end()

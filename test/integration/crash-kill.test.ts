@@ -5,7 +5,7 @@ import { spawnBellwether } from '../../bench/bellwether-process.ts'
 import { Client } from '../../bench/client.ts'
 import { readJournal } from '../../bench/journal.ts'
 import { CrashModel } from '../fixtures/crash-model.ts'
-import { seededRandom, type Random } from '../fixtures/crash-random.ts'
+import { seededRandom, type Random } from '../../bench/random.ts'
 import { Writers } from '../fixtures/crash-writers.ts'
 import { dataFolder, jsonOf, run, type Running } from '../fixtures/fault-process.ts'
 

@@ -22,8 +22,9 @@ await t.test(`${REQUESTS} requests come out the same with the fast path and with
   t.teardown(() => planes.close())
   const seed = Date.now() >>> 0
   t.comment(`seed ${seed}`)
-  const { requests, difference } = await fuzz({ ...planes, seed, requests: REQUESTS })
+  const { requests, difference, cutShort, unconfirmed } = await fuzz({ ...planes, seed, requests: REQUESTS })
   t.equal(difference, null, `seed ${seed}`)
+  t.comment(`${cutShort} cut short, ${unconfirmed} that differed once`)
   t.ok(requests >= REQUESTS)
   t.ok(planes.polls() / requests > FAST_SHARE_LEAST, `${planes.polls()} answered by the fast path`)
 })
@@ -46,23 +47,50 @@ const faults: Readonly<Record<string, (bytes: string) => string>> = {
 
 for (const [what, change] of Object.entries(faults)) {
   await t.test(`${what} is found`, async (t) => {
-    const planes = await startPollPlanes()
-    t.teardown(() => planes.close())
-    const fast = await startFaulty(t, planes.fast, change)
-    const { difference } = await fuzz({ seed: 1, requests: REQUESTS_TO_FIND, fast, plain: planes.plain })
-    t.not(difference, null)
-    t.ok((difference?.conversation.pieces.length ?? Infinity) <= 3, 'it was made small')
+    await isFound(t, { change })
   })
 }
 
+for (const [what, fault] of [
+  ['a connection that is left open after its last answer', { leavesOpen: true }],
+  ['a connection that is ended after an answer that said it would be kept', { endsAfterAnswer: true }],
+] as const) {
+  await t.test(`${what} is found`, async (t) => {
+    await isFound(t, fault)
+  })
+}
+
+interface Fault {
+  readonly change?: (bytes: string) => string
+  readonly leavesOpen?: boolean
+  readonly endsAfterAnswer?: boolean
+}
+
+async function isFound(t: Test, fault: Fault): Promise<void> {
+  const planes = await startPollPlanes()
+  t.teardown(() => planes.close())
+  const fast = await startFaulty(t, planes.fast, fault)
+  const { difference } = await fuzz({ seed: 1, requests: REQUESTS_TO_FIND, fast, plain: planes.plain })
+  t.not(difference, null)
+  t.ok((difference?.conversation.pieces.length ?? Infinity) <= 3, 'it was made small')
+}
+
 /** A server before another one that changes what comes from it. */
-async function startFaulty(t: Test, { host, port }: Address, change: (bytes: string) => string): Promise<Address> {
+async function startFaulty(t: Test, { host, port }: Address, fault: Fault): Promise<Address> {
+  const { change = (bytes) => bytes, leavesOpen = false, endsAfterAnswer = false } = fault
   const server = createServer({ allowHalfOpen: true, noDelay: true }, (client) => {
     const upstream = connect({ host, port, allowHalfOpen: true, noDelay: true })
     client.on('error', () => upstream.destroy())
     upstream.on('error', () => client.destroy())
     client.pipe(upstream)
-    upstream.on('data', (bytes) => client.write(change(bytes.toString('latin1')), 'latin1'))
+    upstream.on('data', (bytes) => {
+      client.write(change(bytes.toString('latin1')), 'latin1')
+      if (endsAfterAnswer) client.destroySoon()
+    })
+    if (leavesOpen) {
+      client.on('end', () => client.end())
+      return
+    }
     upstream.on('end', () => client.end())
     upstream.on('close', () => client.destroySoon())
   })

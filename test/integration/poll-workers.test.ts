@@ -14,7 +14,7 @@ import {
   setVersion,
   type Running,
 } from '../fixtures/fault-process.ts'
-import { makeCertificate } from '../fixtures/certificate.ts'
+import { makeCertificate } from '../../bench/certificate.ts'
 import { head } from '../fixtures/poll-row.ts'
 import { openWire, type Wire } from '../fixtures/poll-wire.ts'
 

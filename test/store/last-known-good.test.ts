@@ -122,3 +122,15 @@ await t.test('writes at once come one after the other, and the last one stays', 
   await writeLastKnownGood(folder, state(31), NOON_MS)
   t.match(await readLastKnownGood(folder), { outcome: 'read', state: { seq: 31 } })
 })
+
+await t.test('a state of any size is written in pieces and read whole', async (t) => {
+  const folder = await freshFolder(t)
+  // Around the length of a piece, which is 500.
+  for (const count of [0, 1, 2, 499, 500, 501, 1_000, 1_001, 2_345]) {
+    const written = state(count)
+    await writeLastKnownGood(folder, written, NOON_MS)
+    const savedAt = new Date(NOON_MS).toISOString()
+    const read = await readLastKnownGood(folder)
+    t.ok(JSON.stringify(read) === JSON.stringify({ outcome: 'read', state: written, savedAt }), `${count} documents`)
+  }
+})
