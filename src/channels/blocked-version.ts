@@ -6,12 +6,16 @@ export interface BlockedVersion {
   readonly reason: string
   readonly by: string
   readonly at: string
+  /** Not there where an operator has put it on the list: the release has no agent packages yet, and leaves the list with them. */
+  readonly because?: 'no packages'
 }
 
 /** Says whether a version is on the block list. Versions are compared to the letter: other build metadata, other package. */
 export type IsBlocked = (version: string) => boolean
 
-const BLOCKED_PREFIX = 'blocked-version/'
+/** The kind of document, as keys of the store begin. */
+export const BLOCKED_KIND = 'blocked-version'
+const BLOCKED_PREFIX = `${BLOCKED_KIND}/`
 
 export function blockedVersionKey(version: string): string {
   return `${BLOCKED_PREFIX}${version}`
@@ -27,5 +31,6 @@ export function blockedVersionOf(document: Document): BlockedVersion {
 }
 
 export function blockedVersionBody(blocked: BlockedVersion): JsonObject {
-  return { version: blocked.version, reason: blocked.reason, by: blocked.by, at: blocked.at }
+  const { version, reason, by, at, because } = blocked
+  return { version, reason, by, at, ...(because === undefined ? {} : { because }) }
 }

@@ -5,7 +5,7 @@ import { draft, draftCreated, hasReason, type ChangeContext, type ChannelChange 
 import { firstRefused, judge } from './guards.ts'
 import { lapse } from './lapse.ts'
 import { malformed, type Refusal, type Verdict } from './outcome.ts'
-import { targetAt, type Target } from './target.ts'
+import { targetAt, versionsTold, type Target } from './target.ts'
 import { momentOf } from './time.ts'
 
 export interface Accepted {
@@ -74,12 +74,36 @@ function settle(
     // Not served before the halt ends, but that is no moment to learn that it may not be.
     verdicts.push(...judge({ version: next.pin.version, baseline: next.lastServed, limits: next, isBlocked, force }))
   }
+  verdicts.push(...judgeCohorts(current, next, change, context))
   const refused = firstRefused(verdicts)
   if (refused !== null) {
     const { guard, detail: message } = refused
     return { outcome: 'refused', why: 'guard', guard, field: null, served, message, verdicts }
   }
   return accepted(next, before, after, verdicts, context)
+}
+
+/** What the guards say of the versions that only cohorts are told, as settle asks them about the plain path's. */
+function judgeCohorts(
+  current: Channel | null,
+  next: Channel,
+  change: ChannelChange,
+  { isBlocked, now, force }: ChangeContext,
+): readonly Verdict[] {
+  const [plain, ...others] = versionsTold(next, isBlocked, now)
+  if (others.length === 0) return []
+  const before = current === null ? [] : versionsTold(current, isBlocked, now)
+  const moves = change.kind === 'promote' || change.kind === 'ramp'
+  return others
+    .filter((version) => version !== plain)
+    .flatMap((version) => {
+      const stays = before.includes(version)
+      const baseline = stays ? version : (before[0] ?? next.lastServed)
+      const verdicts = judge({ version, baseline, limits: next, isBlocked, force })
+      // A ramp that goes on tells more agents what it brings; what they had before may stay, blocked or not.
+      const anew = !stays || (moves && version === next.source.version)
+      return verdicts.filter(({ guard }) => anew || guard !== 'blocked-version')
+    })
 }
 
 function accepted(
@@ -123,11 +147,15 @@ function namesServed(change: ChannelChange, next: Channel): boolean {
     case 'create':
     case 'edit':
       return change.source !== undefined && next.pin === null
+    case 'promote':
+    case 'ramp':
+      return next.pin === null && next.ramp?.plainPath !== 'last'
     case 'critical':
     case 'upstream-problem':
     case 'unpin':
     case 'halt':
     case 'resume':
+    case 'settle':
       return false
   }
 }

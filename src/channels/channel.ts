@@ -63,10 +63,30 @@ export interface Halt {
   readonly at: string
 }
 
+/** What a channel told agents before its ramp began, and tells those that the ramp has not reached. */
+export interface BeforeRamp {
+  readonly version: string | null
+  readonly critical: boolean
+  readonly criticalUntil: string | null
+}
+
+/** A release on its way to a channel's agents: some cohorts are told the source's version, the others the one before. */
+export interface Ramp {
+  /** What the order of the cohorts is made from (cohort.ts); the same for a whole rollout. */
+  readonly seed: string
+  /** How many of the hundred cohorts are told the source's version: 1 to 99. */
+  readonly percent: number
+  /** Whether agents that know no cohort are among the first or the last. */
+  readonly plainPath: 'first' | 'last'
+  readonly before: BeforeRamp
+}
+
 export interface Channel {
   readonly name: string
   readonly description: string
   readonly source: Source
+  /** Not there while everybody is told the same. */
+  readonly ramp?: Ramp
   readonly pin: Pin | null
   readonly halt: Halt | null
   readonly floor: string | null
@@ -77,7 +97,9 @@ export interface Channel {
   readonly updatedBy: string
 }
 
-const CHANNEL_PREFIX = 'channel/'
+/** The kind of document, as keys of the store begin. */
+export const CHANNEL_KIND = 'channel'
+const CHANNEL_PREFIX = `${CHANNEL_KIND}/`
 
 /** The key of a channel's document. */
 export function channelKey(name: string): string {
@@ -93,6 +115,11 @@ export function channelNameOf(key: string): string | null {
 export function channelOf(document: Document): Channel {
   // Only channelBody writes documents under channel/, and the store gives back what was written or fails.
   return document.body as unknown as Channel
+}
+
+/** The channel with everybody told what its source says. */
+export function withoutRamp({ ramp: _, ...channel }: Channel): Channel {
+  return channel
 }
 
 /** A channel as the body of its document. */

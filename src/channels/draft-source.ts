@@ -1,5 +1,5 @@
 // The source that a change asks for: static, or another version server's; and what that server has answered.
-import type { Channel, ForwardSource, Source } from './channel.ts'
+import { withoutRamp, type Channel, type ForwardSource, type Source } from './channel.ts'
 import type { ChangeContext, ChannelChange, Drafted, SourceDraft } from './draft.ts'
 import { malformed, type Refusal, type Verdict } from './outcome.ts'
 import { hasPassed, targetAt } from './target.ts'
@@ -23,17 +23,17 @@ export function draftSource(channel: Channel, drafted: SourceDraft, context: Cha
   if (upstream.outcome === 'unparsed') return malformed('source/url', upstream.message)
   if (source.kind === 'forward' && source.url === upstream.value.url) return { outcome: 'drafted', channel }
   // What was served stays served until the new upstream answers; urgency that was to end must not outlast that end.
-  const { version, critical } = source
+  const { version, critical, criticalUntil } = channel.ramp?.plainPath === 'last' ? channel.ramp.before : source
   const forward: ForwardSource = {
     kind: 'forward',
     url: upstream.value.url,
     version,
-    critical: critical && source.criticalUntil === null,
+    critical: critical && criticalUntil === null,
     criticalUntil: null,
     answeredAt: null,
     problem: null,
   }
-  return { outcome: 'drafted', channel: { ...channel, source: forward } }
+  return { outcome: 'drafted', channel: withoutRamp({ ...channel, source: forward }) }
 }
 
 /** The source with what its upstream has answered, or what is wrong with it. */
@@ -77,7 +77,8 @@ export function withSource(channel: Channel, drafted: SourceDraft, context: Chan
   if (until.moment !== null && !critical)
     return malformed(`${path}criticalUntil`, 'has no meaning unless critical is true')
   const source: Source = { kind: 'static', version: version?.value ?? null, critical, criticalUntil: until.moment }
-  return { outcome: 'drafted', channel: { ...channel, source } }
+  // Whoever says what the channel serves means all of its agents; the ramp that was under way is over.
+  return { outcome: 'drafted', channel: withoutRamp({ ...channel, source }) }
 }
 
 /** A moment that must lie in the future. */

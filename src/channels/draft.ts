@@ -1,7 +1,8 @@
 // What a change of a channel asks for, and the channel it would make: texts are read here and reasons demanded.
 // Whether that channel may be served is not decided here but in change.ts.
 import type { IsBlocked } from './blocked-version.ts'
-import type { Channel, Pin, UpstreamProblem } from './channel.ts'
+import type { Channel, Pin, Ramp, UpstreamProblem } from './channel.ts'
+import { draftRolledOut } from './draft-ramp.ts'
 import { draftAnswered, draftSource, followsUpstream, notAVersion, readUntil, withSource } from './draft-source.ts'
 import { parseChannelName } from './name.ts'
 import { malformed, type Refusal } from './outcome.ts'
@@ -49,6 +50,17 @@ export type ChannelChange =
     }
   | { readonly kind: 'critical'; readonly critical: boolean; readonly until?: string | null }
   | { readonly kind: 'unpin' | 'halt' | 'resume' }
+  /** What a rollout does: `version` to everybody, or with a ramp to its first cohorts. */
+  | {
+      readonly kind: 'promote'
+      readonly version: string
+      readonly critical: boolean
+      readonly ramp: Pick<Ramp, 'seed' | 'percent' | 'plainPath'> | null
+    }
+  /** The ramp goes on to so many cohorts; at 100 it is over. */
+  | { readonly kind: 'ramp'; readonly percent: number }
+  /** The pin is taken away and its version stays: it becomes the source's. */
+  | { readonly kind: 'settle' }
   /** What a forward channel's upstream has answered; `version` is a version, read already. */
   | { readonly kind: 'upstream'; readonly version: string | null; readonly critical: boolean }
   | { readonly kind: 'upstream-problem'; readonly problem: Omit<UpstreamProblem, 'at'> }
@@ -86,6 +98,10 @@ export function draft(
       return draftPinned(channel, change, context)
     case 'critical':
       return draftCritical(channel, change, context)
+    case 'promote':
+    case 'ramp':
+    case 'settle':
+      return draftRolledOut(channel, change)
     case 'unpin':
       if (!hasReason(context)) return malformed('reason', 'is missing; say why the pin ends')
       if (channel.pin !== null) return { outcome: 'drafted', channel: { ...channel, pin: null } }
@@ -200,7 +216,12 @@ function draftCritical(
       message: `channel ${channel.name} has no version that could be critical; set one first`,
     }
   }
-  return { outcome: 'drafted', channel: { ...channel, source: { ...channel.source, ...urgency } } }
+  const source = { ...channel.source, ...urgency }
+  const { ramp } = channel
+  if (ramp === undefined) return { outcome: 'drafted', channel: { ...channel, source } }
+  // Whoever makes a channel urgent means all of its agents.
+  const before = ramp.before.version === null ? ramp.before : { ...ramp.before, ...urgency }
+  return { outcome: 'drafted', channel: { ...channel, source, ramp: { ...ramp, before } } }
 }
 
 function reasonOf(context: ChangeContext): string | null {

@@ -2,7 +2,7 @@
 import type { IsBlocked } from './blocked-version.ts'
 import type { Channel } from './channel.ts'
 import { quoted, type Refusal } from './outcome.ts'
-import { nextExpiry, targetAt, type Because } from './target.ts'
+import { nextExpiry, targetAt, versionsTold, type Because } from './target.ts'
 import { momentOf } from './time.ts'
 import { lowestVersion, parseVersion } from './version.ts'
 
@@ -16,6 +16,8 @@ export interface HistoryStep {
 /** A stretch of time in which a channel told agents one thing. `to` is null while it lasts. */
 export interface ServedSpan {
   readonly version: string | null
+  /** What some cohorts were told besides, while a ramp was under way. */
+  readonly beside: string | null
   readonly critical: boolean
   readonly because: Because | 'deleted'
   readonly revision: number
@@ -37,12 +39,15 @@ export function servedSpans(steps: readonly HistoryStep[], isBlocked: IsBlocked,
       // An expiry takes effect at its own millisecond, so one that comes just now has split the span already.
       const ends = expiry !== null && (end === null ? expiry <= now : expiry < end)
       // What has been decided since was decided by the block list of its day, not by today's.
-      const { version, critical, because } = targetAt(channel, later === undefined ? isBlocked : neverBlocked, from)
-      spans.push({ version, critical, because, revision, from, to: ends ? expiry : end })
+      const asBlocked = later === undefined ? isBlocked : neverBlocked
+      const { version, critical, because } = targetAt(channel, asBlocked, from)
+      const beside = versionsTold(channel, asBlocked, from).find((told) => told !== version) ?? null
+      spans.push({ version, beside, critical, because, revision, from, to: ends ? expiry : end })
       if (!ends) break
       from = expiry
     }
-    if (channel === null) spans.push({ version: null, critical: false, because: 'deleted', revision, from, to: end })
+    if (channel === null)
+      spans.push({ version: null, beside: null, critical: false, because: 'deleted', revision, from, to: end })
   }
   return spans
 }
@@ -78,7 +83,7 @@ export function rollbackVersion(
     const version = parseVersion(to)
     if (version.outcome === 'unparsed')
       return { outcome: 'refused', why: 'malformed', field: 'to', message: version.message }
-    return spans.some((span) => span.version === version.value)
+    return spans.some((span) => span.version === version.value || span.beside === version.value)
       ? { outcome: 'found', version: version.value }
       : refuse(`the channel has never served ${quoted(version.value)}; pin it instead, if that is what you want`)
   }
@@ -93,11 +98,14 @@ export function rollbackVersion(
 /** The versions served, each once, in the order in which one would go back through them. */
 function servedInOrder(spans: readonly ServedSpan[]): readonly string[] {
   const order: string[] = []
-  for (const { version } of spans) {
-    if (version === null) continue
-    const seen = order.indexOf(version)
-    if (seen === -1) order.push(version)
-    else order.length = seen + 1
+  for (const { version, beside, because } of spans) {
+    // What a ramp brings comes after what was there before it, whichever of the two the plain path tells.
+    for (const told of because === 'ramp' ? [version, beside] : [beside, version]) {
+      if (told === null) continue
+      const seen = order.indexOf(told)
+      if (seen === -1) order.push(told)
+      else order.length = seen + 1
+    }
   }
   return order
 }
@@ -126,14 +134,15 @@ export interface Compatibility {
 export function compatibility(spans: readonly ServedSpan[], graceMs: number, now: number): Compatibility {
   const since = now - graceMs
   const served = new Map<string, { first: number; last: number | null; inUse: boolean }>()
-  let running: string | null = null
-  for (const { version, from, to } of spans) {
-    running = version ?? running
-    if (running === null) continue
-    const known = served.get(running)
-    const last = version === null ? (known?.last ?? from) : to
-    const inUse = to === null || to > since
-    served.set(running, { first: known?.first ?? from, last, inUse: inUse || known?.inUse === true })
+  let running: readonly string[] = []
+  for (const { version, beside, from, to } of spans) {
+    if (version !== null) running = beside === null ? [version] : [version, beside]
+    for (const told of running) {
+      const known = served.get(told)
+      const last = version === null ? (known?.last ?? from) : to
+      const inUse = to === null || to > since
+      served.set(told, { first: known?.first ?? from, last, inUse: inUse || known?.inUse === true })
+    }
   }
   const versions = [...served]
     .filter(([, { inUse }]) => inUse)

@@ -1,7 +1,7 @@
 // What time does to a channel's document: ended critical flags and pins are taken out, a pin that must not end is marked.
 // The target changes at the moment itself (target.ts); this is the change that is journaled afterwards, once.
 import type { IsBlocked } from './blocked-version.ts'
-import type { Channel, Pin } from './channel.ts'
+import type { Channel, Pin, Ramp } from './channel.ts'
 import { hasPassed, pinEndRefusal, targetAt } from './target.ts'
 import { momentOf } from './time.ts'
 
@@ -15,9 +15,17 @@ export function lapse(channel: Channel, isBlocked: IsBlocked, now: number): Chan
     ? { ...channel.source, critical: false, criticalUntil: null }
     : channel.source
   const pin = channel.pin === null ? null : lapsePin(channel, channel.pin, isBlocked, now)
-  if (source === channel.source && pin === channel.pin) return null
+  const ramp = channel.ramp === undefined ? undefined : lapseRamp(channel.ramp, now)
+  if (source === channel.source && pin === channel.pin && ramp === channel.ramp) return null
   const { version } = targetAt(channel, isBlocked, now)
-  return { ...channel, source, pin, lastServed: version ?? channel.lastServed }
+  const lapsed = { ...channel, source, pin, lastServed: version ?? channel.lastServed }
+  return ramp === undefined ? lapsed : { ...lapsed, ramp }
+}
+
+function lapseRamp(ramp: Ramp, now: number): Ramp {
+  const { before } = ramp
+  if (!hasPassed(before.criticalUntil, now)) return ramp
+  return { ...ramp, before: { ...before, critical: false, criticalUntil: null } }
 }
 
 function lapsePin(channel: Channel, pin: Pin, isBlocked: IsBlocked, now: number): Pin | null {

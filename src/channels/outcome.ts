@@ -51,7 +51,10 @@ export function unparsed(message: string): Unparsed {
   return { outcome: 'unparsed', message }
 }
 
-export function malformed(field: string, message: string): Refusal {
+/** The refusal of a request one of whose fields cannot be what it is. */
+export type Malformed = Extract<Refusal, { readonly why: 'malformed' }>
+
+export function malformed(field: string, message: string): Malformed {
   return { outcome: 'refused', why: 'malformed', field, message }
 }
 

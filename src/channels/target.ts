@@ -1,14 +1,15 @@
 // What a channel tells agents at a given time: halt ? none : pin ?? source, with whatever has expired by then.
-import { isUnanswered, type Channel, type Pin } from './channel.ts'
+import { isUnanswered, type BeforeRamp, type Channel, type Pin } from './channel.ts'
 import type { IsBlocked } from './blocked-version.ts'
 import { firstRefused, judge } from './guards.ts'
 import type { Verdict } from './outcome.ts'
 
 /**
  * Which part of the channel decides: `expired` is the source after a pin's end, `held` a pin whose end a guard forbids,
- * `unanswered` an upstream that has never answered: there is no target to serve, not even "none".
+ * `unanswered` an upstream that has never answered: there is no target to serve, not even "none"; `ramp` is what was told
+ * before a ramp that has not reached these agents.
  */
-export type Because = 'source' | 'pin' | 'halt' | 'expired' | 'held' | 'unanswered'
+export type Because = 'source' | 'pin' | 'halt' | 'expired' | 'held' | 'unanswered' | 'ramp'
 
 export interface Target {
   /** null is "none": agents stay where they are. */
@@ -19,7 +20,16 @@ export interface Target {
   readonly detail: string | null
 }
 
-/** The target of a channel at `now` (milliseconds since the epoch). */
+/** What a channel tells its cohorts while a ramp makes a difference between them. */
+export interface CohortTargets {
+  readonly seed: string
+  readonly percent: number
+  /** For the cohorts that the ramp has reached, and for the others. */
+  readonly early: Target
+  readonly late: Target
+}
+
+/** The target of a channel at `now` (milliseconds since the epoch), for agents that know no cohort. */
 export function targetAt(channel: Channel, isBlocked: IsBlocked, now: number): Target {
   if (channel.halt !== null) return { version: null, critical: false, because: 'halt', detail: null }
   const { pin } = channel
@@ -32,18 +42,44 @@ export function targetAt(channel: Channel, isBlocked: IsBlocked, now: number): T
   return refused === null ? sourceTarget(channel, 'expired', now) : pinTarget(pin, 'held', refused.detail, now)
 }
 
+/** What the cohorts are told at `now`; null where all agents are told the same, by a pin or a halt too. */
+export function cohortsAt(channel: Channel, isBlocked: IsBlocked, now: number): CohortTargets | null {
+  const { ramp } = channel
+  if (ramp === undefined) return null
+  const { because } = targetAt(channel, isBlocked, now)
+  if (because === 'halt' || because === 'pin' || because === 'held') return null
+  const { seed, percent, before } = ramp
+  return { seed, percent, early: newTarget(channel, 'source', now), late: beforeTarget(before, now) }
+}
+
+/** Every version that some agents of the channel are told at `now`, that of the plain path first. */
+export function versionsTold(channel: Channel, isBlocked: IsBlocked, now: number): readonly string[] {
+  const cohorts = cohortsAt(channel, isBlocked, now)
+  const told = [targetAt(channel, isBlocked, now), ...(cohorts === null ? [] : [cohorts.early, cohorts.late])]
+  return [...new Set(told.flatMap(({ version }) => version ?? []))]
+}
+
 /** The verdict that forbids a pin to end by itself, null where its end is allowed. Nobody is there to force it. */
 export function pinEndRefusal(channel: Channel, pin: Pin, isBlocked: IsBlocked): Verdict | null {
-  const { version } = channel.source
-  if (version === null || version === pin.version) return null
-  return firstRefused(judge({ version, baseline: pin.version, limits: channel, isBlocked, force: false }))
+  const { source, ramp } = channel
+  const refusals = [source.version, ramp?.before.version ?? null].map((version) =>
+    version === null || version === pin.version
+      ? null
+      : firstRefused(judge({ version, baseline: pin.version, limits: channel, isBlocked, force: false })),
+  )
+  return refusals.find((refusal) => refusal !== null) ?? null
 }
 
 /** The next time after `now` at which the target changes by itself, null for never. */
 export function nextExpiry(channel: Channel, now: number): number | null {
-  const moments = [channel.source.criticalUntil, channel.pin?.until ?? null, channel.pin?.criticalUntil ?? null]
-  const ahead = moments.flatMap((moment) => (moment === null || hasPassed(moment, now) ? [] : [Date.parse(moment)]))
+  const ahead = expiriesOf(channel).flatMap((moment) => (hasPassed(moment, now) ? [] : [Date.parse(moment)]))
   return ahead.length === 0 ? null : Math.min(...ahead)
+}
+
+/** Every moment at which something about the target ends by itself, passed ones too, in no order. */
+export function expiriesOf({ source, pin, ramp }: Channel): readonly string[] {
+  const moments = [source.criticalUntil, pin?.until, pin?.criticalUntil, ramp?.before.criticalUntil]
+  return moments.flatMap((moment) => moment ?? [])
 }
 
 /** Whether a moment has come; a moment takes effect at its own millisecond. null never comes. */
@@ -61,6 +97,16 @@ function pinTarget(pin: Pin, because: Because, detail: string | null, now: numbe
 }
 
 function sourceTarget(channel: Channel, because: Because, now: number): Target {
+  const { ramp } = channel
+  return ramp?.plainPath === 'last' ? beforeTarget(ramp.before, now) : newTarget(channel, because, now)
+}
+
+function beforeTarget({ version, critical, criticalUntil }: BeforeRamp, now: number): Target {
+  const isCritical = version !== null && critical && !hasPassed(criticalUntil, now)
+  return { version, critical: isCritical, because: 'ramp', detail: null }
+}
+
+function newTarget(channel: Channel, because: Because, now: number): Target {
   const { version, critical, criticalUntil } = channel.source
   if (isUnanswered(channel.source)) return { version: null, critical: false, because: 'unanswered', detail: null }
   return { version, critical: version !== null && critical && !hasPassed(criticalUntil, now), because, detail: null }

@@ -134,7 +134,13 @@ t.test('going back again and again visits each version once and comes to the fir
           return new Set(visited).size === visited.length && (visited.at(-1) ?? served[0]) === served[0]
         }
         visited.push(back.version)
-        const span = { version: back.version, critical: false, because: 'pin' as const, revision: 100 + times }
+        const span = {
+          version: back.version,
+          beside: null,
+          critical: false,
+          because: 'pin' as const,
+          revision: 100 + times,
+        }
         all = [...all, { ...span, from: now + times, to: null }]
       }
       return false
