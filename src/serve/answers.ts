@@ -1,5 +1,6 @@
 // The answers of the poll plane, byte for byte (DESIGN §3). They are rendered when a change is published, never per poll.
-import type { Target } from '../channels/target.ts'
+import { cohortRanks } from '../channels/cohort.ts'
+import type { CohortTargets, Target } from '../channels/target.ts'
 import { isVersion } from '../channels/version.ts'
 
 /** Every status that a poll can be answered with, in the order in which they are counted. */
@@ -54,15 +55,22 @@ interface Revalidation {
   readonly headers: readonly string[]
 }
 
-/** A channel with every answer about it ready. Deeply frozen. */
-export interface ServedChannel {
-  readonly name: string
-  readonly revision: number
-  readonly target: Target
+/** Every answer that tells one target. */
+export interface Face {
   readonly version: Answer
   readonly webapiVersion: Answer
   /** The same bytes on both paths. */
   readonly critical: Answer
+}
+
+/** A channel with every answer about it ready. Deeply frozen. */
+export interface ServedChannel extends Face {
+  readonly name: string
+  readonly revision: number
+  readonly target: Target
+  readonly ramp: CohortTargets | null
+  /** The answers for each cohort, while a ramp makes a difference between them; null: they are the channel's. */
+  readonly cohorts: readonly Face[] | null
 }
 
 /** How long an agent or proxy waits before it asks again where there is nothing to serve yet. */
@@ -98,27 +106,46 @@ export function renderCommon(maxAgeS: number): CommonAnswers {
 }
 
 /** Renders every answer about one channel: all that is served of it follows from these. */
-export function renderChannel(name: string, revision: number, target: Target, maxAgeS: number): ServedChannel {
+export function renderChannel(
+  name: string,
+  revision: number,
+  target: Target,
+  maxAgeS: number,
+  cohorts: CohortTargets | null = null,
+): ServedChannel {
+  const { version, webapiVersion, critical } = renderFace(name, revision, target, maxAgeS)
+  const base = { name, revision, target: Object.freeze({ ...target }), version, webapiVersion, critical }
+  if (cohorts === null) return Object.freeze({ ...base, ramp: null, cohorts: null })
+  const { seed, percent } = cohorts
+  const [early, late] = [Object.freeze({ ...cohorts.early }), Object.freeze({ ...cohorts.late })]
+  const [reached, others] = [early, late].map((told) => renderFace(name, revision, told, maxAgeS)) as [Face, Face] // Of two.
+  const faces = cohortRanks(seed).map((rank) => (rank < percent ? reached : others))
+  return Object.freeze({
+    ...base,
+    ramp: Object.freeze({ seed, percent, early, late }),
+    cohorts: Object.freeze(faces),
+  })
+}
+
+function renderFace(name: string, revision: number, target: Target, maxAgeS: number): Face {
   const { version } = target
-  const base = { name, revision, target: Object.freeze({ ...target }) }
   // `v15.1.4` is a version too, but no answer: each path says itself whether there is a `v`.
   if (version !== null && (!isVersion(version) || version.startsWith('v'))) {
     // Guards keep this from being stored. Should a store ever hold it, an agent must not be told to install it.
     const broken = unavailable(`channel ${name} has a target that is not a version`)
-    return Object.freeze({ ...base, version: broken, webapiVersion: broken, critical: broken })
+    return Object.freeze({ version: broken, webapiVersion: broken, critical: broken })
   }
   if (target.because === 'unanswered') {
     const waiting = unavailable(`channel ${name} has no answer from its upstream yet`)
-    return Object.freeze({ ...base, version: waiting, webapiVersion: waiting, critical: waiting })
+    return Object.freeze({ version: waiting, webapiVersion: waiting, critical: waiting })
   }
   const render = (body: string): Answer => targetAnswer(body, revision, maxAgeS)
   if (version === null) {
     const headers = [...cacheable(maxAgeS), ...stamp(revision)]
     const held = new Answer(404, headers, `channel ${name} has no target version`)
-    return Object.freeze({ ...base, version: held, webapiVersion: render('none'), critical: render('no') })
+    return Object.freeze({ version: held, webapiVersion: render('none'), critical: render('no') })
   }
   return Object.freeze({
-    ...base,
     version: render(version),
     webapiVersion: render(`v${version}`),
     critical: render(target.critical ? 'yes' : 'no'),

@@ -1,15 +1,20 @@
 // A poll's answer: the path is read byte by byte as it came (never decoded), the answer is one that is already rendered.
+import { parseCohort } from '../channels/cohort.ts'
 import { parseChannelName } from '../channels/name.ts'
-import { noSnapshot, renderCommon, type Answer, type ServedChannel } from './answers.ts'
+import { noSnapshot, renderCommon, type Answer, type Face } from './answers.ts'
 import type { Snapshot } from './snapshot.ts'
 
 const RFD109_PREFIX = '/v1/'
 const WEBAPI_PREFIXES = ['/v1/webapi/automaticupgrades/channel/', '/webapi/automaticupgrades/channel/'] as const
+/** Under every channel: `/v1/stable/cloud/cohort/7/version`. */
+const COHORT_SEGMENT = '/cohort/'
 /** What the Teleport proxy serves to an agent whose channel it does not know. */
 export const WEBAPI_FALLBACK = 'default'
 
 /** The one path on the poll plane that is no poll. */
 export const HEALTH_PATH = '/healthz'
+
+type Value = 'version' | 'critical'
 
 /** Before the first snapshot only malformed paths have an answer; it may not be cached for long, so not at all. */
 const coldNotFound = renderCommon(0).notFound
@@ -26,10 +31,33 @@ export function answerPoll(snapshot: Snapshot | null, url: string): Answer {
   const name = path.slice(prefix.length, slash)
   const channel = snapshot?.find(name)
   if (channel !== undefined) return pick(channel, value, webapi !== undefined)
+  // No channel's name has the segment `cohort`, so this is one's cohort or nothing.
+  const at = name.lastIndexOf(COHORT_SEGMENT)
+  const cohort = at === -1 ? null : parseCohort(name.slice(at + COHORT_SEGMENT.length))
+  return cohort === null
+    ? answerOther(snapshot, name, null, value, webapi !== undefined)
+    : answerCohort(snapshot, name.slice(0, at), cohort, value, webapi !== undefined)
+}
+
+function answerCohort(snapshot: Snapshot | null, name: string, cohort: number, value: Value, webapi: boolean): Answer {
+  const channel = snapshot?.find(name)
+  if (channel === undefined) return answerOther(snapshot, name, cohort, value, webapi)
+  return pick(channel.cohorts?.[cohort] ?? channel, value, webapi)
+}
+
+/** The answer about a channel that is not in the snapshot. */
+function answerOther(
+  snapshot: Snapshot | null,
+  name: string,
+  cohort: number | null,
+  value: Value,
+  webapi: boolean,
+): Answer {
   if (parseChannelName(name).outcome === 'unparsed') return notFound(snapshot)
   if (snapshot === null) return noSnapshot
-  const fallback = webapi === undefined ? undefined : snapshot.find(WEBAPI_FALLBACK)
-  return fallback === undefined ? snapshot.common.unknownChannel : pick(fallback, value, true)
+  const fallback = webapi ? snapshot.find(WEBAPI_FALLBACK) : undefined
+  if (fallback === undefined) return snapshot.common.unknownChannel
+  return pick(cohort === null ? fallback : (fallback.cohorts?.[cohort] ?? fallback), value, true)
 }
 
 /** Whether an If-None-Match field holds an entity tag, by the weak comparison (RFC 9110 §13.1.2). */
@@ -40,9 +68,9 @@ export function matchesEntityTag(field: string, etag: string): boolean {
   return field.match(/"[^"]*"/g)?.includes(etag) === true
 }
 
-function pick(channel: ServedChannel, value: 'version' | 'critical', webapi: boolean): Answer {
-  if (value === 'critical') return channel.critical
-  return webapi ? channel.webapiVersion : channel.version
+function pick(face: Face, value: Value, webapi: boolean): Answer {
+  if (value === 'critical') return face.critical
+  return webapi ? face.webapiVersion : face.version
 }
 
 function notFound(snapshot: Snapshot | null): Answer {

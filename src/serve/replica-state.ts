@@ -1,8 +1,8 @@
 // What a replica knows: every document of the store as of one seq, and how each change of it moves the snapshot.
 // It applies journal entries in order and renders what they changed; it does no I/O and reads no clock.
 import { blockedVersionKey, isBlockedVersionKey, type IsBlocked } from '../channels/blocked-version.ts'
-import { channelKey, channelNameOf, channelOf } from '../channels/channel.ts'
-import { hasPassed, nextExpiry, targetAt } from '../channels/target.ts'
+import { CHANNEL_KIND, channelKey, channelNameOf, channelOf } from '../channels/channel.ts'
+import { cohortsAt, expiriesOf, hasPassed, nextExpiry, targetAt } from '../channels/target.ts'
 import type { Document, JournalEntry, StorePosition, StoreState } from '../store/port.ts'
 import { renderChannel, type ServedChannel } from './answers.ts'
 import { Snapshot } from './snapshot.ts'
@@ -12,7 +12,9 @@ const LAPSED_CHECK_MS = 1_000
 
 export class ReplicaState {
   readonly epoch: string
-  readonly #documents = new Map<string, Document>()
+  /** Documents by their keys, those of each kind together: there are many releases where there are few channels. */
+  readonly #kinds = new Map<string, Map<string, Document>>()
+  readonly #generations = new Map<string, number>()
   readonly #maxAgeS: number
   /** Channels whose target changes by itself, and when. */
   readonly #expiries = new Map<string, number>()
@@ -29,11 +31,10 @@ export class ReplicaState {
     this.#seq = state.seq
     this.#mark = state.mark
     this.#maxAgeS = maxAgeS
-    for (const document of state.documents) this.#documents.set(document.key, document)
+    for (const document of state.documents) this.#put(document)
     const served: ServedChannel[] = []
-    for (const key of this.#documents.keys()) {
-      const name = channelNameOf(key)
-      const channel = name === null ? null : this.#render(name, now)
+    for (const { key } of this.documentsOf(CHANNEL_KIND)) {
+      const channel = this.#render(channelNameOf(key) ?? '', now)
       if (channel !== null) served.push(channel)
     }
     this.#snapshot = Snapshot.of(served, this.#stamp(now), maxAgeS)
@@ -52,15 +53,25 @@ export class ReplicaState {
     return this.#snapshot
   }
 
-  readonly isBlocked: IsBlocked = (version) => this.#documents.has(blockedVersionKey(version))
+  readonly isBlocked: IsBlocked = (version) => this.document(blockedVersionKey(version)) !== undefined
 
   document(key: string): Document | undefined {
-    return this.#documents.get(key)
+    return this.#kinds.get(kindOf(key))?.get(key)
   }
 
   /** Every document, in no promised order. */
-  documents(): Iterable<Document> {
-    return this.#documents.values()
+  *documents(): Generator<Document> {
+    for (const documents of this.#kinds.values()) yield* documents.values()
+  }
+
+  /** A number that is another one whenever a document of this kind has changed: for what is read from all of them. */
+  generationOf(kind: string): number {
+    return this.#generations.get(kind) ?? 0
+  }
+
+  /** Every document whose key begins with `kind` and a slash, in no promised order. */
+  documentsOf(kind: string): Iterable<Document> {
+    return this.#kinds.get(kind)?.values() ?? []
   }
 
   /** Channels of which something has expired by `now` that is not journaled yet. */
@@ -82,8 +93,8 @@ export class ReplicaState {
       throw new RangeError(`journal entry ${entry.seq} does not follow seq ${this.#seq}`)
     }
     for (const { key, after } of entry.changes) {
-      if (after === null) this.#documents.delete(key)
-      else this.#documents.set(key, after)
+      if (after === null) this.#drop(key)
+      else this.#put(after)
       const name = channelNameOf(key)
       if (name !== null) this.#dirty.add(name)
       // A pin's end that is not journaled yet depends on the block list (channels/target.ts).
@@ -106,6 +117,20 @@ export class ReplicaState {
     return this.#snapshot
   }
 
+  #put(document: Document): void {
+    const kind = kindOf(document.key)
+    let documents = this.#kinds.get(kind)
+    if (documents === undefined) this.#kinds.set(kind, (documents = new Map()))
+    documents.set(document.key, document)
+    this.#generations.set(kind, this.generationOf(kind) + 1)
+  }
+
+  #drop(key: string): void {
+    const kind = kindOf(key)
+    this.#kinds.get(kind)?.delete(key)
+    this.#generations.set(kind, this.generationOf(kind) + 1)
+  }
+
   #stamp(now: number): { seq: number; epoch: string; at: number } {
     return { seq: this.#seq, epoch: this.epoch, at: now }
   }
@@ -113,14 +138,17 @@ export class ReplicaState {
   #render(name: string, now: number): ServedChannel | null {
     this.#expiries.delete(name)
     this.#lapsed.delete(name)
-    const document = this.#documents.get(channelKey(name))
+    const document = this.document(channelKey(name))
     if (document === undefined) return null
     const channel = channelOf(document)
     const expiry = nextExpiry(channel, now)
     if (expiry !== null) this.#expiries.set(name, expiry)
-    const { source, pin } = channel
-    const ended = [source.criticalUntil, pin?.until ?? null, pin?.criticalUntil ?? null]
-    if (ended.some((moment) => hasPassed(moment, now))) this.#lapsed.add(name)
-    return renderChannel(name, document.revision, targetAt(channel, this.isBlocked, now), this.#maxAgeS)
+    if (expiriesOf(channel).some((moment) => hasPassed(moment, now))) this.#lapsed.add(name)
+    const cohorts = cohortsAt(channel, this.isBlocked, now)
+    return renderChannel(name, document.revision, targetAt(channel, this.isBlocked, now), this.#maxAgeS, cohorts)
   }
+}
+
+function kindOf(key: string): string {
+  return key.slice(0, key.indexOf('/'))
 }

@@ -1,4 +1,5 @@
 // The snapshot: the immutable picture of all channels at one seq, with every answer rendered.
+import type { Target } from '../channels/target.ts'
 import { renderCommon, type CommonAnswers, type ServedChannel } from './answers.ts'
 
 /** Which state a snapshot shows. */
@@ -100,12 +101,19 @@ function applyTo(shards: Shard[], changes: Iterable<Change>): number {
 function isSame(one: ServedChannel, other: ServedChannel | undefined): boolean {
   if (one === other) return true
   if (one.revision !== other?.revision) return false
-  const [target, before] = [one.target, other.target]
+  if (!isAlike(one.target, other.target)) return false
+  const [ramp, before] = [one.ramp, other.ramp]
+  if (ramp === null || before === null) return ramp === before
+  // Seed and percent stand in the document, so in its revision.
+  return isAlike(ramp.early, before.early) && isAlike(ramp.late, before.late)
+}
+
+function isAlike(one: Target, other: Target): boolean {
   return (
-    target.version === before.version &&
-    target.critical === before.critical &&
-    target.because === before.because &&
-    target.detail === before.detail
+    one.version === other.version &&
+    one.critical === other.critical &&
+    one.because === other.because &&
+    one.detail === other.detail
   )
 }
 

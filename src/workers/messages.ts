@@ -1,10 +1,15 @@
 // What the primary and its poll workers tell each other. The channel between two processes keeps the order.
-import type { Target } from '../channels/target.ts'
+import type { CohortTargets, Target } from '../channels/target.ts'
 import type { PollTotals } from '../serve/poll-counts.ts'
 import type { SnapshotStamp } from '../serve/snapshot.ts'
 
 /** All that a worker needs to render every answer about a channel; `target` null where the channel is gone. */
-export type ChannelFacts = readonly [name: string, revision: number, target: Target | null]
+export type ChannelFacts = readonly [
+  name: string,
+  revision: number,
+  target: Target | null,
+  cohorts: CohortTargets | null,
+]
 
 export type ToWorker =
   /** The first one. */

@@ -101,12 +101,12 @@ export class WorkerFeed {
 }
 
 function* factsOf(channels: Iterable<ServedChannel>): Generator<ChannelFacts> {
-  for (const { name, revision, target } of channels) yield [name, revision, target]
+  for (const { name, revision, target, ramp } of channels) yield [name, revision, target, ramp]
 }
 
 function* changedFacts(snapshot: Snapshot, before: Snapshot): Generator<ChannelFacts> {
   for (const [name, channel] of snapshot.changesSince(before))
-    yield [name, channel?.revision ?? 0, channel?.target ?? null]
+    yield [name, channel?.revision ?? 0, channel?.target ?? null, channel?.ramp ?? null]
 }
 
 function take(facts: Generator<ChannelFacts>, max: number): readonly ChannelFacts[] {

@@ -13,7 +13,7 @@ const calm = { version: '15.1.4', critical: false, because: 'source', detail: nu
 
 /** As they come over the channel between two processes. */
 function factsOf(snapshot: Snapshot): readonly ChannelFacts[] {
-  const facts = [...snapshot.channels()].map(({ name, revision, target }) => [name, revision, target])
+  const facts = [...snapshot.channels()].map(({ name, revision, target, ramp }) => [name, revision, target, ramp])
   return JSON.parse(JSON.stringify(facts)) as readonly ChannelFacts[] // What it was made of a line before.
 }
 
@@ -36,13 +36,13 @@ await t.test('every answer is the same as the primary would give', (t) => {
 await t.test('nothing is served before it is complete, and changes leave the rest as it was', (t) => {
   const holder = new SnapshotHolder()
   const snapshots = new WorkerSnapshots(holder, 10)
-  snapshots.prepare([['a', 1, calm]])
-  snapshots.prepare([['b', 1, calm]])
+  snapshots.prepare([['a', 1, calm, null]])
+  snapshots.prepare([['b', 1, calm, null]])
   t.equal(holder.current, null)
   snapshots.serve(STAMP, true)
   const before = holder.current
-  snapshots.prepare([['b', 2, { ...calm, version: '15.1.5' }]])
-  snapshots.prepare([['a', 1, null]])
+  snapshots.prepare([['b', 2, { ...calm, version: '15.1.5' }, null]])
+  snapshots.prepare([['a', 1, null, null]])
   t.equal(holder.current, before)
   snapshots.serve({ ...STAMP, seq: 2 }, false)
   t.equal(holder.current?.find('a'), undefined)
@@ -56,9 +56,9 @@ await t.test('a whole state leaves nothing of the one before, and changes of not
   const holder = new SnapshotHolder()
   const snapshots = new WorkerSnapshots(holder, 10)
   t.throws(() => snapshots.serve(STAMP, false), { message: 'changes came before the state that they change' })
-  snapshots.prepare([['a', 1, calm]])
+  snapshots.prepare([['a', 1, calm, null]])
   snapshots.serve(STAMP, true)
-  snapshots.prepare([['b', 1, calm]])
+  snapshots.prepare([['b', 1, calm, null]])
   snapshots.serve({ ...STAMP, epoch: 'two' }, true)
   t.match(holder.current, { size: 1, epoch: 'two' })
   t.equal(holder.current?.find('a'), undefined)
