@@ -1,6 +1,7 @@
-// Cloud release versions (RFD 134): MAJOR.0.0-cloud.<UTC timestamp>.<commit>, e.g. 15.0.0-cloud.20230712T123633.aabbcc.
-import { compareVersions, majorOf, parseVersion } from './version.ts'
-import { parsed, quoted, unparsed, type Parsed, type Unparsed } from './outcome.ts'
+// Cloud release versions (RFD 134): MAJOR.0.0-cloud.<UTC timestamp>.<commit>, e.g. 15.0.0-cloud.20230712T123633.aabbcc;
+// how they are made and read, and which of two releases is the newer one.
+import { malformed, parsed, quoted, unparsed, type Parsed, type Refusal, type Unparsed } from '../channels/outcome.ts'
+import { compareVersions, majorOf, parseVersion } from '../channels/version.ts'
 
 export interface CloudRelease {
   readonly version: string
@@ -9,6 +10,11 @@ export interface CloudRelease {
   readonly cutAt: number
   readonly commit: string
 }
+
+/** Characters of a commit that a version has where nobody asks for more: what git itself shows in short. */
+const COMMIT_LENGTH_MIN = 6
+const COMMIT_LENGTH_USUAL = 7
+const COMMIT_LENGTH_MAX = 40
 
 const CLOUD = /^(\d+)\.0\.0-cloud\.(\d{4})(\d{2})(\d{2})T(\d{2})(\d{2})(\d{2})\.([0-9a-f]{6,40})$/
 
@@ -32,6 +38,44 @@ export function parseCloudRelease(text: string): Parsed<CloudRelease> | Unparsed
 /** Orders Cloud releases by when they were cut, whatever their major; equal moments by semver. */
 export function compareCloudReleases(a: CloudRelease, b: CloudRelease): number {
   return a.cutAt - b.cutAt || compareVersions(a.version, b.version)
+}
+
+/**
+ * Makes the version of a release that is cut at `now` (milliseconds since the epoch). `commit` is a commit's hash, whole or in
+ * part; a whole one is shortened to seven characters, and to more where semver would refuse those: an identifier of digits
+ * alone must not begin with a zero (semver 2.0.0 §9).
+ */
+export function makeCloudVersion(major: number, now: number, commit: string): Parsed<string> | Refusal {
+  if (!Number.isSafeInteger(major) || major < 0) return malformed('major', 'must be a whole number, like 15')
+  if (!/^[0-9a-f]{6,40}$/.test(commit)) {
+    return malformed(
+      'commit',
+      `must be ${COMMIT_LENGTH_MIN} to ${COMMIT_LENGTH_MAX} of 0-9 and a-f, not ${quoted(commit)}`,
+    )
+  }
+  const isWhole = commit.length === COMMIT_LENGTH_MAX
+  for (let length = isWhole ? COMMIT_LENGTH_USUAL : commit.length; length <= commit.length; length += 1) {
+    const version = parseVersion(`${major}.0.0-cloud.${timestampOf(now)}.${commit.slice(0, length)}`)
+    if (version.outcome === 'parsed') return version
+  }
+  return malformed(
+    'commit',
+    `${quoted(commit)} has only digits and begins with a zero, which semver does not allow; give more of the commit's characters, up to one that is a letter`,
+  )
+}
+
+/**
+ * Orders releases from the older to the newer one: Cloud releases by when they were cut, all others by semver, and what
+ * is left by the letters, so that no two versions are equally new.
+ */
+export function compareReleases(a: string, b: string): number {
+  const [one, other] = [parseCloudRelease(a), parseCloudRelease(b)]
+  const order =
+    one.outcome === 'parsed' && other.outcome === 'parsed'
+      ? compareCloudReleases(one.value, other.value)
+      : compareVersions(a, b)
+  if (order !== 0 || a === b) return order
+  return a < b ? -1 : 1
 }
 
 function timestampOf(time: number): string {

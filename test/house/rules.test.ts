@@ -21,7 +21,7 @@ t.test('process.exit is called only in entry files', async (t) => {
 })
 
 t.test('the rules know no clock, no randomness and no I/O', async (t) => {
-  for (const { path, text } of sourceFiles('src/channels')) {
+  for (const { path, text } of [...sourceFiles('src/channels'), ...sourceFiles('src/rollouts')]) {
     t.notMatch(text, /Date\.now|new Date\(\)|Math\.random|node:(?!.*type)|process\.|console\./, path)
   }
 })

@@ -1,7 +1,7 @@
 // Cloud release versions: their parts, their order by time, and what is none.
 import fc from 'fast-check'
 import t from 'tap'
-import { compareCloudReleases, parseCloudRelease, type CloudRelease } from '../../src/channels/cloud-release.ts'
+import { compareCloudReleases, parseCloudRelease, type CloudRelease } from '../../src/rollouts/cloud-version.ts'
 import { isOneShortLine, strangeText } from '../fixtures/channel-texts.ts'
 
 function releaseOf(text: string): CloudRelease {

@@ -1,0 +1,147 @@
+// What a rollout does by itself: the next step of a ramp, the end of a soaking, the promotion of an automatic stage, and
+// the pause that a failing gate demands. One thing at a time, each a commit of its own, each decided anew.
+import { applyChange } from '../channels/change.ts'
+import type { Channel } from '../channels/channel.ts'
+import { COHORTS } from '../channels/cohort.ts'
+import { momentOf } from '../channels/time.ts'
+import { blocker, conditionBlockers, endBlockers, type StageFacts } from './conditions.ts'
+import { gateStanding } from './gate-standing.ts'
+import type { Blocker } from './outcome.ts'
+import type { StageRules } from './pipeline.ts'
+import { finishStage, seedOf, startSoaking } from './promotion.ts'
+import { frontierOf, stageAt, withStage, type GateSample, type Rollout } from './rollout.ts'
+
+/** What the gates of a stage have found, by the gate's name, oldest first. */
+export type GateSamples = Readonly<Record<string, readonly GateSample[]>>
+
+/** Who is to be named as the one who does what nobody has asked for. */
+export interface AdvanceContext {
+  readonly actor: string
+}
+
+export type Advance =
+  /** A gate has failed: agents stay where they are until somebody resumes. */
+  | { readonly outcome: 'pauses'; readonly rollout: Rollout; readonly reason: string }
+  /** The ramp reaches more cohorts, or everybody. */
+  | { readonly outcome: 'steps'; readonly rollout: Rollout; readonly channels: readonly Channel[] }
+  /** The soaking is over. */
+  | { readonly outcome: 'finishes'; readonly rollout: Rollout }
+  /** Stage `index` is promoted by itself, once nothing holds it back (promotion.ts). */
+  | { readonly outcome: 'may-promote'; readonly index: number }
+  | { readonly outcome: 'waits'; readonly blockers: readonly Blocker[] }
+
+const MINUTE_MS = 60_000
+
+/** The stage that a decision is about: the one under way, or the next to be promoted; null where all are done. */
+export function stageUnderWay(rollout: Rollout): number | null {
+  const frontier = frontierOf(rollout)
+  if (frontier >= 0 && rollout.stages[frontier]?.state !== 'done') return frontier
+  return frontier + 1 < rollout.stages.length ? frontier + 1 : null
+}
+
+/** The next thing that the rollout does by itself; `facts` are of the stage under way. */
+export function advance(facts: StageFacts, samples: GateSamples, context: AdvanceContext): Advance {
+  const { rollout, now } = facts
+  const index = stageUnderWay(rollout)
+  if (index === null || rollout.state !== 'running') return { outcome: 'waits', blockers: endBlockers(rollout) }
+  const { rules, progress } = stageAt(rollout, index)
+  if (progress.state === 'waiting')
+    return rules.auto ? { outcome: 'may-promote', index } : { outcome: 'waits', blockers: [] }
+  if (rollout.paused !== null) return { outcome: 'waits', blockers: endBlockers(rollout) }
+  const failing = failingGate(facts, rules, Date.parse(progress.since ?? ''), samples)
+  if (failing !== null) {
+    const paused = { reason: failing.message, by: context.actor, at: momentOf(now), gate: failing.gate }
+    return {
+      outcome: 'pauses',
+      rollout: withStage({ ...rollout, paused }, index, { gates: samples }),
+      reason: failing.message,
+    }
+  }
+  const blockers = [...timeBlockers(rules, progress.state, progress.since, now), ...gateBlockers(facts, index, samples)]
+  if (progress.state === 'promoting') return step(facts, index, samples, blockers, context)
+  if (!isServed(facts, index)) {
+    blockers.push(blocker('channels', 'no channel of the stage serves it any more; promote it again, or roll it back'))
+  }
+  if (blockers.length > 0) return { outcome: 'waits', blockers }
+  return { outcome: 'finishes', rollout: finishStage(withStage(rollout, index, { gates: samples }), index, now) }
+}
+
+/** What the stage under way waits for before its next step or its end, beside what holds back any stage. */
+export function waitBlockers(facts: StageFacts, index: number, samples: GateSamples): readonly Blocker[] {
+  const { rules, progress } = stageAt(facts.rollout, index)
+  if (progress.state !== 'promoting' && progress.state !== 'soaking') return []
+  return [...timeBlockers(rules, progress.state, progress.since, facts.now), ...gateBlockers(facts, index, samples)]
+}
+
+function step(
+  facts: StageFacts,
+  index: number,
+  samples: GateSamples,
+  waits: readonly Blocker[],
+  { actor }: AdvanceContext,
+): Advance {
+  const { rollout, now, isBlocked } = facts
+  const { rules, progress } = stageAt(rollout, index)
+  const blockers = [...waits, ...conditionBlockers(facts, index)]
+  const percent = rules.rampPercent.find((share) => share > progress.percent) ?? COHORTS
+  const channels: Channel[] = []
+  for (const { channel: name } of progress.moved) {
+    const channel = facts.channels.get(name)
+    // Whoever has pinned, halted or moved it meanwhile has the last word.
+    if (channel?.ramp?.seed !== seedOf(rollout) || channel.pin !== null || channel.halt !== null) continue
+    const context = { now, actor, reason: null, force: false, isBlocked, fallback: null }
+    const applied = applyChange(channel, { kind: 'ramp', percent }, context)
+    if (applied.outcome === 'refused') blockers.push(blocker('guard', `channel ${name}: ${applied.message}`))
+    else channels.push(applied.channel)
+  }
+  if (blockers.length > 0) return { outcome: 'waits', blockers }
+  const stepped = withStage(rollout, index, { percent, since: momentOf(now), gates: samples })
+  return { outcome: 'steps', rollout: percent < COHORTS ? stepped : startSoaking(stepped, index, now), channels }
+}
+
+function isServed({ rollout, channels }: StageFacts, index: number): boolean {
+  const { progress } = stageAt(rollout, index)
+  return progress.moved.some(({ channel }) => {
+    const found = channels.get(channel)
+    return found?.source.version === rollout.release && (found.pin === null || found.pin.version === rollout.release)
+  })
+}
+
+function timeBlockers(
+  { rampMinutes, soakMinutes }: StageRules,
+  state: string,
+  since: string | null,
+  now: number,
+): Blocker[] {
+  const isRamp = state === 'promoting'
+  const endsAt = Date.parse(since ?? '') + (isRamp ? rampMinutes : soakMinutes) * MINUTE_MS
+  if (now >= endsAt) return []
+  return [
+    blocker(
+      'time',
+      `${isRamp ? 'the next step of the ramp comes' : 'it soaks until'} ${isRamp ? 'at ' : ''}${momentOf(endsAt)}`,
+    ),
+  ]
+}
+
+function gateBlockers({ rollout, now }: StageFacts, index: number, samples: GateSamples): readonly Blocker[] {
+  const { rules, progress } = stageAt(rollout, index)
+  const since = Date.parse(progress.since ?? '')
+  return rules.gates.flatMap((gate) => {
+    const standing = gateStanding(gate, samples[gate.name] ?? [], since, now)
+    return standing.outcome === 'passing' ? [] : [blocker('gates', standing.message)]
+  })
+}
+
+function failingGate(
+  { now }: StageFacts,
+  { gates }: StageRules,
+  since: number,
+  samples: GateSamples,
+): { readonly gate: string; readonly message: string } | null {
+  for (const gate of gates) {
+    const standing = gateStanding(gate, samples[gate.name] ?? [], since, now)
+    if (standing.outcome === 'failing') return { gate: gate.name, message: standing.message }
+  }
+  return null
+}

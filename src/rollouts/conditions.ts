@@ -1,0 +1,162 @@
+// What must hold of a release and its rollout before a stage may tell more agents of it, whatever the channels say.
+import type { IsBlocked } from '../channels/blocked-version.ts'
+import type { Channel } from '../channels/channel.ts'
+import { compareVersions } from '../channels/version.ts'
+import { missingFix, type Embargo } from './embargo.ts'
+import type { Blocker, BlockerCode } from './outcome.ts'
+import { isWindowOpen, windowInWords } from './promote-window.ts'
+import { personOf, unsignedChanges, type Release } from './release.ts'
+import { stageAt, type Rollout, type StageProgress } from './rollout.ts'
+import type { StageRules } from './pipeline.ts'
+
+/** Everything that a decision about one stage is made from. */
+export interface StageFacts {
+  readonly rollout: Rollout
+  readonly release: Release
+  /** The stage's channels that exist, by name. */
+  readonly channels: ReadonlyMap<string, Channel>
+  readonly isBlocked: IsBlocked
+  /** The versions that agents of the stage's channels may still run, by channel; only asked where the release has a lowest one. */
+  readonly running: ReadonlyMap<string, readonly string[]>
+  readonly embargoes: readonly Embargo[]
+  /** Milliseconds since the epoch. */
+  readonly now: number
+}
+
+/** So many names stand in one message; the rest is counted. */
+const NAMED_MAX = 10
+
+/** What holds the stage back, in the order in which one would see to it; nothing of it is about guards of channels. */
+export function conditionBlockers(facts: StageFacts, index: number): readonly Blocker[] {
+  const { rules, progress } = stageAt(facts.rollout, index)
+  return [
+    ...endBlockers(facts.rollout),
+    ...releaseBlockers(facts),
+    ...stageBeforeBlockers(facts.rollout, index),
+    ...signOffBlockers(facts.release, rules),
+    ...approvalBlockers(facts.release, rules, progress),
+    ...windowBlockers(rules, facts.now),
+    ...compatibilityBlockers(facts.release, facts.running),
+  ]
+}
+
+/** That nothing moves any more, or not now. */
+export function endBlockers({ state, supersededBy, paused }: Rollout): readonly Blocker[] {
+  if (state !== 'running' && state !== 'done') {
+    const by = supersededBy === null ? '' : ` by ${supersededBy}`
+    return [blocker('ended', `the rollout is ${state}${by}`)]
+  }
+  if (paused === null) return []
+  return [blocker('paused', `paused by ${paused.by} at ${paused.at}: ${paused.reason}; resume it first`)]
+}
+
+function releaseBlockers({ release, rollout, isBlocked, embargoes }: StageFacts): readonly Blocker[] {
+  const { version, withdrawn, bad, kind, packages } = release
+  const blockers: Blocker[] = []
+  if (withdrawn !== null) blockers.push(blocker('withdrawn', `the release was withdrawn: ${withdrawn.reason}`))
+  if (bad !== null) blockers.push(blocker('bad', `the release was rolled back: ${bad.reason}`))
+  if (kind === 'control-plane') {
+    const message = 'the release has no agent packages yet; say where they are with POST …/artifacts'
+    blockers.push(blocker('control-plane', message))
+  } else if (withdrawn === null && isBlocked(version)) {
+    blockers.push(blocker('blocked', `${version} is on the block list; take it off the list first`))
+  }
+  if (kind === 'full' && rollout.rules.requirePackages && packages.length === 0) {
+    blockers.push(blocker('packages', 'no package of the release is known; say where they are with POST …/artifacts'))
+  }
+  // Nothing of the fix in words: this is shown to everybody.
+  const embargo = missingFix(release, embargoes)
+  if (embargo !== null) {
+    const message = `it was cut while the fix of ${embargo.release} was embargoed, and does not list that fix; cut a release that has it`
+    blockers.push(blocker('embargo', message))
+  }
+  return blockers
+}
+
+function stageBeforeBlockers(rollout: Rollout, index: number): readonly Blocker[] {
+  const before = rollout.stages.slice(0, index).find(({ state }) => state !== 'done')
+  return before === undefined
+    ? []
+    : [
+        blocker(
+          'stage-before',
+          `stage ${before.name} is ${before.state === 'waiting' ? 'not promoted yet' : before.state}`,
+        ),
+      ]
+}
+
+function signOffBlockers(release: Release, { requireSignOff }: StageRules): readonly Blocker[] {
+  if (!requireSignOff) return []
+  const unsigned = unsignedChanges(release)
+  if (unsigned === null) {
+    return [blocker('sign-off', 'nobody has said which changes the release brings; name them with PATCH …/releases/…')]
+  }
+  if (unsigned.length === 0) return []
+  const ids = named(unsigned.map(({ id }) => id))
+  return [blocker('sign-off', `${count(unsigned.length, 'significant change')} not signed off: ${ids}`)]
+}
+
+/** People who have approved and who count: everybody once, and not who cut or registered the release. */
+export function approvers(release: Release, { approvals }: StageProgress): readonly string[] {
+  const barred = new Set([personOf(release.cutBy), personOf(release.registeredBy)])
+  return [...new Set(approvals.map(({ by }) => personOf(by)))].filter((person) => !barred.has(person))
+}
+
+function approvalBlockers(release: Release, rules: StageRules, progress: StageProgress): readonly Blocker[] {
+  const given = approvers(release, progress).length
+  if (given >= rules.approvals) return []
+  return [
+    blocker('approvals', `${given} of ${count(rules.approvals, 'approval')}; whoever cut the release does not count`),
+  ]
+}
+
+function windowBlockers({ promoteWindow }: StageRules, now: number): readonly Blocker[] {
+  if (promoteWindow === null || isWindowOpen(promoteWindow, now)) return []
+  return [blocker('window', `the window is closed; agents are moved ${windowInWords(promoteWindow)}`)]
+}
+
+/** A version that an agent may still run and that the release does not work with any more. */
+export interface TooOld {
+  readonly channel: string
+  readonly version: string
+}
+
+/**
+ * What keeps a release from the agents of these channels (RFD 134: a Cloud release must be compatible with the oldest
+ * enrolled agent). `running` are the versions each channel has served within the grace period.
+ */
+export function tooOldFor(
+  minAgentVersion: string | null,
+  running: ReadonlyMap<string, readonly string[]>,
+): readonly TooOld[] {
+  if (minAgentVersion === null) return []
+  return [...running].flatMap(([channel, versions]) =>
+    versions
+      .filter((version) => compareVersions(version, minAgentVersion) < 0)
+      .toSorted(compareVersions)
+      .map((version) => ({ channel, version })),
+  )
+}
+
+function compatibilityBlockers({ minAgentVersion }: Release, running: StageFacts['running']): readonly Blocker[] {
+  const tooOld = tooOldFor(minAgentVersion, running)
+  if (tooOld.length === 0) return []
+  const who = named(tooOld.map(({ channel, version }) => `${channel} has served ${version}`))
+  return [
+    blocker('compatibility', `it works with agents from ${minAgentVersion} on, but within the grace period ${who}`),
+  ]
+}
+
+export function blocker(code: BlockerCode, message: string): Blocker {
+  return { code, message }
+}
+
+/** A list for a sentence, cut where it would be too long to read. */
+export function named(names: readonly string[]): string {
+  const more = names.length - NAMED_MAX
+  return names.slice(0, NAMED_MAX).join(', ') + (more > 0 ? ` and ${more} more` : '')
+}
+
+function count(number: number, noun: string): string {
+  return `${number} ${noun}${number === 1 ? '' : 's'}`
+}

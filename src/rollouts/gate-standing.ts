@@ -1,0 +1,50 @@
+// How a gate stands by what its evaluations have found: good enough to go on, bad enough to pause, or neither yet.
+import type { Gate } from './pipeline.ts'
+import type { GateSample } from './rollout.ts'
+
+/** A sample older than so many intervals, and this much for the asking itself, says nothing of now. */
+const FRESH_INTERVALS = 2
+const ASKING_MS_MAX = 15_000
+
+/** Samples that are kept of each gate: enough to draw, and far more than failures in a row can be. */
+export const SAMPLES_MAX = 60
+
+export type GateStanding =
+  | { readonly outcome: 'passing' }
+  /** Not asked since, or not lately, or failing, but not often enough yet. */
+  | { readonly outcome: 'open'; readonly message: string }
+  | { readonly outcome: 'failing'; readonly message: string }
+
+/** `samples` are oldest first; those before `since` (milliseconds since the epoch) were of another step and do not count. */
+export function gateStanding(gate: Gate, samples: readonly GateSample[], since: number, now: number): GateStanding {
+  const { name, everySeconds, failures } = gate
+  const ours = samples.filter(({ at }) => Date.parse(at) >= since)
+  const last = ours.at(-1)
+  if (last === undefined) return { outcome: 'open', message: `gate ${name} has not been evaluated yet` }
+  const passedAt = ours.findLastIndex(({ verdict }) => verdict === 'passed')
+  const failed = ours.length - 1 - passedAt
+  if (failed >= failures) return { outcome: 'failing', message: failureInWords(gate, last, failed) }
+  if (failed > 0)
+    return { outcome: 'open', message: `${failureInWords(gate, last, failed)}; ${failures} in a row pause` }
+  const freshMs = everySeconds * FRESH_INTERVALS * 1_000 + ASKING_MS_MAX
+  if (now - Date.parse(last.at) > freshMs) {
+    return { outcome: 'open', message: `gate ${name} was last evaluated at ${last.at}` }
+  }
+  return { outcome: 'passing' }
+}
+
+function failureInWords({ name, op, threshold }: Gate, { verdict, value, detail }: GateSample, failed: number): string {
+  const times = failed === 1 ? 'once' : `${failed} times in a row`
+  switch (verdict) {
+    case 'failed':
+      return `gate ${name} failed ${times}: ${value ?? detail} is not ${op} ${threshold}`
+    case 'no data':
+      return `gate ${name} failed ${times}: there is no data (${detail})`
+    case 'error':
+      return `gate ${name} failed ${times}: it could not be evaluated (${detail})`
+    case 'timed out':
+      return `gate ${name} failed ${times}: it was not answered in time (${detail})`
+    case 'passed':
+      return `gate ${name} passed`
+  }
+}

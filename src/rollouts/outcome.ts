@@ -1,0 +1,87 @@
+// What the rules of releases and rollouts refuse, in words that say what to do. A channel's guards have refusals of their
+// own (channels/outcome.ts).
+import type { Malformed } from '../channels/outcome.ts'
+
+/** Why something does not fit the state that a release, a pipeline or a rollout is in, by the codes of the API. */
+export type RolloutProblem =
+  | 'unknown_release'
+  | 'unknown_change'
+  | 'unknown_pipeline'
+  | 'unknown_rollout'
+  | 'unknown_stage'
+  | 'release_exists'
+  | 'release_over'
+  | 'not_verified'
+  | 'not_embargoed'
+  | 'no_packages'
+  | 'not_security'
+  | 'pipeline_exists'
+  | 'pipeline_in_use'
+  | 'channel_in_pipeline'
+  | 'rollout_exists'
+  | 'which_rollout'
+  | 'rollout_over'
+  | 'not_paused'
+  | 'not_rolled_back'
+  | 'not_approver'
+  | 'nothing_reached'
+  | 'no_good_release'
+  | 'not_rebased'
+
+/** One thing that holds a stage back. `code` is for programs, `message` for people: it says what to do or wait for. */
+export interface Blocker {
+  readonly code: BlockerCode
+  readonly message: string
+}
+
+export type BlockerCode =
+  | 'ended'
+  | 'paused'
+  | 'withdrawn'
+  | 'bad'
+  | 'blocked'
+  | 'control-plane'
+  | 'packages'
+  | 'embargo'
+  | 'stage-before'
+  | 'promoted'
+  | 'sign-off'
+  | 'approvals'
+  | 'window'
+  | 'compatibility'
+  | 'channels'
+  | 'newer'
+  | 'ramp'
+  | 'guard'
+  | 'gates'
+  | 'time'
+
+/** A channel that a guard keeps where it is. */
+export interface GuardedChannel {
+  readonly channel: string
+  readonly guard: string
+  readonly message: string
+}
+
+export type RolloutRefusal =
+  | Malformed
+  | {
+      readonly outcome: 'refused'
+      readonly why: 'rollout'
+      readonly problem: RolloutProblem
+      readonly message: string
+    }
+  /** Something holds a stage back; all of it is named. */
+  | {
+      readonly outcome: 'refused'
+      readonly why: 'held-back'
+      readonly stage: string
+      readonly blockers: readonly Blocker[]
+    }
+  /** Guards of channels refuse what would be done to several at once; nothing was done to any. */
+  | { readonly outcome: 'refused'; readonly why: 'guards'; readonly channels: readonly GuardedChannel[] }
+
+/** The refusal of what does not fit the state. */
+export function refuse(problem: RolloutProblem, message: string): Extract<RolloutRefusal, { why: 'rollout' }> {
+  return { outcome: 'refused', why: 'rollout', problem, message }
+}

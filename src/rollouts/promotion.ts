@@ -1,0 +1,184 @@
+// The promotion of a stage as a pure plan: every channel that moves, everything that holds it back, and the rollouts that
+// are overtaken by it. Nothing of it is half: one commit writes the whole plan, or nothing.
+import { applyChange } from '../channels/change.ts'
+import type { Channel } from '../channels/channel.ts'
+import { COHORTS } from '../channels/cohort.ts'
+import { momentOf } from '../channels/time.ts'
+import { compareReleases } from './cloud-version.ts'
+import { blocker, conditionBlockers, named, type StageFacts } from './conditions.ts'
+import { refuse, type Blocker, type RolloutRefusal } from './outcome.ts'
+import { frontierOf, stageAt, withStage, type Moved, type Rollout } from './rollout.ts'
+
+export interface PromotionContext {
+  readonly actor: string
+  readonly reason: string | null
+  readonly force: boolean
+  readonly critical: boolean
+}
+
+/** A channel that is not moved although its stage is, and why. */
+export interface LeftBehind {
+  readonly channel: string
+  readonly why: string
+}
+
+export interface Promotion {
+  readonly outcome: 'planned'
+  readonly rollout: Rollout
+  /** The channels as they will be. */
+  readonly channels: readonly Channel[]
+  readonly leftBehind: readonly LeftBehind[]
+}
+
+type Disposition =
+  | { readonly outcome: 'moves'; readonly channel: Channel; readonly moved: Moved }
+  | ({ readonly outcome: 'stays' } & LeftBehind)
+  | { readonly outcome: 'held'; readonly blocker: Blocker }
+  /** It has the release already, as this rollout left it. */
+  | { readonly outcome: 'there' }
+
+/** What the order of a rollout's cohorts is made from. */
+export function seedOf({ pipeline, release }: Rollout): string {
+  return `${pipeline}/${release}`
+}
+
+/** Plans the promotion of stage `index`; where it was promoted before, that of the channels that were left behind then. */
+export function planPromotion(facts: StageFacts, index: number, context: PromotionContext): Promotion | RolloutRefusal {
+  const { rollout, release, now } = facts
+  const { rules, progress } = stageAt(rollout, index)
+  if (context.critical && release.security === null) {
+    return refuse('not_security', `release ${release.version} has no security fixes, so it is not critical`)
+  }
+  const isLate = progress.state !== 'waiting'
+  const percent = isLate ? progress.percent : (rules.rampPercent[0] ?? COHORTS)
+  const dispositions = rules.channels.map((name) => dispose(facts, index, name, percent, context))
+  const moves = dispositions.flatMap((one) => (one.outcome === 'moves' ? one : []))
+  const leftBehind = dispositions.flatMap((one) =>
+    one.outcome === 'stays' ? { channel: one.channel, why: one.why } : [],
+  )
+  const blockers = [
+    ...conditionBlockers(facts, index),
+    ...dispositions.flatMap((one) => (one.outcome === 'held' ? one.blocker : [])),
+  ]
+  // A rollout that begins anew finds its channels where it had left them.
+  const isThere = !isLate && dispositions.some(({ outcome }) => outcome === 'there')
+  if (moves.length === 0 && blockers.length === 0 && !isThere) blockers.push(nothingMoves(isLate, leftBehind))
+  if (blockers.length > 0) return { outcome: 'refused', why: 'held-back', stage: rules.name, blockers }
+  const channels = moves.map(({ channel }) => channel)
+  const moved = [
+    ...progress.moved.filter(({ channel }) => !channels.some(({ name }) => name === channel)),
+    ...moves.map((move) => move.moved),
+  ]
+  const promoted = isLate
+    ? withStage(rollout, index, { moved })
+    : startStage(withStage(rollout, index, { moved, critical: context.critical }), index, percent, now)
+  return { outcome: 'planned', rollout: promoted, channels, leftBehind }
+}
+
+/** The rollout with a stage at its first step, which may be its last. */
+function startStage(rollout: Rollout, index: number, percent: number, now: number): Rollout {
+  const at = momentOf(now)
+  const started = withStage(rollout, index, { state: 'promoting', percent, startedAt: at, since: at })
+  return percent < COHORTS ? started : startSoaking(started, index, now)
+}
+
+/** The rollout with everybody told the release; where nothing is to be waited for, the stage is done. */
+export function startSoaking(rollout: Rollout, index: number, now: number): Rollout {
+  const { rules } = stageAt(rollout, index)
+  const at = momentOf(now)
+  const soaking = withStage(rollout, index, { state: 'soaking', percent: COHORTS, since: at })
+  return rules.soakMinutes === 0 && rules.gates.length === 0 ? finishStage(soaking, index, now) : soaking
+}
+
+export function finishStage(rollout: Rollout, index: number, now: number): Rollout {
+  const at = momentOf(now)
+  const finished = withStage(rollout, index, { state: 'done', doneAt: at })
+  const isOver = finished.stages.every(({ state }) => state === 'done')
+  return isOver ? { ...finished, state: 'done', endedAt: at } : finished
+}
+
+function nothingMoves(isLate: boolean, leftBehind: readonly LeftBehind[]): Blocker {
+  if (leftBehind.length === 0) return blocker('promoted', 'the stage was promoted already')
+  const who = named(leftBehind.map(({ channel, why }) => `${channel} ${why}`))
+  return isLate
+    ? blocker('promoted', `nothing is left to promote: ${who}`)
+    : blocker('channels', `no channel would move: ${who}`)
+}
+
+/** What the promotion does to one channel of the stage. */
+function dispose(
+  facts: StageFacts,
+  index: number,
+  name: string,
+  percent: number,
+  { actor, reason, force, critical }: PromotionContext,
+): Disposition {
+  const { rollout, channels, isBlocked, now } = facts
+  const { rules, progress } = stageAt(rollout, index)
+  const { release: version } = rollout
+  const channel = channels.get(name)
+  const held = (code: 'channels' | 'ramp' | 'newer' | 'guard', message: string): Disposition => ({
+    outcome: 'held',
+    blocker: blocker(code, message),
+  })
+  if (channel === undefined)
+    return held('channels', `there is no channel ${name}; create it, or take it out of the pipeline`)
+  const stays = whyItStays(channel)
+  if (stays !== null) return { outcome: 'stays', channel: name, why: stays }
+  const { source, ramp } = channel
+  if (source.kind === 'forward')
+    return held('channels', `channel ${name} follows ${source.url}; make its source static first`)
+  const isOurs = ramp?.seed === seedOf(rollout)
+  const known = progress.moved.find((move) => move.channel === name)
+  if (known !== undefined && source.version === version && (!isOurs || ramp.percent >= percent))
+    return { outcome: 'there' }
+  if (ramp !== undefined && !isOurs) {
+    return held(
+      'ramp',
+      `channel ${name} is at ${ramp.percent} % of ${source.version}; let that finish, or roll it back`,
+    )
+  }
+  if (source.version !== null && compareReleases(source.version, version) > 0) {
+    const why = `is at ${source.version}, which is newer`
+    return progress.state === 'waiting'
+      ? held('newer', `channel ${name} ${why}`)
+      : { outcome: 'stays', channel: name, why }
+  }
+  const share = percent < COHORTS ? { seed: seedOf(rollout), percent, plainPath: rules.plainPath } : null
+  const urgent = progress.state === 'waiting' ? critical : critical || progress.critical
+  const context = { now, actor, reason, force, isBlocked, fallback: null }
+  const applied = applyChange(channel, { kind: 'promote', version, critical: urgent, ramp: share }, context)
+  if (applied.outcome === 'refused') return held('guard', `channel ${name}: ${applied.message}`)
+  const told = ramp?.before.version ?? source.version
+  const before = known?.before ?? (told === version ? null : told)
+  return { outcome: 'moves', channel: applied.channel, moved: { channel: name, before } }
+}
+
+/** Why no promotion moves a channel; null where one may. Pins and halts are an operator's last word. */
+export function whyItStays({ pin, halt }: Channel): string | null {
+  if (halt !== null) return `is halted by ${halt.by}: ${halt.reason}`
+  return pin === null ? null : `is pinned to ${pin.version} by ${pin.by}: ${pin.reason}`
+}
+
+/**
+ * The rollouts of older releases that are over once `promoted` has stage `index`: those that have not come as far, and those
+ * whose own watch over that stage is cut short. One that is done there may still go on to the stages after it.
+ */
+export function overtaken(
+  others: readonly Rollout[],
+  promoted: Rollout,
+  index: number,
+  now: number,
+): readonly Rollout[] {
+  return others
+    .filter((other) => other.state === 'running' && compareReleases(other.release, promoted.release) < 0)
+    .filter((other) => {
+      const frontier = frontierOf(other)
+      return frontier < index || (frontier === index && other.stages[index]?.state !== 'done')
+    })
+    .map((other) => supersede(other, promoted.release, now))
+}
+
+export function supersede(rollout: Rollout, by: string, now: number): Rollout {
+  return { ...rollout, state: 'superseded', supersededBy: by, endedAt: momentOf(now), paused: null }
+}

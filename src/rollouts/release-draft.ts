@@ -1,0 +1,231 @@
+// Releases as they are asked for, and every change of one as a pure function: (release, what is asked) → the next release.
+import { malformed, quoted } from '../channels/outcome.ts'
+import { momentOf, parseMoment } from '../channels/time.ts'
+import { parseVersion } from '../channels/version.ts'
+import { parseCloudRelease } from './cloud-version.ts'
+import { refuse, type RolloutRefusal } from './outcome.ts'
+import type { Release, ReleaseChange, ReleaseKind, ReleasePackage } from './release.ts'
+
+/** A change as it is asked for. */
+export interface ChangeDraft {
+  readonly id: string
+  readonly title: string
+  readonly author: string
+  readonly url?: string | null
+  readonly significant?: boolean
+}
+
+/** What may be said of a release at its registration, and again later. */
+export interface ReleaseEdit {
+  readonly changes?: readonly ChangeDraft[]
+  readonly minAgentVersion?: string | null
+  readonly security?: { readonly embargoed?: boolean; readonly fixes: readonly string[] }
+  readonly notesUrl?: string | null
+}
+
+export interface ReleaseDraft extends ReleaseEdit {
+  readonly version: string
+  readonly commit: string
+  readonly cutAt?: string
+  readonly kind: ReleaseKind
+}
+
+export interface RuleContext {
+  /** Milliseconds since the epoch. */
+  readonly now: number
+  readonly actor: string
+  readonly reason: string | null
+}
+
+type Drafted = { readonly outcome: 'drafted'; readonly release: Release } | RolloutRefusal
+
+/** The release that a registration asks for. `packages` were found to exist. */
+export function draftRelease(
+  draft: ReleaseDraft,
+  packages: readonly ReleasePackage[],
+  { now, actor }: RuleContext,
+): Drafted {
+  const version = parseVersion(draft.version)
+  if (version.outcome === 'unparsed') return malformed('version', version.message)
+  if (!/^[0-9a-f]{6,64}$/.test(draft.commit)) {
+    return malformed('commit', `must be 6 to 64 of 0-9 and a-f, not ${quoted(draft.commit)}`)
+  }
+  const cloud = parseCloudRelease(version.value)
+  const asked = draft.cutAt === undefined ? null : parseMoment(draft.cutAt)
+  if (asked?.outcome === 'unparsed') return malformed('cutAt', asked.message)
+  let cutAt = asked?.value ?? momentOf(now)
+  if (cloud.outcome === 'parsed') {
+    if (!draft.commit.startsWith(cloud.value.commit)) {
+      return malformed(
+        'commit',
+        `${quoted(draft.commit)} does not begin with ${cloud.value.commit}, which the version names`,
+      )
+    }
+    const named = momentOf(cloud.value.cutAt)
+    // The version tells whole seconds.
+    if (asked !== null && Math.floor(Date.parse(asked.value) / 1_000) !== Date.parse(named) / 1_000) {
+      return malformed('cutAt', `is ${asked.value}, but the version says ${named}; leave it out`)
+    }
+    cutAt = named
+  }
+  const blank: Release = {
+    version: version.value,
+    commit: draft.commit,
+    cutAt,
+    cutBy: actor,
+    registeredAt: momentOf(now),
+    registeredBy: actor,
+    kind: draft.kind,
+    changes: null,
+    minAgentVersion: null,
+    security: null,
+    notesUrl: null,
+    packages,
+    withdrawn: null,
+    bad: null,
+  }
+  return editRelease(blank, draft)
+}
+
+/** The release with what an edit says of it; sign-offs of changes that stay are kept. */
+export function editRelease(release: Release, edit: ReleaseEdit): Drafted {
+  let next = release
+  if (edit.changes !== undefined) {
+    const changes = draftChanges(edit.changes, release.changes ?? [])
+    if ('outcome' in changes) return changes
+    next = { ...next, changes }
+  }
+  if (edit.minAgentVersion !== undefined) {
+    const lowest = edit.minAgentVersion === null ? null : parseVersion(edit.minAgentVersion)
+    if (lowest?.outcome === 'unparsed') return malformed('minAgentVersion', lowest.message)
+    next = { ...next, minAgentVersion: lowest?.value ?? null }
+  }
+  if (edit.notesUrl !== undefined) {
+    if (edit.notesUrl !== null && !isWebUrl(edit.notesUrl)) return malformed('notesUrl', notAUrl(edit.notesUrl))
+    next = { ...next, notesUrl: edit.notesUrl }
+  }
+  if (edit.security !== undefined) {
+    const { embargoed = false, fixes } = edit.security
+    const twice = fixes.findIndex((fix, index) => fixes.indexOf(fix) !== index)
+    if (twice !== -1) return malformed(`security/fixes/${twice}`, 'is there twice')
+    const before = release.security
+    // Only an admin lifts an embargo, and not by leaving it out.
+    if (before?.embargoed === true && (!embargoed || before.fixes.some((fix) => !fixes.includes(fix)))) {
+      return malformed('security', 'cannot take an embargo back; lift it with POST …/embargo/lift')
+    }
+    next = { ...next, security: { embargoed, fixes, liftedAt: before?.embargoed === true ? before.liftedAt : null } }
+  }
+  const leak = leakingChange(next)
+  if (leak !== -1) {
+    return malformed(
+      `changes/${leak}/id`,
+      'must not be the id of a security fix: it is shown to everybody; use the pull request',
+    )
+  }
+  return { outcome: 'drafted', release: next }
+}
+
+function draftChanges(
+  drafts: readonly ChangeDraft[],
+  before: readonly ReleaseChange[],
+): readonly ReleaseChange[] | RolloutRefusal {
+  const changes: ReleaseChange[] = []
+  for (const [index, { id, title, author, url = null, significant = true }] of drafts.entries()) {
+    if (changes.some((change) => change.id === id))
+      return malformed(`changes/${index}/id`, `${quoted(id)} is there twice`)
+    if (url !== null && !isWebUrl(url)) return malformed(`changes/${index}/url`, notAUrl(url))
+    const known = before.find((change) => change.id === id)
+    const { signedOff = null, withdrawn = null, labelAt = null } = known ?? {}
+    changes.push({ id, title, author, url, significant, signedOff, withdrawn, labelAt })
+  }
+  return changes
+}
+
+/** The index of a change whose id, which everybody sees, has a fix in it; -1 for none. */
+function leakingChange({ changes, security }: Release): number {
+  const fixes = (security?.fixes ?? []).map((fix) => fix.toLowerCase())
+  return (changes ?? []).findIndex(({ id }) => fixes.some((fix) => id.toLowerCase().includes(fix)))
+}
+
+/** The release with the packages that agents install; `packages` were found to exist. */
+export function addArtifacts(release: Release, packages: readonly ReleasePackage[]): Drafted {
+  if (release.withdrawn !== null) return over(release)
+  const urls = new Set(packages.map(({ url }) => url))
+  const kept = release.packages.filter(({ url }) => !urls.has(url))
+  return { outcome: 'drafted', release: { ...release, kind: 'full', packages: [...kept, ...packages] } }
+}
+
+/** One change signed off, or with its sign-off taken back, or withdrawn. */
+export type ChangeVerdict = 'verify' | 'unverify' | 'withdraw'
+
+export function judgeChange(release: Release, id: string, verdict: ChangeVerdict, context: RuleContext): Drafted {
+  if (release.withdrawn !== null) return over(release)
+  const change = (release.changes ?? []).find((candidate) => candidate.id === id)
+  if (change === undefined) return refuse('unknown_change', `release ${release.version} has no change ${quoted(id)}`)
+  const stamp = { by: context.actor, at: momentOf(context.now) }
+  switch (verdict) {
+    case 'verify':
+      return withChange(release, { ...change, signedOff: change.signedOff ?? stamp })
+    case 'unverify':
+      if (change.signedOff === null) return refuse('not_verified', `change ${quoted(id)} is not signed off`)
+      return withChange(release, { ...change, signedOff: null })
+    case 'withdraw': {
+      const reason = context.reason?.trim() ?? ''
+      if (reason === '') return malformed('reason', 'is missing; say why the change needs no sign-off any more')
+      return withChange(release, { ...change, withdrawn: { reason, ...stamp } })
+    }
+  }
+}
+
+/** What GitHub says of a pull request's label; null where the release has no such change, or has heard a later word. */
+export function hearLabel(
+  release: Release,
+  label: { readonly number: number; readonly url: string; readonly isVerified: boolean; readonly at: string },
+  context: RuleContext,
+): Release | null {
+  if (release.withdrawn !== null) return null
+  const changes = release.changes ?? []
+  const change =
+    changes.find(({ url }) => url === label.url) ??
+    changes.find(({ id, url }) => url === null && (id === String(label.number) || id === `#${label.number}`))
+  if (change === undefined || (change.labelAt !== null && change.labelAt > label.at)) return null
+  const signedOff = label.isVerified ? (change.signedOff ?? { by: context.actor, at: momentOf(context.now) }) : null
+  const heard = { ...change, signedOff, labelAt: label.at }
+  return { ...release, changes: changes.map((candidate) => (candidate === change ? heard : candidate)) }
+}
+
+export function withdrawRelease(release: Release, context: RuleContext): Drafted {
+  if (release.withdrawn !== null) return over(release)
+  const reason = context.reason?.trim() ?? ''
+  if (reason === '') return malformed('reason', 'is missing; say what is wrong with the release')
+  return {
+    outcome: 'drafted',
+    release: { ...release, withdrawn: { reason, by: context.actor, at: momentOf(context.now) } },
+  }
+}
+
+export function liftEmbargo(release: Release, context: RuleContext): Drafted {
+  const { security } = release
+  if (security?.embargoed !== true || security.liftedAt !== null) {
+    return refuse('not_embargoed', `release ${release.version} is under no embargo`)
+  }
+  const lifted = { ...security, liftedAt: momentOf(context.now) }
+  return { outcome: 'drafted', release: { ...release, security: lifted } }
+}
+
+function withChange(release: Release, changed: ReleaseChange): Drafted {
+  const changes = (release.changes ?? []).map((change) => (change.id === changed.id ? changed : change))
+  return { outcome: 'drafted', release: { ...release, changes } }
+}
+
+function over({ version, withdrawn }: Release): RolloutRefusal {
+  return refuse('release_over', `release ${version} was withdrawn: ${withdrawn?.reason}`)
+}
+
+function isWebUrl(text: string): boolean {
+  return URL.canParse(text) && /^https?:$/.test(new URL(text).protocol)
+}
+
+function notAUrl(text: string): string {
+  return `${quoted(text)} is not a URL that begins with https:// or http://`
+}

@@ -1,0 +1,104 @@
+// What a release is: what was cut, which changes are in it, who has signed them off, and what it may not be used for.
+import type { Document, JsonObject } from '../store/port.ts'
+
+/** RFD 134 builds a release in two parts: the control plane's comes first, agents' packages later or never. */
+export type ReleaseKind = 'control-plane' | 'full'
+
+export interface SignedOff {
+  readonly by: string
+  readonly at: string
+}
+
+export interface Withdrawal {
+  readonly reason: string
+  readonly by: string
+  readonly at: string
+}
+
+/** A change that the release brings over the one before. Significant ones are signed off before many agents get them. */
+export interface ReleaseChange {
+  readonly id: string
+  readonly title: string
+  readonly author: string
+  readonly url: string | null
+  readonly significant: boolean
+  readonly signedOff: SignedOff | null
+  /** Taken back: it is not in the release any more, or needs no sign-off. */
+  readonly withdrawn: Withdrawal | null
+  /** The moment of GitHub's last word on its label: an older one that comes late is not heard. */
+  readonly labelAt: string | null
+}
+
+export interface ReleasePackage {
+  readonly url: string
+  /** When it was last found to exist. */
+  readonly foundAt: string
+}
+
+/** What a release has to do with security fixes. */
+export interface ReleaseSecurity {
+  /** Whether its fixes must not be known yet: shown to admins only, until an admin lifts the embargo. */
+  readonly embargoed: boolean
+  readonly fixes: readonly string[]
+  /** When the embargo was lifted; null while it is open, and where there was none. */
+  readonly liftedAt: string | null
+}
+
+export interface Release {
+  readonly version: string
+  /** The whole hash, or what is known of it. */
+  readonly commit: string
+  readonly cutAt: string
+  /** Who cut it, as the journal names actors. */
+  readonly cutBy: string
+  readonly registeredAt: string
+  readonly registeredBy: string
+  readonly kind: ReleaseKind
+  /** null where nobody has said yet what it brings. */
+  readonly changes: readonly ReleaseChange[] | null
+  /** The lowest version of an agent that it still works with; null for any. */
+  readonly minAgentVersion: string | null
+  readonly security: ReleaseSecurity | null
+  readonly notesUrl: string | null
+  readonly packages: readonly ReleasePackage[]
+  /** Its version is on the block list, and no pipeline promotes it any more. */
+  readonly withdrawn: Withdrawal | null
+  /** It was rolled back: no pipeline promotes it, until its rollout is resumed. */
+  readonly bad: Withdrawal | null
+}
+
+/** The kind of document, as keys of the store begin. */
+export const RELEASE_KIND = 'release'
+const RELEASE_PREFIX = `${RELEASE_KIND}/`
+
+export function releaseKey(version: string): string {
+  return `${RELEASE_PREFIX}${version}`
+}
+
+export function isReleaseKey(key: string): boolean {
+  return key.startsWith(RELEASE_PREFIX)
+}
+
+export function releaseOf(document: Document): Release {
+  // Only releaseBody writes documents under release/.
+  return document.body as unknown as Release
+}
+
+export function releaseBody(release: Release): JsonObject {
+  // A Release is made of strings, booleans, nulls, and lists and objects of them.
+  return release as unknown as JsonObject
+}
+
+/** Significant changes that nobody has signed off; null where the changes are not known. */
+export function unsignedChanges({ changes }: Release): readonly ReleaseChange[] | null {
+  if (changes === null) return null
+  return changes.filter(
+    ({ significant, signedOff, withdrawn }) => significant && signedOff === null && withdrawn === null,
+  )
+}
+
+/** The person behind an actor: two tokens of one name are one person, and so is that name on GitHub. */
+export function personOf(actor: string): string {
+  const slash = actor.lastIndexOf('/')
+  return (slash === -1 ? actor : actor.slice(0, slash)).toLowerCase()
+}

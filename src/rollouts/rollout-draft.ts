@@ -1,0 +1,145 @@
+// What operators do to a rollout beside promoting and rolling it back: begin, approve, pause, resume, and take new rules.
+import { malformed } from '../channels/outcome.ts'
+import { momentOf } from '../channels/time.ts'
+import { compareReleases } from './cloud-version.ts'
+import { refuse, type RolloutRefusal } from './outcome.ts'
+import type { Pipeline, PipelineRules, StageRules } from './pipeline.ts'
+import { supersede } from './promotion.ts'
+import { personOf, type Release } from './release.ts'
+import type { RuleContext } from './release-draft.ts'
+import { frontierOf, stageAt, withStage, type Rollout, type StageProgress } from './rollout.ts'
+
+type Drafted = { readonly outcome: 'drafted'; readonly rollout: Rollout } | RolloutRefusal
+
+/** A stage is approved by so many people at most: far more than any rule asks for. */
+const APPROVALS_MAX = 50
+
+/**
+ * A rollout at its beginning. Where a newer release is on its way through the pipeline already, it is over at once:
+ * stages never go backwards.
+ */
+export function startRollout(
+  pipeline: Pipeline,
+  pipelineRevision: number,
+  release: Release,
+  others: readonly Rollout[],
+  { now, actor }: RuleContext,
+): Rollout {
+  const rules = rulesOf(pipeline)
+  const rollout: Rollout = {
+    pipeline: pipeline.name,
+    release: release.version,
+    state: 'running',
+    startedAt: momentOf(now),
+    startedBy: actor,
+    endedAt: null,
+    rules,
+    pipelineRevision,
+    paused: null,
+    supersededBy: null,
+    rollback: null,
+    stages: rules.stages.map(waiting),
+  }
+  const newest = others
+    .filter(({ state }) => state === 'running' || state === 'done')
+    .filter((other) => frontierOf(other) >= 0 && compareReleases(other.release, release.version) > 0)
+    .toSorted((a, b) => compareReleases(a.release, b.release))
+    .at(-1)
+  return newest === undefined ? rollout : supersede(rollout, newest.release, now)
+}
+
+/** A rollout that was superseded, from the beginning: what it had moved and who was for it is kept. */
+export function startAgain(fresh: Rollout, before: Rollout): Rollout {
+  const stages = fresh.stages.map((stage) => {
+    const known = before.stages.find(({ name }) => name === stage.name)
+    return known === undefined ? stage : { ...stage, moved: known.moved, approvals: known.approvals }
+  })
+  return { ...fresh, stages }
+}
+
+/** The part of a pipeline that a rollout goes by. */
+export function rulesOf({ grace, requirePackages, stages }: Pipeline): PipelineRules {
+  return { grace, requirePackages, stages }
+}
+
+function waiting({ name }: StageRules): StageProgress {
+  return {
+    name,
+    state: 'waiting',
+    percent: 0,
+    critical: false,
+    startedAt: null,
+    since: null,
+    doneAt: null,
+    approvals: [],
+    moved: [],
+    gates: {},
+  }
+}
+
+/** The index of the stage of this name. */
+export function stageIndex(rollout: Rollout, name: string): number | RolloutRefusal {
+  const index = rollout.stages.findIndex((stage) => stage.name === name)
+  if (index !== -1) return index
+  const names = rollout.stages.map((stage) => stage.name).join(', ')
+  return refuse('unknown_stage', `the rollout has no stage ${name}; its stages are ${names}`)
+}
+
+/** One more person is for it. Whoever has said so before is not counted twice. */
+export function approveStage(rollout: Rollout, release: Release, index: number, { now, actor }: RuleContext): Drafted {
+  const ended = overRefusal(rollout)
+  if (ended !== null) return ended
+  const person = personOf(actor)
+  if (person === personOf(release.cutBy) || person === personOf(release.registeredBy)) {
+    return refuse('not_approver', `${person} has cut ${release.version}; somebody else must approve it`)
+  }
+  const { progress } = stageAt(rollout, index)
+  if (progress.approvals.some(({ by }) => personOf(by) === person)) return { outcome: 'drafted', rollout }
+  const approvals = [...progress.approvals, { by: actor, at: momentOf(now) }].slice(-APPROVALS_MAX)
+  return { outcome: 'drafted', rollout: withStage(rollout, index, { approvals }) }
+}
+
+export function pauseRollout(rollout: Rollout, { now, actor, reason }: RuleContext): Drafted {
+  const ended = overRefusal(rollout)
+  if (ended !== null) return ended
+  const why = reason?.trim() ?? ''
+  if (why === '') return malformed('reason', 'is missing; say why the rollout must wait')
+  return {
+    outcome: 'drafted',
+    rollout: { ...rollout, paused: { reason: why, by: actor, at: momentOf(now), gate: null } },
+  }
+}
+
+/** Goes on: the step or the soaking under way begins anew, since what the gates found before the pause says nothing of now. */
+export function resumeRollout(rollout: Rollout, { now, reason }: RuleContext): Drafted {
+  if ((reason?.trim() ?? '') === '') return malformed('reason', 'is missing; say why the rollout may go on')
+  if (rollout.paused === null) return refuse('not_paused', `the rollout of ${rollout.release} is not paused`)
+  return { outcome: 'drafted', rollout: restarted({ ...rollout, paused: null }, now) }
+}
+
+/** The rollout with its step or soaking under way beginning now. */
+export function restarted(rollout: Rollout, now: number): Rollout {
+  const index = rollout.stages.findIndex(({ state }) => state === 'promoting' || state === 'soaking')
+  return index === -1 ? rollout : withStage(rollout, index, { since: momentOf(now) })
+}
+
+/** Takes the rules that the pipeline has now. What was promoted must still be there, at the same places. */
+export function rebaseRollout(rollout: Rollout, pipeline: Pipeline, pipelineRevision: number): Drafted {
+  const ended = overRefusal(rollout)
+  if (ended !== null) return ended
+  const rules = rulesOf(pipeline)
+  const reached = rollout.stages.slice(0, frontierOf(rollout) + 1)
+  for (const [index, stage] of reached.entries()) {
+    if (rules.stages[index]?.name !== stage.name) {
+      const message = `stage ${stage.name} was promoted, but is not stage ${index + 1} of the pipeline any more; no stage is skipped`
+      return refuse('not_rebased', message)
+    }
+  }
+  const stages = rules.stages.map((stage) => rollout.stages.find(({ name }) => name === stage.name) ?? waiting(stage))
+  return { outcome: 'drafted', rollout: { ...rollout, rules, pipelineRevision, stages } }
+}
+
+function overRefusal({ state, release, endedAt }: Rollout): RolloutRefusal | null {
+  if (state === 'running') return null
+  return refuse('rollout_over', `the rollout of ${release} is ${state} since ${endedAt ?? 'long ago'}`)
+}
