@@ -8,6 +8,7 @@ const packages = [
   { command: 'curl', name: 'curl' },
   { command: 'git', name: 'git' },
   { command: 'openssl', name: 'openssl' },
+  { command: 'prometheus', name: 'prometheus' },
   { command: 'redis-server', name: 'redis-server' },
   { command: 'redis-sentinel', name: 'redis-sentinel' },
 ]

@@ -5,6 +5,9 @@ import { availableParallelism } from 'node:os'
 /** A shorter one could be guessed; 32 characters is what the docs promise. */
 const SECRET_LENGTH_MIN = 32
 
+/** GitHub sets no limit; a shorter one could be guessed from one delivery that it has signed. */
+const WEBHOOK_SECRET_LENGTH_MIN = 16
+
 /** A name that can stand in a header, a metric and a key of Redis as it is. */
 const NAME = '^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$'
 
@@ -42,6 +45,10 @@ const schema = {
     BELLWETHER_REPLICA_ID: { type: 'string', pattern: NAME },
     BELLWETHER_UPSTREAM_INTERVAL_S: { type: 'integer', minimum: 1, maximum: 3_600, default: 60 },
     BELLWETHER_UPSTREAM_ALLOW: { type: 'string', pattern: HOSTS },
+    BELLWETHER_GATES_ALLOW: { type: 'string', pattern: HOSTS },
+    BELLWETHER_PACKAGES_ALLOW: { type: 'string', pattern: HOSTS },
+    BELLWETHER_GITHUB_WEBHOOK_SECRET: { type: 'string', minLength: WEBHOOK_SECRET_LENGTH_MIN },
+    BELLWETHER_GITHUB_LABEL: { ...text, maxLength: 100, default: 'cloud/verified' },
     BELLWETHER_WORKERS: { type: 'string', pattern: WORKERS, default: '1' },
     BELLWETHER_POLL_TLS_CERT: text,
     BELLWETHER_POLL_TLS_KEY: text,
@@ -67,6 +74,10 @@ interface Variables {
   readonly BELLWETHER_REPLICA_ID?: string
   readonly BELLWETHER_UPSTREAM_INTERVAL_S: number
   readonly BELLWETHER_UPSTREAM_ALLOW?: string
+  readonly BELLWETHER_GATES_ALLOW?: string
+  readonly BELLWETHER_PACKAGES_ALLOW?: string
+  readonly BELLWETHER_GITHUB_WEBHOOK_SECRET?: string
+  readonly BELLWETHER_GITHUB_LABEL: string
   readonly BELLWETHER_WORKERS: string
   readonly BELLWETHER_POLL_TLS_CERT?: string
   readonly BELLWETHER_POLL_TLS_KEY?: string
@@ -98,6 +109,13 @@ export interface PollTlsConfig {
   readonly ticketSecret: string | null
 }
 
+export interface GithubConfig {
+  /** What GitHub signs its webhooks with; null: there are none. */
+  readonly webhookSecret: string | null
+  /** The label by which a pull request says that its change was verified. */
+  readonly verifiedLabel: string
+}
+
 export interface Config {
   readonly role: (typeof roles)[number]
   readonly poll: Listen
@@ -117,6 +135,11 @@ export interface Config {
   readonly upstreamIntervalS: number
   /** Hosts that upstreams may be on: `host`, `host:port` or `*.host`; null for any public one. */
   readonly upstreamAllow: readonly string[] | null
+  /** Hosts that gates may be on, in the same form; none where there is no list, as they are seldom public. */
+  readonly gatesAllow: readonly string[]
+  /** Hosts that packages may be on, in the same form; null for any public one. */
+  readonly packagesAllow: readonly string[] | null
+  readonly github: GithubConfig
   readonly logLevel: string
 }
 
@@ -173,6 +196,12 @@ export function readConfig(env: Readonly<Record<string, string | undefined>> = p
     pollTls: pollTlsOf(variables),
     upstreamIntervalS: variables.BELLWETHER_UPSTREAM_INTERVAL_S,
     upstreamAllow: listOf(variables.BELLWETHER_UPSTREAM_ALLOW),
+    gatesAllow: listOf(variables.BELLWETHER_GATES_ALLOW) ?? Object.freeze([]),
+    packagesAllow: listOf(variables.BELLWETHER_PACKAGES_ALLOW),
+    github: Object.freeze({
+      webhookSecret: variables.BELLWETHER_GITHUB_WEBHOOK_SECRET ?? null,
+      verifiedLabel: variables.BELLWETHER_GITHUB_LABEL,
+    }),
     logLevel: variables.BELLWETHER_LOG_LEVEL,
   })
 }
@@ -224,7 +253,7 @@ function mistakes(error: unknown, set: Readonly<Record<string, string | undefine
 
 function ruleOf(name: string, errors: readonly SchemaError[]): string {
   const [first] = errors
-  if (first?.keyword === 'pattern' && name === 'BELLWETHER_UPSTREAM_ALLOW') {
+  if (first?.keyword === 'pattern' && name.endsWith('_ALLOW')) {
     return 'must be hosts with commas between, like updates.example.com,*.internal.example:8443'
   }
   if (name === 'BELLWETHER_WORKERS') return 'must be a whole number from 1 to 99, or auto'
@@ -233,6 +262,7 @@ function ruleOf(name: string, errors: readonly SchemaError[]): string {
   }
   if (first?.keyword === 'pattern') return 'must be made of ASCII letters, digits and signs, without white space'
   if (first?.keyword === 'minLength') return `must have at least ${first.params.limit} characters`
+  if (first?.keyword === 'maxLength') return `must have at most ${first.params.limit} characters`
   if (first?.keyword === 'minimum') return `must be at least ${first.params.limit}`
   if (first?.keyword === 'maximum') return `must be at most ${first.params.limit}`
   return first?.keyword === 'type' ? NO_NUMBER : (first?.message ?? 'is not valid')

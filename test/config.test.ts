@@ -16,6 +16,9 @@ const defaults = {
   pollTls: null,
   upstreamIntervalS: 60,
   upstreamAllow: null,
+  gatesAllow: [],
+  packagesAllow: null,
+  github: { webhookSecret: null, verifiedLabel: 'cloud/verified' },
   logLevel: 'info',
 }
 
@@ -65,6 +68,14 @@ await t.test('each variable sets its own part, and no other', (t) => {
       'a.example, *.b.example:8443,[fd00::1]',
       { upstreamAllow: ['a.example', '*.b.example:8443', '[fd00::1]'] },
     ],
+    ['BELLWETHER_GATES_ALLOW', 'prometheus.example:9090', { gatesAllow: ['prometheus.example:9090'] }],
+    ['BELLWETHER_PACKAGES_ALLOW', '*.cdn.example, 10.0.0.7', { packagesAllow: ['*.cdn.example', '10.0.0.7'] }],
+    [
+      'BELLWETHER_GITHUB_WEBHOOK_SECRET',
+      'sixteen letters.',
+      { github: { ...defaults.github, webhookSecret: 'sixteen letters.' } },
+    ],
+    ['BELLWETHER_GITHUB_LABEL', 'qa: verified ✓', { github: { ...defaults.github, verifiedLabel: 'qa: verified ✓' } }],
     ['BELLWETHER_REPLICA_ID', 'eu-1.a', { replicaId: 'eu-1.a' }],
     ['BELLWETHER_REDIS_STRICT', 'true', {}],
     ['BELLWETHER_POLL_MAX_AGE_S', '0', { pollMaxAgeS: 0 }],
@@ -133,6 +144,21 @@ await t.test('each mistake has one line that names the variable, the rule and wh
       'a.pem',
       'BELLWETHER_POLL_TLS_CERT and BELLWETHER_POLL_TLS_KEY belong together: set both, or none',
     ]),
+    ...['UPSTREAM', 'GATES', 'PACKAGES'].map((of): (typeof cases)[number] => [
+      `BELLWETHER_${of}_ALLOW`,
+      'https://a.example/',
+      `BELLWETHER_${of}_ALLOW must be hosts with commas between, like updates.example.com,*.internal.example:8443, not "https://a.example/"`,
+    ]),
+    [
+      'BELLWETHER_GITHUB_WEBHOOK_SECRET',
+      'fifteen letters',
+      'BELLWETHER_GITHUB_WEBHOOK_SECRET must have at least 16 characters',
+    ],
+    [
+      'BELLWETHER_GITHUB_LABEL',
+      'x'.repeat(101),
+      `BELLWETHER_GITHUB_LABEL must have at most 100 characters, not "${'x'.repeat(101)}"`,
+    ],
     ['BELLWETHER_POLL_MAX_AGE_S', '-1', 'BELLWETHER_POLL_MAX_AGE_S must be at least 0, not "-1"'],
     ['BELLWETHER_POLL_MAX_AGE_S', '3601', 'BELLWETHER_POLL_MAX_AGE_S must be at most 3600, not "3601"'],
     ['BELLWETHER_POLL_MAX_AGE_S', '10s', 'BELLWETHER_POLL_MAX_AGE_S must be a whole number, not "10s"'],
@@ -205,7 +231,8 @@ await t.test('an empty variable is one that is not set', (t) => {
 
 await t.test('a secret is in no line, whatever else is wrong', (t) => {
   for (const secret of ['hunter2', 'x'.repeat(31), ' '.repeat(4), '"\n']) {
-    const lines = linesOf({ BELLWETHER_ADMIN_TOKEN: secret, BELLWETHER_ROLE: 'x', BELLWETHER_TOKEN: secret })
+    const secrets = { BELLWETHER_ADMIN_TOKEN: secret, BELLWETHER_GITHUB_WEBHOOK_SECRET: secret.slice(0, 15) }
+    const lines = linesOf({ ...secrets, BELLWETHER_ROLE: 'x', BELLWETHER_TOKEN: secret })
     for (const line of lines) t.notOk(line.includes(secret.trim() === '' ? JSON.stringify(secret) : secret), line)
   }
   const unknown = linesOf({ BELLWETHER_ADMIN_TOKENS: SECRET, BELLWETHER_REDIS_PASSWORD: SECRET })
@@ -215,7 +242,7 @@ await t.test('a secret is in no line, whatever else is wrong', (t) => {
 
 await t.test('a configuration is frozen, its parts too', (t) => {
   const config = readConfig({ BELLWETHER_ADMIN_TOKEN: SECRET })
-  for (const part of [config, config.poll, config.control]) {
+  for (const part of [config, config.poll, config.control, config.github, config.gatesAllow]) {
     t.ok(Object.isFrozen(part))
     t.throws(() => Object.assign(part, { port: 1, host: 'x', role: 'x' }), TypeError)
   }

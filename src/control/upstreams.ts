@@ -1,15 +1,15 @@
 // What is known of upstreams beside the channels' documents: where they may be, and when each has last answered well. The
 // latter changes with every poll, so it is not journaled; the replica that polls tells the others.
 import type { Coordination } from '../store/port.ts'
-import type { UpstreamHosts } from './upstream-hosts.ts'
+import type { AllowedHosts } from './allowed-hosts.ts'
 
 const TOPIC = 'upstreams'
 
 export class Upstreams {
-  readonly hosts: UpstreamHosts
+  readonly hosts: AllowedHosts
   readonly #answeredAt = new Map<string, number>()
 
-  constructor(hosts: UpstreamHosts) {
+  constructor(hosts: AllowedHosts) {
     this.hosts = hosts
   }
 

@@ -1,7 +1,8 @@
 // Expiries while the store has gone back: they take effect, and nothing is written to a store that is not followed.
 import t from 'tap'
 import { journalDueLapses } from '../../src/control/journal-lapses.ts'
-import { UpstreamHosts } from '../../src/control/upstream-hosts.ts'
+import { AllowedHosts } from '../../src/control/allowed-hosts.ts'
+import { openOutside } from '../../src/open-outside.ts'
 import { Upstreams } from '../../src/control/upstreams.ts'
 import { openEmbeddedStore } from '../../src/store/embedded/embedded-store.ts'
 import { writeLastKnownGood } from '../../src/store/last-known-good.ts'
@@ -27,8 +28,9 @@ t.test('nothing is journaled in a store that has gone back', async (t) => {
   await clock.advance(5_000)
   t.strictSame(replica.state?.lapsed(clock.now()), ['a'], 'it has lapsed')
   const coordination = localCoordination(() => clock.now())
-  const upstreams = new Upstreams(new UpstreamHosts(null))
-  const shared = { store, coordination, replica, upstreams, clock }
+  const upstreams = new Upstreams(new AllowedHosts(null, 'BELLWETHER_UPSTREAM_ALLOW'))
+  const outside = openOutside({ gatesAllow: [], packagesAllow: null })
+  const shared = { store, coordination, replica, upstreams, outside, clock }
   const control = { ...shared, replicaId: 'one', warnings: () => [], count: () => {} }
   await journalDueLapses(control)
   t.equal((await store.load()).seq, 1)

@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import t, { type Test } from 'tap'
 import { UPSTREAM_BODY_BYTES_MAX, UpstreamClient, type UpstreamTarget } from '../../src/control/upstream-client.ts'
-import { UpstreamHosts } from '../../src/control/upstream-hosts.ts'
+import { AllowedHosts } from '../../src/control/allowed-hosts.ts'
 import { freePort } from '../fixtures/fault-ports.ts'
 import { freshFolder } from '../fixtures/store-process.ts'
 import { answering, startUpstream, type Answer } from '../fixtures/upstream-server.ts'
@@ -16,7 +16,7 @@ const TIMEOUT_MS = 300
 const NOTHING: UpstreamTarget = { version: null, critical: false }
 
 function clientFor(t: Test, allowed: readonly string[] | null = ['127.0.0.1']): UpstreamClient {
-  const client = new UpstreamClient(new UpstreamHosts(allowed), TIMEOUT_MS)
+  const client = new UpstreamClient(new AllowedHosts(allowed, 'BELLWETHER_UPSTREAM_ALLOW'), TIMEOUT_MS)
   t.teardown(() => client.close())
   return client
 }

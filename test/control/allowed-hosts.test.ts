@@ -1,17 +1,19 @@
-// Where upstreams may be: without a list no internal address in any spelling, with one only what it names.
+// Which hosts may be asked: without a list no internal address in any spelling, with one only what it names.
 import { lookup } from 'node:dns'
 import t from 'tap'
-import { parseUpstreamUrl } from '../../src/channels/upstream-url.ts'
-import { UpstreamHosts } from '../../src/control/upstream-hosts.ts'
+import { AllowedHosts } from '../../src/control/allowed-hosts.ts'
 
-function refusalOf(hosts: UpstreamHosts, url: string): string | null {
-  const upstream = parseUpstreamUrl(url)
-  if (upstream.outcome === 'unparsed') throw new Error(`${url} ${upstream.message}`)
-  return hosts.refusal(upstream.value)
+const SETTING = 'BELLWETHER_UPSTREAM_ALLOW'
+
+function refusalOf(hosts: AllowedHosts, url: string): string | null {
+  const { hostname, port, protocol } = new URL(url)
+  const refusal = hosts.refusal({ hostname, port: port === '' ? (protocol === 'https:' ? 443 : 80) : Number(port) })
+  if (hosts.urlRefusal(url) !== refusal) throw new Error(`${url} is judged in two ways`)
+  return refusal
 }
 
 /** What a connection to a host would be given, as one word. */
-function resolved(hosts: UpstreamHosts, host: string): Promise<string> {
+function resolved(hosts: AllowedHosts, host: string): Promise<string> {
   return new Promise((resolve) => {
     hosts.lookup(host, { all: false }, (error, address) => {
       resolve(error === null ? String(address) : `refused: ${error.message}`)
@@ -20,7 +22,7 @@ function resolved(hosts: UpstreamHosts, host: string): Promise<string> {
 }
 
 t.test('without a list, internal addresses are refused in every spelling', (t) => {
-  const hosts = new UpstreamHosts(null)
+  const hosts = new AllowedHosts(null, SETTING)
   const internal = [
     ...['127.0.0.1', '127.9.9.9', '10.0.0.1', '172.16.0.1', '172.31.255.255', '192.168.1.1', '169.254.169.254'],
     ...['100.64.0.1', '0.0.0.0', '192.0.0.1', '198.18.0.1', '224.0.0.1', '240.0.0.1', '255.255.255.255'],
@@ -43,7 +45,7 @@ t.test('without a list, internal addresses are refused in every spelling', (t) =
 })
 
 t.test('with a list only what it names is allowed, internal or not, at its port where it says one', (t) => {
-  const hosts = new UpstreamHosts(['a.example', '*.b.example:8443', '10.0.0.7', '[fd00::1]:80', 'C.Example'])
+  const hosts = new AllowedHosts(['a.example', '*.b.example:8443', '10.0.0.7', '[fd00::1]:80', 'C.Example'], SETTING)
   const allowed = [
     ...[
       'https://a.example/v1/x',
@@ -75,10 +77,13 @@ t.test('with a list only what it names is allowed, internal or not, at its port 
 })
 
 t.test('a name is looked at again when it is connected to, by the address that is connected to', async (t) => {
-  const open = new UpstreamHosts(null)
+  const open = new AllowedHosts(null, SETTING)
   // Not refused by its name alone: what matters is where it leads.
-  t.match(await resolved(open, 'localhost'), /^refused: localhost has the internal address /)
-  const listed = new UpstreamHosts(['localhost'])
+  t.match(
+    await resolved(open, 'localhost'),
+    /^refused: localhost has the internal address .+; BELLWETHER_UPSTREAM_ALLOW must name it$/,
+  )
+  const listed = new AllowedHosts(['localhost'], SETTING)
   const [address] = await new Promise<string[]>((resolve) => {
     lookup('localhost', (_error, first) => resolve([first]))
   })
@@ -91,4 +96,33 @@ t.test('a name is looked at again when it is connected to, by the address that i
       resolve()
     })
   })
+})
+
+t.test('a list without an entry allows nothing, and each refusal names the setting that it comes from', (t) => {
+  const none = new AllowedHosts([], 'BELLWETHER_GATES_ALLOW')
+  const why = 'is on a.example, which is not among the hosts that BELLWETHER_GATES_ALLOW names'
+  t.equal(refusalOf(none, 'https://a.example/'), why)
+  const open = new AllowedHosts(null, 'BELLWETHER_PACKAGES_ALLOW')
+  t.equal(
+    refusalOf(open, 'https://10.0.0.1/agent.tgz'),
+    'is on 10.0.0.1, an internal address; BELLWETHER_PACKAGES_ALLOW must name it',
+  )
+  t.end()
+})
+
+t.test('a text that is not a URL of HTTP, or has credentials in it, is refused whatever its host', (t) => {
+  const hosts = new AllowedHosts(['a.example'], SETTING)
+  const cases: readonly (readonly [url: string, why: RegExp])[] = [
+    ...['', 'a.example', '//a.example/', 'https://', 'http://a.example:99999/', ' https://a.example/'].map(
+      (url) => [url, /^is not a URL; it must be like/] as const,
+    ),
+    ...['https://a.example/a b', 'https:\\\\a.example\\'].map((url) => [url, /^is not a URL/] as const),
+    ...['ftp://a.example/', 'file:///etc/passwd', 'data:,x'].map((url) => [url, /^must begin with https/] as const),
+    ...['https://user@a.example/', 'https://:password@a.example/', 'https://a.example@b.example/'].map(
+      (url) => [url, /^must not have a user or password/] as const,
+    ),
+  ]
+  for (const [url, why] of cases) t.match(hosts.urlRefusal(url), why, url)
+  t.equal(hosts.urlRefusal('https://a.example/path?query#fragment'), null)
+  t.end()
 })

@@ -1,0 +1,123 @@
+// One request of the server's own to another: never to a host that is not allowed, without redirects, with one limit for the
+// time of all of it and one for the body. Nothing here rejects; whatever is not an answer is a problem in words.
+import { Agent as HttpAgent, request as httpRequest, type IncomingHttpHeaders, type IncomingMessage } from 'node:http'
+import { Agent as HttpsAgent, request as httpsRequest } from 'node:https'
+import type { AllowedHosts } from './allowed-hosts.ts'
+
+const HEAD_BYTES_MAX = 16 * 1_024
+/** Of an error's words, which may be about a certificate with hundreds of names. */
+const WORDS_LENGTH_MAX = 300
+
+export interface OutboundOptions {
+  /** For the whole of one request, from looking up the host to the last byte of the body. */
+  readonly timeoutMs: number
+  readonly bodyBytesMax: number
+  /** More requests than these wait for each other, within their own time. */
+  readonly connectionsPerHostMax: number
+  /** Whether a connection is kept for the next request: for who asks the same server several times in a row. */
+  readonly keepAlive: boolean
+}
+
+export interface OutboundRequest {
+  readonly method: 'GET' | 'HEAD'
+  readonly headers: Readonly<Record<string, string>>
+}
+
+export interface OutboundReply {
+  readonly outcome: 'reply'
+  readonly status: number
+  readonly headers: IncomingHttpHeaders
+  /** Nothing where only the head was asked for. */
+  readonly body: string
+}
+
+export interface OutboundProblem {
+  readonly outcome: 'problem'
+  /** Not allowed, too late, no HTTP answer at all, or one that is too long or encoded. */
+  readonly kind: 'refused' | 'timed out' | 'failed' | 'unreadable'
+  /** The rest of a sentence about the URL. */
+  readonly message: string
+}
+
+export class Outbound {
+  readonly #hosts: AllowedHosts
+  readonly #options: OutboundOptions
+  readonly #agents: { readonly http: HttpAgent; readonly https: HttpsAgent }
+
+  constructor(hosts: AllowedHosts, options: OutboundOptions) {
+    this.#hosts = hosts
+    this.#options = options
+    const { keepAlive, connectionsPerHostMax: maxSockets } = options
+    const agentOptions = { keepAlive, maxSockets, maxFreeSockets: 1, lookup: hosts.lookup }
+    this.#agents = { http: new HttpAgent(agentOptions), https: new HttpsAgent(agentOptions) }
+  }
+
+  /** Asks once; never rejects. Hosts are refused here, so that no caller can forget to. */
+  async ask(text: string, request: OutboundRequest): Promise<OutboundReply | OutboundProblem> {
+    const refused = this.#hosts.urlRefusal(text)
+    if (refused !== null) return problem('refused', refused)
+    const { timeoutMs, bodyBytesMax } = this.#options
+    const signal = AbortSignal.timeout(timeoutMs)
+    try {
+      const response = await this.#send(new URL(text), request, signal)
+      const body = await bodyOf(response, bodyBytesMax)
+      if (body === null) return problem('unreadable', `is answered with more than ${bodyBytesMax} bytes, or encoded`)
+      return { outcome: 'reply', status: response.statusCode ?? 0, headers: response.headers, body }
+    } catch (error) {
+      if (signal.aborted) return problem('timed out', `was not answered in ${timeoutMs / 1_000} s`)
+      return problem('failed', `could not be asked: ${wordsOf(error).slice(0, WORDS_LENGTH_MAX)}`)
+    }
+  }
+
+  close(): void {
+    this.#agents.http.destroy()
+    this.#agents.https.destroy()
+  }
+
+  #send(url: URL, { method, headers }: OutboundRequest, signal: AbortSignal): Promise<IncomingMessage> {
+    const isTls = url.protocol === 'https:'
+    const options = {
+      method,
+      agent: isTls ? this.#agents.https : this.#agents.http,
+      headers: { ...headers, 'User-Agent': 'bellwether' },
+      maxHeaderSize: HEAD_BYTES_MAX,
+      signal,
+    }
+    return new Promise((resolve, reject) => {
+      const request = isTls ? httpsRequest(url, options, resolve) : httpRequest(url, options, resolve)
+      request.on('error', reject)
+      request.end()
+    })
+  }
+}
+
+function problem(kind: OutboundProblem['kind'], message: string): OutboundProblem {
+  return { outcome: 'problem', kind, message }
+}
+
+/** A response's body, null where it is longer than the limit or in an encoding that was not asked for. */
+async function bodyOf(response: IncomingMessage, bytesMax: number): Promise<string | null> {
+  const encoding = response.headers['content-encoding']
+  const chunks: Buffer[] = []
+  let bytes = 0
+  for await (const chunk of response) {
+    // Without an encoding set, a response gives Buffers.
+    const part = chunk as Buffer
+    bytes += part.length
+    if (bytes > bytesMax) break
+    chunks.push(part)
+  }
+  // The head of an answer without a body may say how the body would have been encoded.
+  if (bytes > bytesMax || (bytes > 0 && encoding !== undefined && encoding !== 'identity')) {
+    response.destroy()
+    return null
+  }
+  return Buffer.concat(chunks).toString('utf8')
+}
+
+function wordsOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  // A host with several addresses fails with one error for each, and no words of its own.
+  if (error instanceof AggregateError) return error.errors.map(wordsOf).join('; ')
+  return error.message === '' ? error.name : error.message
+}

@@ -1,0 +1,59 @@
+// Finds out whether packages are where a release says: each URL is asked for its head, and only a 200 is a package.
+import type { AllowedHosts } from './allowed-hosts.ts'
+import { Outbound } from './outbound-request.ts'
+
+/** One for each system, architecture and form that an agent may be packed in, with room to spare. */
+export const PACKAGE_URLS_MAX = 50
+/** A URL is kept with the release and shown in lists. */
+export const PACKAGE_URL_LENGTH_MAX = 1_000
+const PACKAGE_TIMEOUT_MS = 10_000
+/** So that a release with many packages is checked soon, and no host is flooded by it. */
+const REQUESTS_AT_ONCE_MAX = 10
+
+export interface PackageCheck {
+  readonly url: string
+  /** The rest of a sentence about the URL; null where the package was found. */
+  readonly problem: string | null
+}
+
+export class PackageClient {
+  readonly #outbound: Outbound
+
+  constructor(hosts: AllowedHosts, timeoutMs = PACKAGE_TIMEOUT_MS) {
+    this.#outbound = new Outbound(hosts, {
+      timeoutMs,
+      // The answer to HEAD has no body.
+      bodyBytesMax: 0,
+      connectionsPerHostMax: REQUESTS_AT_ONCE_MAX,
+      keepAlive: false,
+    })
+  }
+
+  /** Asks for each URL once; never rejects. The checks are in the order of the URLs. */
+  async check(urls: readonly string[]): Promise<readonly PackageCheck[]> {
+    const checks: PackageCheck[] = []
+    // Whoever is free takes the next one.
+    const waiting = urls.entries()
+    const askOn = async (): Promise<void> => {
+      for (const [index, url] of waiting) checks[index] = { url, problem: await this.#problemOf(url) }
+    }
+    await Promise.all(Array.from({ length: REQUESTS_AT_ONCE_MAX }, askOn))
+    return checks
+  }
+
+  close(): void {
+    this.#outbound.close()
+  }
+
+  async #problemOf(url: string): Promise<string | null> {
+    if (url.length > PACKAGE_URL_LENGTH_MAX) return `is longer than ${PACKAGE_URL_LENGTH_MAX} characters`
+    const reply = await this.#outbound.ask(url, { method: 'HEAD', headers: { Accept: '*/*' } })
+    if (reply.outcome === 'problem') return reply.message
+    const { status } = reply
+    if (status === 200) return null
+    // Where it leads may change after the check, and may be a host that nobody has allowed.
+    if (status >= 300 && status < 400)
+      return `is answered ${status}, a redirect; give the URL that it leads to in the end`
+    return `is answered ${status}`
+  }
+}

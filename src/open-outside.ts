@@ -1,0 +1,35 @@
+// The servers that releases and rollouts ask: where packages are, and Prometheus. Their clients are loaded with the first
+// question, since most servers never ask one.
+import type { Config } from './config.ts'
+import { AllowedHosts } from './control/allowed-hosts.ts'
+import type { Outside } from './control/control.ts'
+import type { GateClient } from './control/gate-client.ts'
+import type { EvaluateGate } from './control/gate-watch.ts'
+import type { PackageClient } from './control/package-client.ts'
+
+export interface OpenOutside extends Outside {
+  readonly evaluate: EvaluateGate
+  readonly close: () => void
+}
+
+export function openOutside({ gatesAllow, packagesAllow }: Pick<Config, 'gatesAllow' | 'packagesAllow'>): OpenOutside {
+  const gateHosts = new AllowedHosts(gatesAllow, 'BELLWETHER_GATES_ALLOW')
+  const packageHosts = new AllowedHosts(packagesAllow, 'BELLWETHER_PACKAGES_ALLOW')
+  let gates: Promise<GateClient> | null = null
+  let packages: Promise<PackageClient> | null = null
+  return {
+    gateRefusal: (url) => gateHosts.urlRefusal(url),
+    async evaluate(gate) {
+      gates ??= import('./control/gate-client.ts').then((module) => new module.GateClient(gateHosts))
+      return (await gates).evaluate(gate)
+    },
+    async checkPackages(urls) {
+      packages ??= import('./control/package-client.ts').then((module) => new module.PackageClient(packageHosts))
+      return (await packages).check(urls)
+    },
+    close() {
+      void gates?.then((client) => client.close())
+      void packages?.then((client) => client.close())
+    },
+  }
+}
