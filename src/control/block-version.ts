@@ -1,12 +1,11 @@
 // The block list: versions that must not be served again.
 import {
+  BLOCKED_KIND,
   blockedVersionBody,
   blockedVersionKey,
   blockedVersionOf,
-  isBlockedVersionKey,
   type BlockedVersion,
 } from '../channels/blocked-version.ts'
-import { channelNameOf } from '../channels/channel.ts'
 import { malformed, type Refusal } from '../channels/outcome.ts'
 import { momentOf } from '../channels/time.ts'
 import { compareVersions, parseVersion } from '../channels/version.ts'
@@ -27,6 +26,8 @@ import {
   type Stale,
 } from './control.ts'
 import type { JournalEntry } from '../store/port.ts'
+import { releaseKey, releaseOf } from '../rollouts/release.ts'
+import { readOf } from './decide.ts'
 import { dueLapses, journalDueLapses } from './journal-lapses.ts'
 
 export interface Blocked {
@@ -40,14 +41,17 @@ export interface Blocked {
 export type BlockOutcome = Blocked | Stale | Refusal | NotServedYet | Contended | KeyReused
 
 export type UnblockOutcome =
-  { readonly outcome: 'unblocked' | 'not-blocked' } | Stale | Refusal | NotServedYet | Contended | KeyReused
+  /** `no-packages`: its release has no agent packages yet, and stays on the list until it has. */
+  | { readonly outcome: 'unblocked' | 'not-blocked' | 'no-packages' }
+  | Stale
+  | Refusal
+  | NotServedYet
+  | Contended
+  | KeyReused
 
 /** The block list, lowest version first. */
 export function listBlockedVersions(control: Control): readonly BlockedVersion[] {
-  const blocked: BlockedVersion[] = []
-  for (const document of knownState(control).documents()) {
-    if (isBlockedVersionKey(document.key)) blocked.push(blockedVersionOf(document))
-  }
+  const blocked = [...knownState(control).documentsOf(BLOCKED_KIND)].map(blockedVersionOf)
   return blocked.toSorted((a, b) => compareVersions(a.version, b.version))
 }
 
@@ -119,6 +123,9 @@ export async function unblockVersion(
     const document = state.document(key)
     const now = control.clock.now()
     if (document === undefined) return { outcome: 'not-blocked' }
+    const release = state.document(releaseKey(version.value))
+    // Nothing is more expensive than a fleet that is told to install what cannot be downloaded.
+    if (release !== undefined && releaseOf(release).kind === 'control-plane') return { outcome: 'no-packages' }
     if (!isExpected(expectedRevisions, document)) return { outcome: 'stale', current: document }
     if (dryRun) return { outcome: 'unblocked' }
     const lapses = dueLapses(state, version.value, now)
@@ -127,18 +134,18 @@ export async function unblockVersion(
       at: momentOf(now),
       kind: 'version.unblock',
       writes: [{ key, expected: document.revision, body: null }, ...lapses],
-      reads: [],
+      reads: [readOf(state, releaseKey(version.value))],
     })
     if (committed.outcome !== 'conflict') return committed.outcome === 'served' ? { outcome: 'unblocked' } : committed
   }
   return { outcome: 'contended' }
 }
 
-function servedBy(state: ReplicaState, version: string): readonly string[] {
+/** Channels that tell agents this version now, be it some of their cohorts only. */
+export function servedBy(state: ReplicaState, version: string): readonly string[] {
   const names: string[] = []
-  for (const { key } of state.documents()) {
-    const name = channelNameOf(key)
-    if (name !== null && state.snapshot.find(name)?.target.version === version) names.push(name)
+  for (const { name, target, ramp } of state.snapshot.channels()) {
+    if ([target, ramp?.early, ramp?.late].some((told) => told?.version === version)) names.push(name)
   }
   return names.toSorted()
 }

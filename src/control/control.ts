@@ -10,6 +10,7 @@ import {
   type StoreWarning,
 } from '../store/port.ts'
 import type { Clock } from '../serve/clock.ts'
+import type { PackageCheck } from './package-client.ts'
 import type { Upstreams } from './upstreams.ts'
 import type { Replica } from '../serve/replica.ts'
 import type { ReplicaState } from '../serve/replica-state.ts'
@@ -22,10 +23,19 @@ export interface Control {
   readonly replicaId: string
   readonly clock: Clock
   readonly upstreams: Upstreams
+  readonly outside: Outside
   /** What is wrong with the store although it works, as it was last looked at. */
   readonly warnings: () => readonly StoreWarning[]
   /** Called once for every commit and every refusal of a guard; metrics listen here. */
   readonly count: (event: 'commit' | 'conflict' | 'refusal', kind: string) => void
+}
+
+/** What is asked of other servers beside upstreams. */
+export interface Outside {
+  /** Says of each package whether it can be downloaded. */
+  readonly checkPackages: (urls: readonly string[]) => Promise<readonly PackageCheck[]>
+  /** Why a gate's URL may not be asked, as the rest of a sentence about it; null where it may. */
+  readonly gateRefusal: (url: string) => string | null
 }
 
 /** Who asks for a change, and under which request. */

@@ -1,6 +1,6 @@
 // Polls the upstreams of forward channels. One replica at a time does, the one that has the lease; the others follow what it
 // journals. A replica that dies loses the lease with its time, and the next one polls on.
-import { channelKey, channelNameOf, channelOf } from '../channels/channel.ts'
+import { CHANNEL_KIND, channelKey, channelNameOf, channelOf } from '../channels/channel.ts'
 import type { ReplicaLog } from '../serve/replica.ts'
 import { StoreOutcomeUnknown, StoreUnavailable } from '../store/port.ts'
 import type { Control } from './control.ts'
@@ -118,7 +118,7 @@ class UpstreamFollower {
   /** Forward channels and their URLs. */
   #forwardChannels(): ReadonlyMap<string, string> {
     const channels = new Map<string, string>()
-    for (const document of this.#control.replica.state?.documents() ?? []) {
+    for (const document of this.#control.replica.state?.documentsOf(CHANNEL_KIND) ?? []) {
       const name = channelNameOf(document.key)
       const source = name === null ? null : channelOf(document).source
       if (name !== null && source?.kind === 'forward') channels.set(name, source.url)

@@ -6,8 +6,14 @@ import {
   type JournalEntry,
   type JournalPage,
   type JournalQuery,
+  type JsonObject,
   type StorePosition,
 } from '../store/port.ts'
+import type { Secrets } from '../rollouts/embargo.ts'
+import { isPipelineKey } from '../rollouts/pipeline.ts'
+import { isReleaseKey, releaseBody, releaseOf } from '../rollouts/release.ts'
+import { isRolloutKey } from '../rollouts/rollout.ts'
+import { secretsFor } from './embargoes.ts'
 import { knownState, type Control } from './control.ts'
 import { covers, coversAll, type Identity } from './identity.ts'
 import { isTokenKey } from './tokens.ts'
@@ -17,7 +23,7 @@ const BLANK = '(hidden)'
 /** One page of the journal for this caller; entries that are wholly outside the caller's scope are left out. */
 export async function readJournal(control: Control, identity: Identity, query: JournalQuery): Promise<JournalPage> {
   const { entries, next } = await control.store.journal(query)
-  return { entries: entries.flatMap((entry) => viewOf(entry, identity) ?? []), next }
+  return { entries: entries.flatMap((entry) => viewOf(control, entry, identity) ?? []), next }
 }
 
 /**
@@ -35,18 +41,30 @@ export async function positionAfter(control: Control, seq: number): Promise<Stor
 }
 
 /** A journal entry as this caller may see it, null where nothing of it is theirs to see. */
-export function viewOf(entry: JournalEntry, identity: Identity): JournalEntry | null {
+export function viewOf(control: Control, entry: JournalEntry, identity: Identity): JournalEntry | null {
   const changes = entry.changes.filter(({ key }) => maySee(identity, key))
   if (changes.length === 0) return null
+  const secrets = secretsFor(control.replica.state, identity)
+  const shown = (document: Document | null): Document | null => hidden(blanked(document), secrets)
   return {
     ...entry,
+    reason: entry.reason === null || secrets === null ? entry.reason : secrets.words(entry.reason),
     subjects: entry.subjects.filter((key) => maySee(identity, key)),
-    changes: changes.map(({ key, before, after }) => ({ key, before: blanked(before), after: blanked(after) })),
+    changes: changes.map(({ key, before, after }) => ({ key, before: shown(before), after: shown(after) })),
   }
+}
+
+/** A document without what is under an embargo now. */
+function hidden(document: Document | null, secrets: Secrets | null): Document | null {
+  if (document === null || secrets === null) return document
+  const body = isReleaseKey(document.key) ? releaseBody(secrets.shown(releaseOf(document))) : document.body
+  return { ...document, body: secrets.hide(body) as JsonObject } // What hides a text in an object gives an object.
 }
 
 function maySee(identity: Identity, key: string): boolean {
   if (isTokenKey(key)) return identity.role === 'admin' && coversAll(identity)
+  // They name channels of all kinds.
+  if (isReleaseKey(key) || isPipelineKey(key) || isRolloutKey(key)) return coversAll(identity)
   const name = channelNameOf(key)
   return name === null || covers(identity, name)
 }

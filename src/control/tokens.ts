@@ -22,7 +22,8 @@ import {
 } from './control.ts'
 import type { Identity, Role } from './identity.ts'
 
-const TOKEN_PREFIX = 'token/'
+const TOKEN_KIND = 'token'
+const TOKEN_PREFIX = `${TOKEN_KIND}/`
 const TOKEN = /^bw_([a-z0-9]{12})_[A-Za-z0-9_-]{43}$/
 const ID_LETTERS = 'abcdefghijklmnopqrstuvwxyz0123456789'
 const ID_LENGTH = 12
@@ -113,9 +114,7 @@ export function presentToken(document: Document): Token {
 /** Every token that was not revoked, expired ones too, by name. */
 export function listTokens(control: Control): readonly Token[] {
   const tokens: Token[] = []
-  for (const document of knownState(control).documents()) {
-    if (isTokenKey(document.key)) tokens.push(presentToken(document))
-  }
+  for (const document of knownState(control).documentsOf(TOKEN_KIND)) tokens.push(presentToken(document))
   return tokens.toSorted((a, b) => (a.name === b.name ? compare(a.id, b.id) : compare(a.name, b.name)))
 }
 

@@ -1,0 +1,195 @@
+// The use cases of rollouts that go forward: begin, promote, approve, pause and re-base. Going back is in roll-back.ts.
+import { refuse, type RolloutRefusal } from '../rollouts/outcome.ts'
+import { pipelineKey, pipelineOf } from '../rollouts/pipeline.ts'
+import { overtaken, planPromotion } from '../rollouts/promotion.ts'
+import { releaseKey, releaseOf } from '../rollouts/release.ts'
+import { frontierOf, rolloutOf, type Rollout } from '../rollouts/rollout.ts'
+import { approveStage, pauseRollout, rebaseRollout, stageIndex, startAgain } from '../rollouts/rollout-draft.ts'
+import { stageUnderWay } from '../rollouts/advance.ts'
+import type { ReplicaState } from '../serve/replica-state.ts'
+import type { Document } from '../store/port.ts'
+import { unknownRelease } from './change-release.ts'
+import { currentState, isExpected, knownState, type Conditions, type Control, type Request } from './control.ts'
+import { carryOut, nothing, readOf, type Decided } from './decide.ts'
+import { unknownPipeline } from './pipelines.ts'
+import { factReads, readRunningOf, releaseIn, stageFacts } from './rollout-facts.ts'
+import {
+  answer,
+  chooseRollout,
+  outcomeOf,
+  planWrites,
+  ruleContext,
+  wouldBe,
+  type RolloutChoice,
+  type RolloutOutcome,
+} from './rollouts.ts'
+import { beginning, keyOf, rolloutDocuments } from './start-rollouts.ts'
+
+type Untouched = Extract<RolloutOutcome, { outcome: 'done' }>['untouched']
+
+/** Begins the rollout of a release that is registered, or that of one that was superseded from the beginning. */
+export function startRollout(
+  control: Control,
+  request: Request,
+  pipeline: string,
+  version: string,
+  { dryRun }: Conditions,
+): Promise<RolloutOutcome> {
+  return carryOut<null, RolloutOutcome>(control, request, {
+    kind: 'rollout.start',
+    key: null,
+    dryRun,
+    prepare: nothing,
+    decide(state, now) {
+      const document = state.document(pipelineKey(pipeline))
+      if (document === undefined) return answer(unknownPipeline(pipeline))
+      const released = state.document(releaseKey(version))
+      if (released === undefined) return answer(unknownRelease(version))
+      const release = releaseOf(released)
+      if (release.kind === 'control-plane') {
+        const message = `release ${version} has no agent packages yet; say where they are with POST …/artifacts`
+        return answer(refuse('no_packages', message))
+      }
+      const fresh = beginning(state, pipelineOf(document), document.revision, release, ruleContext(request, now))
+      const known = state.document(keyOf(fresh))
+      const before = known === undefined ? null : rolloutOf(known)
+      if (before !== null && before.state !== 'superseded') {
+        return answer(
+          refuse('rollout_exists', `release ${version} has a rollout in ${pipeline}, which is ${before.state}`),
+        )
+      }
+      const rollout = before === null ? fresh : startAgain(fresh, before)
+      if (dryRun) return wouldBe(control, state, rollout, [])
+      const others = rolloutDocuments(state, pipeline).map(({ key, revision }) => ({ key, expected: revision }))
+      const reads = [readOf(state, pipelineKey(pipeline)), readOf(state, releaseKey(version)), ...others]
+      return { outcome: 'commit', writes: planWrites(state, rollout, []), reads }
+    },
+    answerOf: (entry) => outcomeOf(control, entry),
+  })
+}
+
+export interface PromotionRequest {
+  /** null: the stage that is next. */
+  readonly stage: string | null
+  readonly critical: boolean
+  readonly force: boolean
+}
+
+/** Promotes a stage: all of its channels in one commit, together with the rollout and those that it overtakes. */
+export function promote(
+  control: Control,
+  request: Request,
+  choice: RolloutChoice,
+  { stage, critical, force }: PromotionRequest,
+  conditions: Conditions,
+): Promise<RolloutOutcome> {
+  let untouched: Untouched = []
+  const isMeant = (rollout: Rollout): boolean =>
+    rollout.state === 'running' && (stage === null || nextStage(rollout) === stage)
+  const find = (state: ReplicaState): { readonly document: Document; readonly index: number } | RolloutRefusal => {
+    const document = chooseRollout(state, choice, isMeant)
+    if ('outcome' in document) return document
+    const rollout = rolloutOf(document)
+    const index = stage === null ? (stageUnderWay(rollout) ?? frontierOf(rollout)) : stageIndex(rollout, stage)
+    return typeof index === 'number' ? { document, index } : index
+  }
+  return carryOut(control, request, {
+    kind: 'rollout.promote',
+    key: null,
+    dryRun: conditions.dryRun,
+    async prepare() {
+      const state = currentState(control)
+      const found = find(state)
+      if ('outcome' in found) return null
+      return readRunningOf(control, state, rolloutOf(found.document), found.index)
+    },
+    decide(state, now, running): Decided<RolloutOutcome> {
+      const found = find(state)
+      if ('outcome' in found) return answer(found)
+      const { document, index } = found
+      if (!isExpected(conditions.expectedRevisions, document)) return answer({ outcome: 'stale', current: document })
+      const rollout = rolloutOf(document)
+      const facts = running === null ? null : stageFacts(state, rollout, index, running, now)
+      if (facts === null) return { outcome: 'again' }
+      const { actor, reason } = request
+      const plan = planPromotion(facts, index, { actor, reason, force, critical })
+      if (plan.outcome === 'refused') return answer(plan)
+      const others = rolloutDocuments(state, rollout.pipeline).filter(({ key }) => key !== document.key)
+      const over = overtaken(others.map(rolloutOf), plan.rollout, index, now)
+      untouched = plan.leftBehind
+      if (conditions.dryRun) return wouldBe(control, state, plan.rollout, plan.channels, untouched, over)
+      const writes = planWrites(state, plan.rollout, plan.channels, over)
+      return { outcome: 'commit', writes, reads: factReads(state, facts, index, plan.channels) }
+    },
+    answerOf: (entry) => outcomeOf(control, entry, untouched),
+  })
+}
+
+function nextStage(rollout: Rollout): string | null {
+  const index = stageUnderWay(rollout)
+  return index === null ? null : (rollout.stages[index]?.name ?? null)
+}
+
+/** What is done to a rollout's document alone. */
+export type RolloutEdit =
+  { readonly kind: 'approve'; readonly stage: string | null } | { readonly kind: 'pause' | 'rebase' }
+
+export function editRollout(
+  control: Control,
+  request: Request,
+  choice: RolloutChoice,
+  edit: RolloutEdit,
+  { dryRun, expectedRevisions }: Conditions,
+): Promise<RolloutOutcome> {
+  return carryOut<null, RolloutOutcome>(control, request, {
+    kind: `rollout.${edit.kind}`,
+    key: null,
+    dryRun,
+    prepare: nothing,
+    decide(state, now) {
+      const document = chooseRollout(state, choice, ({ state: stands }) => stands === 'running')
+      if ('outcome' in document) return answer(document)
+      if (!isExpected(expectedRevisions, document)) return answer({ outcome: 'stale', current: document })
+      const rollout = rolloutOf(document)
+      const drafted = draftEdit(state, rollout, edit, ruleContext(request, now))
+      if (drafted.outcome === 'refused') return answer(drafted)
+      if (dryRun || drafted.rollout === rollout) return wouldBe(control, state, drafted.rollout, [])
+      const reads = [readOf(state, pipelineKey(rollout.pipeline)), readOf(state, releaseKey(rollout.release))]
+      return { outcome: 'commit', writes: planWrites(state, drafted.rollout, []), reads }
+    },
+    answerOf: (entry) => outcomeOf(control, entry),
+  })
+}
+
+function draftEdit(
+  state: ReplicaState,
+  rollout: Rollout,
+  edit: RolloutEdit,
+  context: ReturnType<typeof ruleContext>,
+): { readonly outcome: 'drafted'; readonly rollout: Rollout } | RolloutRefusal {
+  switch (edit.kind) {
+    case 'approve': {
+      const name = edit.stage ?? nextWaiting(rollout)
+      if (name === null) return refuse('rollout_over', `every stage of ${rollout.release} was promoted already`)
+      const index = stageIndex(rollout, name)
+      return typeof index === 'number' ? approveStage(rollout, releaseIn(state, rollout), index, context) : index
+    }
+    case 'pause':
+      return pauseRollout(rollout, context)
+    case 'rebase': {
+      const document = state.document(pipelineKey(rollout.pipeline))
+      if (document === undefined) return unknownPipeline(rollout.pipeline)
+      return rebaseRollout(rollout, pipelineOf(document), document.revision)
+    }
+  }
+}
+
+function nextWaiting({ stages }: Rollout): string | null {
+  return stages.find(({ state }) => state === 'waiting')?.name ?? null
+}
+
+/** Whether there is anything to show of a pipeline. */
+export function isKnownPipeline(control: Control, name: string): boolean {
+  const state = knownState(control)
+  return state.document(pipelineKey(name)) !== undefined || rolloutDocuments(state, name).length > 0
+}

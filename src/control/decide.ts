@@ -1,0 +1,98 @@
+// How a use case that changes several documents is carried out: decided on what is known, committed against exactly that,
+// and decided anew when somebody else was faster. The retry of a request that was carried out is answered from its entry.
+import { momentOf } from '../channels/time.ts'
+import type { ReplicaState } from '../serve/replica-state.ts'
+import type { Change, Document, Expectation, JournalEntry, Write } from '../store/port.ts'
+import {
+  commitAndServe,
+  CONTENTION_TRIES_MAX,
+  currentState,
+  earlierTry,
+  type Contended,
+  type Control,
+  type KeyReused,
+  type NotServedYet,
+  type Request,
+} from './control.ts'
+
+/** What a use case has come to. */
+export type Decided<T> =
+  /** Commit these; the answer is read from the entry, as it would be for a retry. */
+  | {
+      readonly outcome: 'commit'
+      readonly writes: readonly Write[]
+      readonly reads: readonly Expectation[]
+      /** Where only the decision says what it is, and why. */
+      readonly kind?: string
+      readonly reason?: string
+    }
+  /** Nothing is to be written: a refusal, a dry run, or it is so already. */
+  | { readonly outcome: 'answer'; readonly answer: T }
+  /** What was prepared is not what is there now; try again. */
+  | { readonly outcome: 'again' }
+
+export interface UseCase<P, T> {
+  /** The journal's name for the change. */
+  readonly kind: string
+  /** The document that it is about, as the first of its writes; null where that is another one each time. */
+  readonly key: string | null
+  readonly dryRun: boolean
+  /** What must be waited for before anything is decided: nothing of it is believed without looking again. */
+  readonly prepare: () => Promise<P>
+  /** Decides without waiting for anything: what it reads of `state` is what the commit expects. */
+  readonly decide: (state: ReplicaState, now: number, prepared: P) => Decided<T>
+  readonly answerOf: (entry: JournalEntry) => T
+}
+
+export type Unfinished = NotServedYet | Contended | KeyReused
+
+/** Carries a use case out, once. */
+export async function carryOut<P, T>(
+  control: Control,
+  request: Request,
+  useCase: UseCase<P, T>,
+): Promise<T | Unfinished> {
+  const { kind, key, dryRun, prepare, decide, answerOf } = useCase
+  const earlier = dryRun ? null : await earlierTry(control, request, kind, key)
+  if (earlier !== null) return earlier.outcome === 'applied' ? answerOf(earlier.entry) : earlier
+  for (let tries = 0; tries < CONTENTION_TRIES_MAX; tries += 1) {
+    const prepared = await prepare()
+    const now = control.clock.now()
+    const decided = decide(currentState(control), now, prepared)
+    if (decided.outcome === 'again') continue
+    if (decided.outcome === 'answer') return decided.answer
+    const { reason = request.reason } = decided
+    const change = { at: momentOf(now), kind: decided.kind ?? kind, ...splitOf(decided) }
+    const committed = await commitAndServe(control, { ...request, reason }, change)
+    if (committed.outcome === 'conflict') continue
+    return committed.outcome === 'served' ? answerOf(committed.entry) : committed
+  }
+  return { outcome: 'contended' }
+}
+
+/** A document that is written is expected by its write, so it need not be read besides; none is read twice. */
+function splitOf({ writes, reads }: Extract<Decided<never>, { outcome: 'commit' }>): Pick<Change, 'writes' | 'reads'> {
+  const written = new Set(writes.map(({ key }) => key))
+  const others = new Map(reads.filter(({ key }) => !written.has(key)).map((read) => [read.key, read]))
+  return { writes, reads: [...others.values()] }
+}
+
+/** Nothing to prepare. */
+export async function nothing(): Promise<null> {
+  return null
+}
+
+/** That a document is still as it is in `state`, or still not there. */
+export function readOf(state: ReplicaState, key: string): Expectation {
+  return { key, expected: state.document(key)?.revision ?? 0 }
+}
+
+/** A document of `state` with another body. */
+export function writeOf(state: ReplicaState, key: string, body: Write['body']): Write {
+  return { ...readOf(state, key), body }
+}
+
+/** The document that an entry has left at `key`. */
+export function documentAfter({ changes }: JournalEntry, key: string): Document | null {
+  return changes.find((change) => change.key === key)?.after ?? null
+}

@@ -1,0 +1,225 @@
+// Drives rollouts: promotes automatic stages, takes ramps further, ends soakings, evaluates gates and pauses where one fails.
+// One replica at a time does, the one that has the lease; that two do for a moment promotes nothing twice, since every step
+// is committed against the rollout as it was decided on.
+import { advance, stageUnderWay, type Advance, type GateSamples } from '../rollouts/advance.ts'
+import { overtaken, planPromotion } from '../rollouts/promotion.ts'
+import { rolloutOf, stageAt, type Rollout } from '../rollouts/rollout.ts'
+import type { ReplicaLog } from '../serve/replica.ts'
+import type { ReplicaState } from '../serve/replica-state.ts'
+import { StoreOutcomeUnknown, StoreUnavailable, type Document } from '../store/port.ts'
+import { currentState, type Control, type Request } from './control.ts'
+import { carryOut, type Decided } from './decide.ts'
+import { GateWatch, type EvaluateGate } from './gate-watch.ts'
+import { SYSTEM_ACTOR } from './journal-lapses.ts'
+import { factReads, readRunningOf, stageFacts } from './rollout-facts.ts'
+import { outcomeOf, planWrites, runningRollouts, type RolloutOutcome } from './rollouts.ts'
+import { rolloutDocuments } from './start-rollouts.ts'
+
+const LEASE = 'rollouts'
+/** The longest that nobody drives after the one that did has died. */
+const LEASE_MS = 15_000
+const LEASE_RENEW_MS = LEASE_MS / 3
+/** How often it is looked what rollouts wait for. */
+const CHECK_MS = 1_000
+/** Stages that are promoted by themselves can follow each other; more of them in one look would be a fault. */
+const STEPS_AT_ONCE_MAX = 50
+
+/** Starts driving; the answer stops it, once the step under way has ended, and gives the lease back. */
+export function driveRollouts(control: Control, evaluate: EvaluateGate, log: ReplicaLog): () => Promise<void> {
+  const driver = new RolloutDriver(control, evaluate, log)
+  driver.start()
+  return () => driver.stop()
+}
+
+export class RolloutDriver {
+  readonly #control: Control
+  readonly #log: ReplicaLog
+  readonly #gates: GateWatch
+  #cancel: () => void = () => {}
+  #looking: Promise<void> = Promise.resolve()
+  #stopped = false
+  #holdsUntil = 0
+  #renewAt = 0
+
+  constructor(control: Control, evaluate: EvaluateGate, log: ReplicaLog) {
+    this.#control = control
+    this.#log = log
+    this.#gates = new GateWatch(control, evaluate)
+  }
+
+  start(): void {
+    this.#cancel = this.#control.clock.after(CHECK_MS, () => this.#tick())
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true
+    this.#cancel()
+    await this.#looking
+    await this.#gates.idle()
+    const { coordination, replicaId } = this.#control
+    // Where it cannot be given back, its time ends it.
+    if (this.#holdsUntil > 0) await coordination.release(LEASE, replicaId).catch(() => {})
+  }
+
+  #tick(): void {
+    this.#looking = this.look()
+      .catch((error: unknown) => {
+        if (!isAway(error)) this.#log.warn({ err: error }, 'the rollouts could not be looked at')
+      })
+      .finally(() => {
+        if (!this.#stopped) this.#cancel = this.#control.clock.after(CHECK_MS, () => this.#tick())
+      })
+  }
+
+  /** Does everything that is due now. */
+  async look(): Promise<void> {
+    const { replica, clock } = this.#control
+    // While the store is not followed nothing may be decided.
+    if (replica.fault !== null || replica.state === null) return
+    const running = runningRollouts(replica.state)
+    if (running.length === 0 && this.#gates.isIdle) return
+    if (!(await this.#hasLease(clock.now()))) {
+      this.#gates.forgetAll()
+      return
+    }
+    await this.#gates.dropOthers(running.map(rolloutOf))
+    for (const { key } of running) {
+      if (this.#stopped) return
+      await this.#drive(key).catch((error: unknown) => {
+        if (isAway(error)) throw error
+        this.#log.warn({ err: error, rollout: key }, 'a rollout could not be driven')
+      })
+    }
+  }
+
+  /** Takes one rollout as far as it goes now. */
+  async #drive(key: string): Promise<void> {
+    for (let steps = 0; steps < STEPS_AT_ONCE_MAX; steps += 1) {
+      const document = currentState(this.#control).document(key)
+      const rollout = document === undefined ? null : rolloutOf(document)
+      if (rollout === null || !isDriven(rollout)) return
+      const index = stageUnderWay(rollout) ?? 0
+      const samples = await this.#gates.look(rollout, index)
+      if (!(await this.#step(key, samples))) return
+    }
+  }
+
+  /** Does the next thing; false where there is nothing to do now. */
+  async #step(key: string, samples: GateSamples): Promise<boolean> {
+    const control = this.#control
+    let hasMoved = false
+    const request: Request = {
+      actor: SYSTEM_ACTOR,
+      reason: null,
+      requestId: null,
+      mayBeRetry: false,
+      onCommitted: () => (hasMoved = true),
+    }
+    await carryOut<Prepared | null, RolloutOutcome | { readonly outcome: 'nothing' }>(control, request, {
+      kind: 'rollout.step',
+      key,
+      dryRun: false,
+      prepare: () => this.#prepare(key),
+      decide: (state, now, prepared) => decide(state, now, prepared, samples),
+      answerOf: (entry) => outcomeOf(control, entry),
+    })
+    return hasMoved
+  }
+
+  async #prepare(key: string): Promise<Prepared | null> {
+    const state = currentState(this.#control)
+    const document = state.document(key)
+    const rollout = document === undefined ? null : rolloutOf(document)
+    const index = rollout === null ? null : stageUnderWay(rollout)
+    if (document === undefined || rollout === null || index === null) return null
+    return { document, index, running: await readRunningOf(this.#control, state, rollout, index) }
+  }
+
+  async #hasLease(now: number): Promise<boolean> {
+    const { coordination, replicaId } = this.#control
+    // A clock that was set back must not make the next renewal late.
+    if (now < this.#renewAt && this.#renewAt - now <= LEASE_RENEW_MS) return this.#holdsUntil > now
+    const held = this.#holdsUntil > now
+    const takes = await coordination.lease(LEASE, replicaId, LEASE_MS)
+    // By the time it was asked for: the store may have begun to count a moment later, never earlier.
+    this.#holdsUntil = takes ? now + LEASE_MS : 0
+    this.#renewAt = now + (takes ? LEASE_RENEW_MS : CHECK_MS)
+    if (takes && !held) this.#log.info({ replica: replicaId }, 'this replica drives the rollouts')
+    return takes
+  }
+}
+
+interface Prepared {
+  readonly document: Document
+  readonly index: number
+  readonly running: Awaited<ReturnType<typeof readRunningOf>>
+}
+
+const NOTHING = { outcome: 'answer', answer: { outcome: 'nothing' } } as const
+
+/** Whether a rollout does anything by itself now. */
+function isDriven(rollout: Rollout): boolean {
+  const index = stageUnderWay(rollout)
+  if (rollout.state !== 'running' || rollout.paused !== null || index === null) return false
+  const { rules, progress } = stageAt(rollout, index)
+  return progress.state !== 'waiting' || rules.auto
+}
+
+/** The next thing that a rollout does by itself, as it is to be committed. */
+function decide(
+  state: ReplicaState,
+  now: number,
+  prepared: Prepared | null,
+  samples: GateSamples,
+): Decided<RolloutOutcome | { readonly outcome: 'nothing' }> {
+  if (prepared === null) return NOTHING
+  const { document, index, running } = prepared
+  if (state.document(document.key) !== document) return { outcome: 'again' }
+  const rollout = rolloutOf(document)
+  const facts = stageFacts(state, rollout, index, running, now)
+  if (facts === null) return { outcome: 'again' }
+  const next: Advance = advance(facts, samples, { actor: SYSTEM_ACTOR })
+  switch (next.outcome) {
+    case 'waits':
+      return NOTHING
+    case 'pauses':
+      return {
+        outcome: 'commit',
+        kind: 'rollout.pause',
+        reason: next.reason,
+        writes: planWrites(state, next.rollout, []),
+        reads: [],
+      }
+    case 'finishes':
+      return {
+        outcome: 'commit',
+        kind: 'rollout.soaked',
+        writes: planWrites(state, next.rollout, []),
+        reads: factReads(state, facts, index, []),
+      }
+    case 'steps': {
+      const writes = planWrites(state, next.rollout, next.channels)
+      return { outcome: 'commit', kind: 'rollout.step', writes, reads: factReads(state, facts, index, next.channels) }
+    }
+    case 'may-promote': {
+      const reason = `stage ${rollout.stages[index]?.name} is promoted by itself`
+      const plan = planPromotion(facts, index, { actor: SYSTEM_ACTOR, reason, force: false, critical: false })
+      if (plan.outcome === 'refused') return NOTHING
+      const others = rolloutDocuments(state, rollout.pipeline).filter(({ key }) => key !== document.key)
+      const over = overtaken(others.map(rolloutOf), plan.rollout, index, now)
+      const writes = planWrites(state, plan.rollout, plan.channels, over)
+      return {
+        outcome: 'commit',
+        kind: 'rollout.promote',
+        reason,
+        writes,
+        reads: factReads(state, facts, index, plan.channels),
+      }
+    }
+  }
+}
+
+/** The store is away or did not answer: the next look comes, and the replica says what is wrong. */
+function isAway(error: unknown): boolean {
+  return error instanceof StoreUnavailable || error instanceof StoreOutcomeUnknown
+}

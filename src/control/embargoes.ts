@@ -1,0 +1,44 @@
+// Embargoes as this replica knows them: which there are, and what of anything may be shown to whom.
+import { embargoOf, Secrets, type Embargo } from '../rollouts/embargo.ts'
+import { RELEASE_KIND, releaseOf, type Release } from '../rollouts/release.ts'
+import type { ReplicaState } from '../serve/replica-state.ts'
+import type { Identity } from './identity.ts'
+
+interface Known {
+  readonly generation: number
+  readonly secrets: Secrets
+  readonly embargoes: readonly Embargo[]
+}
+
+/** Read again only where a release has changed: a journal stream asks for every entry and every reader. */
+const known = new WeakMap<ReplicaState, Known>()
+
+export function embargoesOf(state: ReplicaState): readonly Embargo[] {
+  return read(state).embargoes
+}
+
+/** What must be hidden from this caller; null where nothing is. */
+export function secretsFor(state: ReplicaState | null, identity: Identity): Secrets | null {
+  if (state === null || identity.role === 'admin') return null
+  const { secrets } = read(state)
+  return secrets.isEmpty ? null : secrets
+}
+
+/** A release as this caller may see it. */
+export function shownRelease(state: ReplicaState, identity: Identity, release: Release): Release {
+  return secretsFor(state, identity)?.shown(release) ?? release
+}
+
+function read(state: ReplicaState): Known {
+  const generation = state.generationOf(RELEASE_KIND)
+  const before = known.get(state)
+  if (before?.generation === generation) return before
+  const releases = [...state.documentsOf(RELEASE_KIND)].map(releaseOf)
+  const now = {
+    generation,
+    secrets: new Secrets(releases),
+    embargoes: releases.flatMap((release) => embargoOf(release) ?? []),
+  }
+  known.set(state, now)
+  return now
+}

@@ -1,0 +1,135 @@
+// Pipelines: made, edited and deleted. What runs goes by the rules that it began with, whatever becomes of its pipeline.
+import type { GateRefusal, PipelineDraft } from '../rollouts/pipeline-draft.ts'
+import { draftPipeline } from '../rollouts/pipeline-draft.ts'
+import { PIPELINE_KIND, pipelineBody, pipelineKey, pipelineOf, type Pipeline } from '../rollouts/pipeline.ts'
+import { refuse, type RolloutRefusal } from '../rollouts/outcome.ts'
+import { rolloutOf, type Rollout } from '../rollouts/rollout.ts'
+import type { ReplicaState } from '../serve/replica-state.ts'
+import { isExpected, knownState, type Conditions, type Control, type Request, type Stale } from './control.ts'
+import { carryOut, documentAfter, nothing, writeOf, type Decided, type Unfinished } from './decide.ts'
+import { rolloutDocuments } from './start-rollouts.ts'
+
+export interface PipelineRecord {
+  readonly pipeline: Pipeline
+  readonly revision: number
+  /** Releases under way by other rules than these; an operator re-bases them, or lets them end as they began. */
+  readonly otherRules: readonly string[]
+}
+
+export type PipelineOutcome =
+  | { readonly outcome: 'done'; readonly record: PipelineRecord }
+  | { readonly outcome: 'deleted' }
+  | RolloutRefusal
+  | Stale
+  | Unfinished
+
+/** Every pipeline by name. */
+export function listPipelines(state: ReplicaState): readonly PipelineRecord[] {
+  return [...state.documentsOf(PIPELINE_KIND)]
+    .map((document) => recordOf(state, pipelineOf(document), document.revision))
+    .toSorted((a, b) => (a.pipeline.name < b.pipeline.name ? -1 : 1))
+}
+
+export function pipelineRecord(state: ReplicaState, name: string): PipelineRecord | null {
+  const document = state.document(pipelineKey(name))
+  return document === undefined ? null : recordOf(state, pipelineOf(document), document.revision)
+}
+
+export function unknownPipeline(name: string): RolloutRefusal {
+  return refuse('unknown_pipeline', `there is no pipeline ${name}; make it with PUT …/pipelines/${name}`)
+}
+
+/** Makes a pipeline, or gives it other rules; rollouts under way keep theirs. */
+export function putPipeline(
+  control: Control,
+  request: Request,
+  draft: PipelineDraft,
+  { dryRun, expectedRevisions }: Conditions,
+): Promise<PipelineOutcome> {
+  const key = pipelineKey(draft.name)
+  const gateRefusal: GateRefusal = (url) => control.outside.gateRefusal(url)
+  return carryOut<null, PipelineOutcome>(control, request, {
+    kind: 'pipeline.put',
+    key,
+    dryRun,
+    prepare: nothing,
+    decide(state, now) {
+      const document = state.document(key)
+      if (!isExpected(expectedRevisions, document)) return answer({ outcome: 'stale', current: document ?? null })
+      const drafted = draftPipeline(draft, gateRefusal, { now, actor: request.actor, reason: request.reason })
+      if (drafted.outcome === 'refused') return answer(drafted)
+      const { pipeline } = drafted
+      const others = [...state.documentsOf(PIPELINE_KIND)].filter((other) => other.key !== key)
+      const taken = others.flatMap((other) => sharedChannels(pipeline, pipelineOf(other)))
+      if (taken[0] !== undefined) {
+        return answer(refuse('channel_in_pipeline', `${taken[0]}; a channel is moved by one pipeline only`))
+      }
+      const revision = (document?.revision ?? 0) + 1
+      if (dryRun) return answer({ outcome: 'done', record: recordOf(state, pipeline, revision) })
+      return {
+        outcome: 'commit',
+        writes: [writeOf(state, key, pipelineBody(pipeline))],
+        reads: others.map((other) => ({ key: other.key, expected: other.revision })),
+      }
+    },
+    answerOf(entry) {
+      const after = documentAfter(entry, key)
+      if (after === null) return { outcome: 'key-reused' }
+      return { outcome: 'done', record: recordOf(knownState(control), pipelineOf(after), after.revision) }
+    },
+  })
+}
+
+/** Deletes a pipeline that nothing is under way in. What its rollouts have done stays in the journal and in their documents. */
+export function deletePipeline(
+  control: Control,
+  request: Request,
+  name: string,
+  { dryRun, expectedRevisions }: Conditions,
+): Promise<PipelineOutcome> {
+  const key = pipelineKey(name)
+  return carryOut<null, PipelineOutcome>(control, request, {
+    kind: 'pipeline.delete',
+    key,
+    dryRun,
+    prepare: nothing,
+    decide(state) {
+      const document = state.document(key)
+      if (document === undefined) return answer(unknownPipeline(name))
+      if (!isExpected(expectedRevisions, document)) return answer({ outcome: 'stale', current: document })
+      const running = rolloutsUnderWay(state, name)
+      if (running.length > 0) {
+        const releases = running.map(({ release }) => release).join(', ')
+        return answer(refuse('pipeline_in_use', `${releases} is under way in ${name}; let it end, or roll it back`))
+      }
+      if (dryRun) return answer({ outcome: 'deleted' })
+      return { outcome: 'commit', writes: [writeOf(state, key, null)], reads: [] }
+    },
+    answerOf: () => ({ outcome: 'deleted' }),
+  })
+}
+
+function recordOf(state: ReplicaState, pipeline: Pipeline, revision: number): PipelineRecord {
+  const otherRules = rolloutsUnderWay(state, pipeline.name).filter(
+    ({ pipelineRevision }) => pipelineRevision !== revision,
+  )
+  return { pipeline, revision, otherRules: otherRules.map(({ release }) => release) }
+}
+
+function rolloutsUnderWay(state: ReplicaState, name: string): readonly Rollout[] {
+  return rolloutDocuments(state, name)
+    .map(rolloutOf)
+    .filter(({ state: stands }) => stands === 'running')
+}
+
+function sharedChannels(one: Pipeline, other: Pipeline): readonly string[] {
+  const taken = new Set(other.stages.flatMap(({ channels }) => channels))
+  return one.stages
+    .flatMap(({ channels }) => channels)
+    .filter((channel) => taken.has(channel))
+    .map((channel) => `channel ${channel} is in the pipeline ${other.name}`)
+}
+
+function answer(value: PipelineOutcome): Decided<PipelineOutcome> {
+  return { outcome: 'answer', answer: value }
+}

@@ -1,0 +1,43 @@
+// Which agents a release would leave behind: the answer to whoever asks before anything is promoted.
+import { lowestVersion } from '../channels/version.ts'
+import { tooOldFor, type TooOld } from '../rollouts/conditions.ts'
+import { takes } from '../rollouts/pipeline-draft.ts'
+import type { Release } from '../rollouts/release.ts'
+import { knownState, type Control } from './control.ts'
+import { listPipelines } from './pipelines.ts'
+import { readRunning } from './rollout-facts.ts'
+
+export interface ReleaseCompatibility {
+  readonly version: string
+  readonly minAgentVersion: string | null
+  readonly compatible: boolean
+  readonly stages: readonly {
+    readonly pipeline: string
+    readonly stage: string
+    /** The lowest version that agents of the stage may run; null where none was served. */
+    readonly oldest: string | null
+    readonly tooOld: readonly TooOld[]
+  }[]
+}
+
+/** For one pipeline, or every one that takes the release; `grace` (ISO 8601) instead of the pipeline's where it is given. */
+export async function releaseCompatibility(
+  control: Control,
+  { version, minAgentVersion }: Release,
+  pipeline: string | null,
+  grace: string | null,
+): Promise<ReleaseCompatibility> {
+  const state = knownState(control)
+  const asked = listPipelines(state)
+    .map((record) => record.pipeline)
+    .filter((one) => (pipeline === null ? takes(one, version) : one.name === pipeline))
+  const stages: ReleaseCompatibility['stages'][number][] = []
+  for (const one of asked) {
+    for (const { name, channels } of one.stages) {
+      const { versions } = await readRunning(control, state, channels, grace ?? one.grace)
+      const oldest = lowestVersion([...versions.values()].flat())
+      stages.push({ pipeline: one.name, stage: name, oldest, tooOld: tooOldFor(minAgentVersion, versions) })
+    }
+  }
+  return { version, minAgentVersion, compatible: stages.every(({ tooOld }) => tooOld.length === 0), stages }
+}

@@ -1,0 +1,220 @@
+// Releases: registered, told more of, signed off change by change, given their packages, and withdrawn.
+import { blockedVersionBody, blockedVersionKey, blockedVersionOf } from '../channels/blocked-version.ts'
+import { momentOf } from '../channels/time.ts'
+import { compareReleases } from '../rollouts/cloud-version.ts'
+import { malformed } from '../channels/outcome.ts'
+import { refuse } from '../rollouts/outcome.ts'
+import {
+  RELEASE_KIND,
+  releaseBody,
+  releaseKey,
+  releaseOf,
+  type Release,
+  type ReleasePackage,
+} from '../rollouts/release.ts'
+import {
+  addArtifacts,
+  draftRelease,
+  editRelease,
+  judgeChange,
+  liftEmbargo,
+  withdrawRelease,
+  type ChangeVerdict,
+  type ReleaseDraft,
+  type ReleaseEdit,
+  type RuleContext,
+} from '../rollouts/release-draft.ts'
+import { ROLLOUT_KIND, rolloutBody, rolloutOf, type Rollout } from '../rollouts/rollout.ts'
+import type { ReplicaState } from '../serve/replica-state.ts'
+import type { Write } from '../store/port.ts'
+import {
+  alone,
+  answer,
+  bare,
+  changeRelease,
+  decided,
+  lapsed,
+  outcomeOf,
+  unknownRelease,
+  type ReleaseOutcome,
+  type ReleaseRecord,
+} from './change-release.ts'
+import { knownState, type Conditions, type Control, type Request } from './control.ts'
+import { carryOut, nothing, readOf, writeOf } from './decide.ts'
+import { dueLapses } from './journal-lapses.ts'
+import { keyOf, startRollouts } from './start-rollouts.ts'
+
+/** Every release, the newest first. */
+export function listReleases(state: ReplicaState): readonly ReleaseRecord[] {
+  return [...state.documentsOf(RELEASE_KIND)]
+    .map((document) => ({ release: releaseOf(document), revision: document.revision }))
+    .toSorted((a, b) => compareReleases(b.release.version, a.release.version))
+}
+
+export function releaseRecord(state: ReplicaState, version: string): ReleaseRecord | null {
+  const document = state.document(releaseKey(version))
+  return document === undefined ? null : { release: releaseOf(document), revision: document.revision }
+}
+
+/** Registers a release. One that agents can install begins its rollouts; another is kept from every channel until it can. */
+export async function registerRelease(
+  control: Control,
+  request: Request,
+  draft: ReleaseDraft & { readonly packages?: readonly string[] },
+  dryRun: boolean,
+): Promise<ReleaseOutcome> {
+  const urls = draft.packages ?? []
+  if (draft.kind === 'control-plane' && urls.length > 0) {
+    return malformed('packages', 'have no meaning for a control-plane release; it has none yet')
+  }
+  const packages = await findPackages(control, urls)
+  if (packages.outcome !== 'found') return packages
+  return carryOut(control, request, {
+    kind: 'release.register',
+    key: releaseKey(bare(draft.version)),
+    dryRun,
+    prepare: () => (dryRun ? nothing() : lapsed(control)),
+    decide(state, now) {
+      const context = { now, actor: request.actor, reason: request.reason }
+      const drafted = draftRelease(draft, packages.packages, context)
+      if (drafted.outcome === 'refused') return answer(drafted)
+      const { release } = drafted
+      const key = releaseKey(release.version)
+      if (state.document(key) !== undefined) {
+        return answer(
+          refuse('release_exists', `release ${release.version} is registered already; PATCH tells more of it`),
+        )
+      }
+      const kept = release.kind === 'control-plane' ? keepFromChannels(state, release, context) : []
+      if (kept === null) return { outcome: 'again' }
+      const started = startRollouts(state, release, context)
+      const writes = [writeOf(state, key, releaseBody(release)), ...kept, ...started.writes]
+      return decided(dryRun, state, release, started.rollouts, writes, started.reads)
+    },
+    answerOf: (entry) => outcomeOf(control, entry),
+  })
+}
+
+/** Says where the packages of a release are. Only where every one of them is found, agents may be told to install it. */
+export async function addPackages(
+  control: Control,
+  request: Request,
+  version: string,
+  urls: readonly string[],
+  conditions: Conditions,
+): Promise<ReleaseOutcome> {
+  if (releaseRecord(knownState(control), bare(version)) === null) return unknownRelease(version)
+  const packages = await findPackages(control, urls)
+  if (packages.outcome !== 'found') return packages
+  return changeRelease(control, request, version, 'release.artifacts', conditions, (release, context, state) => {
+    const drafted = addArtifacts(release, packages.packages)
+    if (drafted.outcome === 'refused') return drafted
+    const key = blockedVersionKey(release.version)
+    const blocked = state.document(key)
+    // An operator who has put it on the list for another reason takes it off the list, too.
+    const isOurs = blocked !== undefined && blockedVersionOf(blocked).because === 'no packages'
+    const lapses = isOurs ? dueLapses(state, release.version, context.now) : []
+    if (lapses === null) return null
+    const started = startRollouts(state, drafted.release, context)
+    return {
+      ...drafted,
+      rollouts: started.rollouts,
+      writes: [...started.writes, ...lapses, ...(isOurs ? [writeOf(state, key, null)] : [])],
+      reads: [readOf(state, key), ...started.reads],
+    }
+  })
+}
+
+/** Puts the version on the block list and ends its rollouts; the answer says where agents are told it still. */
+export function withdraw(
+  control: Control,
+  request: Request,
+  version: string,
+  conditions: Conditions,
+): Promise<ReleaseOutcome> {
+  return changeRelease(control, request, version, 'release.withdraw', conditions, (release, context, state) => {
+    const drafted = withdrawRelease(release, context)
+    if (drafted.outcome === 'refused') return drafted
+    const reason = drafted.release.withdrawn?.reason ?? ''
+    const at = momentOf(context.now)
+    const lapses = dueLapses(state, release.version, context.now)
+    if (lapses === null) return null
+    const body = blockedVersionBody({ version: release.version, reason, by: context.actor, at })
+    const ended = [...state.documentsOf(ROLLOUT_KIND)]
+      .map(rolloutOf)
+      .filter((rollout) => rollout.release === release.version && rollout.state === 'running')
+      .map((rollout): Rollout => ({ ...rollout, state: 'withdrawn', endedAt: at, paused: null }))
+    const writes = [
+      writeOf(state, blockedVersionKey(release.version), body),
+      ...lapses,
+      ...ended.map((rollout) => writeOf(state, keyOf(rollout), rolloutBody(rollout))),
+    ]
+    return { ...drafted, rollouts: ended, writes, reads: [] }
+  })
+}
+
+export function edit(
+  control: Control,
+  request: Request,
+  version: string,
+  change: ReleaseEdit,
+  conditions: Conditions,
+): Promise<ReleaseOutcome> {
+  return changeRelease(control, request, version, 'release.edit', conditions, (release) =>
+    alone(editRelease(release, change)),
+  )
+}
+
+/** Signs a change off, takes that back, or withdraws the change. */
+export function judge(
+  control: Control,
+  request: Request,
+  version: string,
+  id: string,
+  verdict: ChangeVerdict,
+  conditions: Conditions,
+): Promise<ReleaseOutcome> {
+  return changeRelease(control, request, version, `release.${verdict}`, conditions, (release, context) =>
+    alone(judgeChange(release, id, verdict, context)),
+  )
+}
+
+export function lift(
+  control: Control,
+  request: Request,
+  version: string,
+  conditions: Conditions,
+): Promise<ReleaseOutcome> {
+  return changeRelease(control, request, version, 'release.lift-embargo', conditions, (release, context) =>
+    alone(liftEmbargo(release, context)),
+  )
+}
+
+/** The block list's entry of a release that agents cannot install, with what it changes; null for more than one commit takes. */
+function keepFromChannels(
+  state: ReplicaState,
+  { version }: Release,
+  { now, actor }: RuleContext,
+): readonly Write[] | null {
+  const key = blockedVersionKey(version)
+  if (state.document(key) !== undefined) return []
+  const lapses = dueLapses(state, version, now)
+  if (lapses === null) return null
+  const reason = 'a control-plane release: it has no agent packages yet'
+  const body = blockedVersionBody({ version, reason, by: actor, at: momentOf(now), because: 'no packages' })
+  return [writeOf(state, key, body), ...lapses]
+}
+
+async function findPackages(
+  control: Control,
+  urls: readonly string[],
+): Promise<
+  | { readonly outcome: 'found'; readonly packages: readonly ReleasePackage[] }
+  | Extract<ReleaseOutcome, { outcome: 'packages-missing' }>
+> {
+  const checked = urls.length === 0 ? [] : await control.outside.checkPackages(urls)
+  const missing = checked.filter(({ problem }) => problem !== null)
+  if (missing.length > 0) return { outcome: 'packages-missing', packages: missing }
+  const foundAt = momentOf(control.clock.now())
+  return { outcome: 'found', packages: [...new Set(urls)].map((url) => ({ url, foundAt })) }
+}

@@ -1,0 +1,126 @@
+// What a decision about a stage is made from, read off what this replica knows: the release, the channels, and which
+// versions their agents may still run, for which the journal is asked.
+import { channelKey, channelOf, type Channel } from '../channels/channel.ts'
+import { compatibility } from '../channels/history.ts'
+import { parseDuration } from '../channels/time.ts'
+import type { StageFacts } from '../rollouts/conditions.ts'
+import { releaseKey, releaseOf, type Release } from '../rollouts/release.ts'
+import { stageAt, type Rollout } from '../rollouts/rollout.ts'
+import type { ReplicaState } from '../serve/replica-state.ts'
+import type { Document, Expectation } from '../store/port.ts'
+import { blockListReads } from './change-channel.ts'
+import { spansSince } from './channel-history.ts'
+import type { Control } from './control.ts'
+import { readOf } from './decide.ts'
+import { embargoesOf } from './embargoes.ts'
+
+/** So many channels' journals are read at the same time. */
+const HISTORIES_AT_ONCE = 20
+
+/** What agents of some channels may run, as it was read for exactly these documents. */
+export interface Running {
+  readonly documents: ReadonlyMap<string, Document | undefined>
+  readonly versions: ReadonlyMap<string, readonly string[]>
+}
+
+/** Reads what agents of these channels may still run: every version served within `grace` (ISO 8601) before now. */
+export async function readRunning(
+  control: Control,
+  state: ReplicaState,
+  names: readonly string[],
+  grace: string,
+): Promise<Running> {
+  const duration = parseDuration(grace)
+  const graceMs = duration.outcome === 'parsed' ? duration.value : 0
+  const documents = new Map(names.map((name) => [name, state.document(channelKey(name))]))
+  const versions = new Map<string, readonly string[]>()
+  const waiting = [...documents]
+  const read = async (): Promise<void> => {
+    for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
+      const [name, document] = next
+      if (document === undefined) continue
+      const now = control.clock.now()
+      const found = compatibility(await spansSince(control, document, now - graceMs), graceMs, now)
+      versions.set(
+        name,
+        found.versions.map(({ version }) => version),
+      )
+    }
+  }
+  await Promise.all(Array.from({ length: HISTORIES_AT_ONCE }, read))
+  return { documents, versions }
+}
+
+/** The same for a stage; nothing is read where the release works with every agent. */
+export function readRunningOf(
+  control: Control,
+  state: ReplicaState,
+  rollout: Rollout,
+  index: number,
+): Promise<Running> {
+  const document = state.document(releaseKey(rollout.release))
+  const lowest = document === undefined ? null : releaseOf(document).minAgentVersion
+  const names = lowest === null ? [] : stageAt(rollout, index).rules.channels
+  return readRunning(control, state, names, rollout.rules.grace)
+}
+
+/** Everything that a decision about stage `index` is made from; null where what was read before is not what is there now. */
+export function stageFacts(
+  state: ReplicaState,
+  rollout: Rollout,
+  index: number,
+  running: Running,
+  now: number,
+): StageFacts | null {
+  for (const [name, document] of running.documents) if (state.document(channelKey(name)) !== document) return null
+  const release = releaseIn(state, rollout)
+  const { rules } = stageAt(rollout, index)
+  const channels = channelsIn(state, rules.channels)
+  // The release may have got its lowest version since.
+  if (release.minAgentVersion !== null && [...channels.keys()].some((name) => !running.versions.has(name))) return null
+  return {
+    rollout,
+    release,
+    channels,
+    isBlocked: state.isBlocked,
+    running: running.versions,
+    embargoes: embargoesOf(state),
+    now,
+  }
+}
+
+/** The release of a rollout. Releases are never deleted. */
+export function releaseIn(state: ReplicaState, { release }: Rollout): Release {
+  const document = state.document(releaseKey(release))
+  if (document === undefined) throw new Error(`the release ${release} of a rollout is not registered`)
+  return releaseOf(document)
+}
+
+/** The channels of these names that exist. */
+export function channelsIn(state: ReplicaState, names: readonly string[]): ReadonlyMap<string, Channel> {
+  return new Map(
+    names.flatMap((name) => {
+      const document = state.document(channelKey(name))
+      return document === undefined ? [] : [[name, channelOf(document)] as const]
+    }),
+  )
+}
+
+/**
+ * What a decision was made from beside what it writes: every channel of the stage, the release, those whose embargo it was
+ * held against, and the block list. If any of it has changed when the decision is committed, it is made anew.
+ */
+export function factReads(
+  state: ReplicaState,
+  facts: StageFacts,
+  index: number,
+  written: readonly Channel[],
+): readonly Expectation[] {
+  const { rules } = stageAt(facts.rollout, index)
+  return [
+    readOf(state, releaseKey(facts.release.version)),
+    ...facts.embargoes.map(({ release }) => readOf(state, releaseKey(release))),
+    ...rules.channels.map((name) => readOf(state, channelKey(name))),
+    ...written.flatMap((channel) => blockListReads(state, channel)),
+  ]
+}

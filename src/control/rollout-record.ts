@@ -1,0 +1,100 @@
+// A rollout as the API shows it: beside its document, how every stage stands and what holds it back, judged now.
+import { versionsTold } from '../channels/target.ts'
+import { advance, stageUnderWay, waitBlockers, type GateSamples } from '../rollouts/advance.ts'
+import { endBlockers } from '../rollouts/conditions.ts'
+import type { Blocker } from '../rollouts/outcome.ts'
+import { planPromotion, whyItStays, type LeftBehind } from '../rollouts/promotion.ts'
+import { rolloutOf, stageAt, type Rollout, type StageProgress } from '../rollouts/rollout.ts'
+import type { ReplicaState } from '../serve/replica-state.ts'
+import type { Document } from '../store/port.ts'
+import type { Control } from './control.ts'
+import { notedSamples } from './gate-samples.ts'
+import { channelsIn, readRunningOf, stageFacts } from './rollout-facts.ts'
+
+/** How a stage stands, in one word. */
+export type StageState = StageProgress['state'] | 'ready' | 'paused' | 'rolled back'
+
+export interface StageRecord {
+  readonly state: StageState
+  readonly blockers: readonly Blocker[]
+  /** Channels of a promoted stage that do not tell the release, and why. */
+  readonly leftBehind: readonly LeftBehind[]
+  readonly gates: GateSamples
+}
+
+export interface RolloutRecord {
+  readonly rollout: Rollout
+  readonly revision: number
+  /** One for each stage of the rollout. */
+  readonly stages: readonly StageRecord[]
+}
+
+/** What nobody in particular could do now. */
+const NOBODY = { actor: '', reason: null, force: false, critical: false }
+
+/** Facts that moved while they were read are read again, so often at most; then the stage says so. */
+const TRIES_MAX = 5
+
+export async function rolloutRecord(control: Control, state: ReplicaState, document: Document): Promise<RolloutRecord> {
+  const rollout = rolloutOf(document)
+  const stages = await Promise.all(rollout.stages.map((_, index) => stageRecord(control, state, rollout, index)))
+  return { rollout, revision: document.revision, stages }
+}
+
+async function stageRecord(
+  control: Control,
+  state: ReplicaState,
+  rollout: Rollout,
+  index: number,
+): Promise<StageRecord> {
+  const { progress } = stageAt(rollout, index)
+  const isUnderWay = index === stageUnderWay(rollout) && rollout.state === 'running'
+  const gates =
+    isUnderWay && progress.state !== 'waiting'
+      ? await notedSamples(control.coordination, rollout, progress.name)
+      : progress.gates
+  const blockers = await blockersOf(control, state, rollout, index, gates)
+  const leftBehind = progress.state === 'waiting' ? [] : leftBehindIn(control, state, rollout, index)
+  return { state: stateOf(rollout, progress, blockers), blockers, leftBehind, gates }
+}
+
+async function blockersOf(
+  control: Control,
+  state: ReplicaState,
+  rollout: Rollout,
+  index: number,
+  gates: GateSamples,
+): Promise<readonly Blocker[]> {
+  const { progress } = stageAt(rollout, index)
+  if (progress.state === 'done') return []
+  if (rollout.state !== 'running') return endBlockers(rollout)
+  for (let tries = 0; tries < TRIES_MAX; tries += 1) {
+    const running = await readRunningOf(control, state, rollout, index)
+    const facts = stageFacts(state, rollout, index, running, control.clock.now())
+    if (facts === null) continue
+    if (progress.state === 'waiting') {
+      const plan = planPromotion(facts, index, NOBODY)
+      return plan.outcome === 'refused' && plan.why === 'held-back' ? plan.blockers : []
+    }
+    const next = advance(facts, gates, NOBODY)
+    return next.outcome === 'waits' ? next.blockers : waitBlockers(facts, index, gates)
+  }
+  return [{ code: 'channels', message: 'its channels change faster than they can be looked at; look again' }]
+}
+
+function stateOf(rollout: Rollout, { state }: StageProgress, blockers: readonly Blocker[]): StageState {
+  if (rollout.state === 'rolled back' && state !== 'waiting') return 'rolled back'
+  if (state === 'waiting') return blockers.length === 0 ? 'ready' : 'waiting'
+  return rollout.paused !== null && state !== 'done' ? 'paused' : state
+}
+
+function leftBehindIn(control: Control, state: ReplicaState, rollout: Rollout, index: number): readonly LeftBehind[] {
+  const { rules } = stageAt(rollout, index)
+  const channels = channelsIn(state, rules.channels)
+  return rules.channels.flatMap((name) => {
+    const channel = channels.get(name)
+    if (channel === undefined) return { channel: name, why: 'does not exist' }
+    if (versionsTold(channel, state.isBlocked, control.clock.now()).includes(rollout.release)) return []
+    return { channel: name, why: whyItStays(channel) ?? `is at ${channel.source.version ?? 'no version'}` }
+  })
+}

@@ -1,0 +1,63 @@
+// Where rollouts begin: a release that agents can install starts one in every pipeline that takes it, in the commit that
+// makes it so.
+import { PIPELINE_KIND, pipelineOf, type Pipeline } from '../rollouts/pipeline.ts'
+import { takes } from '../rollouts/pipeline-draft.ts'
+import type { Release } from '../rollouts/release.ts'
+import type { RuleContext } from '../rollouts/release-draft.ts'
+import { isRolloutOf, ROLLOUT_KIND, rolloutBody, rolloutKey, rolloutOf, type Rollout } from '../rollouts/rollout.ts'
+import { startRollout } from '../rollouts/rollout-draft.ts'
+import type { ReplicaState } from '../serve/replica-state.ts'
+import type { Document, Expectation, Write } from '../store/port.ts'
+import { writeOf } from './decide.ts'
+
+export interface Started {
+  readonly rollouts: readonly Rollout[]
+  readonly writes: readonly Write[]
+  readonly reads: readonly Expectation[]
+}
+
+/** Every rollout of a pipeline, ended ones too, in no promised order. */
+export function rolloutDocuments(state: ReplicaState, pipeline: string): readonly Document[] {
+  return [...state.documentsOf(ROLLOUT_KIND)].filter(({ key }) => isRolloutOf(key, pipeline))
+}
+
+/** Every rollout of a release, in the order of their pipelines. */
+export function rolloutsOf(state: ReplicaState, version: string): readonly Rollout[] {
+  const pipelines = [...state.documentsOf(PIPELINE_KIND)].map((document) => pipelineOf(document).name).toSorted()
+  return pipelines.flatMap((pipeline) => {
+    const document = state.document(rolloutKey(pipeline, version))
+    return document === undefined ? [] : rolloutOf(document)
+  })
+}
+
+/** Rollouts of this release that are to begin now; none where it has no packages, or has one already. */
+export function startRollouts(state: ReplicaState, release: Release, context: RuleContext): Started {
+  if (release.kind !== 'full' || release.withdrawn !== null) return { rollouts: [], writes: [], reads: [] }
+  const documents = [...state.documentsOf(PIPELINE_KIND)]
+  const taking = documents.filter((document) => {
+    const pipeline = pipelineOf(document)
+    return takes(pipeline, release.version) && state.document(rolloutKey(pipeline.name, release.version)) === undefined
+  })
+  const rollouts = taking.map((document) => beginning(state, pipelineOf(document), document.revision, release, context))
+  return {
+    rollouts,
+    writes: rollouts.map((rollout) => writeOf(state, keyOf(rollout), rolloutBody(rollout))),
+    reads: taking.map(({ key, revision }) => ({ key, expected: revision })),
+  }
+}
+
+/** A rollout of this release in this pipeline as it begins now. */
+export function beginning(
+  state: ReplicaState,
+  pipeline: Pipeline,
+  revision: number,
+  release: Release,
+  context: RuleContext,
+): Rollout {
+  const others = rolloutDocuments(state, pipeline.name).map(rolloutOf)
+  return startRollout(pipeline, revision, release, others, context)
+}
+
+export function keyOf({ pipeline, release }: Rollout): string {
+  return rolloutKey(pipeline, release)
+}
