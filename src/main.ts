@@ -9,7 +9,8 @@ import { ConfigError, readConfig, type Config } from './config.ts'
 import { adminToken } from './control/admin-token.ts'
 import { journalLapses } from './control/journal-lapses.ts'
 import { announceReplica } from './control/replicas.ts'
-import { UpstreamHosts } from './control/upstream-hosts.ts'
+import { AllowedHosts } from './control/allowed-hosts.ts'
+import { openOutside } from './open-outside.ts'
 import { Upstreams } from './control/upstreams.ts'
 import { storeChecks, type StoreChecks } from './control/store-checks.ts'
 import { closePlane, listen } from './listening.ts'
@@ -62,8 +63,9 @@ async function start(config: Config, logger: Logger): Promise<Stop> {
   let controlAddress: string | null = null
   let tokenPath: string | null = null
   const replicaId = config.replicaId ?? newReplicaId()
-  const upstreams = new Upstreams(new UpstreamHosts(config.upstreamAllow))
-  const shared = { store, coordination, replica, replicaId, clock, upstreams, warnings: checks.warnings }
+  const upstreams = new Upstreams(new AllowedHosts(config.upstreamAllow, 'BELLWETHER_UPSTREAM_ALLOW'))
+  const outside = openOutside(config)
+  const shared = { store, coordination, replica, replicaId, clock, upstreams, outside, warnings: checks.warnings }
   const polls = role === 'control' ? null : await openPollPlane(config, holder, clock, logger)
   const pollAddress = polls?.address ?? null
   const processes = (): number => polls?.processes() ?? 0
@@ -72,19 +74,24 @@ async function start(config: Config, logger: Logger): Promise<Stop> {
     const token = await adminToken(dataDir, config.adminToken)
     tokenPath = token.path
     // Loaded only now: the documentation pages and validators take longer to load than the poll plane takes to answer.
-    const [{ buildControlPlane }, { buildMetrics }, { upstreamMetrics }, { followUpstreams }] = await Promise.all([
-      import('./app/control-plane.ts'),
-      import('./routes/metrics.ts'),
-      import('./routes/upstream-metrics.ts'),
-      import('./control/follow-upstreams.ts'),
-    ])
+    const [{ buildControlPlane }, { buildMetrics }, { upstreamMetrics }, { followUpstreams }, { driveRollouts }] =
+      await Promise.all([
+        import('./app/control-plane.ts'),
+        import('./routes/metrics.ts'),
+        import('./routes/upstream-metrics.ts'),
+        import('./control/follow-upstreams.ts'),
+        import('./control/drive-rollouts.ts'),
+      ])
     const { registry, count } = buildMetrics({ holder, replica, warnings: checks.warnings, polls })
     const control = { ...shared, count }
-    controlPlane = await buildControlPlane({ control, facts, registry, adminToken: token.text, logger })
+    const { webhookSecret: secret, verifiedLabel } = config.github
+    const github = { secret, verifiedLabel }
+    controlPlane = await buildControlPlane({ control, facts, registry, adminToken: token.text, github, logger })
     stops.push(journalLapses(control, logger))
     const countPoll = upstreamMetrics(registry, replica, upstreams, clock)
     const intervalMs = config.upstreamIntervalS * 1_000
     stops.push(followUpstreams(control, { intervalMs, count: countPoll }, logger))
+    stops.push(driveRollouts(control, outside.evaluate, logger))
     controlAddress = await listen(controlPlane, config.control, 'CONTROL')
   }
   const stopChecks = checks.start()
@@ -100,6 +107,7 @@ async function start(config: Config, logger: Logger): Promise<Stop> {
     await Promise.all([polls?.close(), controlPlane === null ? null : closePlane(controlPlane)])
     stopChecks()
     for (const stop of stops) await stop()
+    outside.close()
     await replica.stop()
     await close()
   }

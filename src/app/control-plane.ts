@@ -8,17 +8,25 @@ import type { Registry } from 'prom-client'
 import { NAME_LENGTH_MAX } from '../channels/name.ts'
 import { VERSION_LENGTH_MAX } from '../channels/version.ts'
 import type { Control } from '../control/control.ts'
+import { applyGithubEvent } from '../control/github-event.ts'
 import type { ReplicaFacts } from '../control/replicas.ts'
 import { authenticate } from '../routes/admin/authenticate.ts'
 import { blockedVersionRoutes } from '../routes/admin/blocked-versions.ts'
 import { channelHistoryRoutes } from '../routes/admin/channel-history.ts'
 import { channelTargetRoutes } from '../routes/admin/channel-target.ts'
 import { channelRoutes } from '../routes/admin/channels.ts'
+import { githubWebhookRoutes, type GithubWebhookOptions } from '../routes/admin/github-webhook.ts'
+import { hideEmbargoed } from '../routes/admin/hide-embargoed.ts'
 import { journalStreamRoutes } from '../routes/admin/journal-stream.ts'
 import { journalRoutes } from '../routes/admin/journal.ts'
 import { BODY_BYTES_MAX, readBodies } from '../routes/admin/json-body.ts'
 import { mirrorRoutes } from '../routes/admin/mirror.ts'
+import { pipelineRoutes } from '../routes/admin/pipelines.ts'
 import { sendError, sendProblem } from '../routes/admin/problem.ts'
+import { releaseStepRoutes } from '../routes/admin/release-steps.ts'
+import { releaseRoutes } from '../routes/admin/releases.ts'
+import { rolloutShapes } from '../routes/admin/rollout-shapes.ts'
+import { rolloutRoutes } from '../routes/admin/rollouts.ts'
 import { sharedSchemas } from '../routes/admin/schemas.ts'
 import { replicaRoutes } from '../routes/admin/replicas.ts'
 import { storeRoutes } from '../routes/admin/store.ts'
@@ -44,12 +52,13 @@ export interface ControlPlaneOptions {
   readonly facts: ReplicaFacts
   readonly registry: Registry
   readonly adminToken: string
+  readonly github: GithubWebhookOptions
   readonly logger: FastifyBaseLogger
 }
 
 /** Builds the control plane; it is not listening yet. */
 export async function buildControlPlane(options: ControlPlaneOptions): Promise<FastifyInstance> {
-  const { control, facts, registry, adminToken, logger } = options
+  const { control, facts, registry, adminToken, github, logger } = options
   const { holder } = facts
   const app = Fastify({
     loggerInstance: logger,
@@ -72,7 +81,7 @@ export async function buildControlPlane(options: ControlPlaneOptions): Promise<F
   app.setNotFoundHandler((request, reply) =>
     sendProblem(request, reply, 'not_found', `nothing answers ${request.method} here; see ${ADMIN_PREFIX}/docs`),
   )
-  for (const schema of sharedSchemas) app.addSchema(schema)
+  for (const schema of [...sharedSchemas, ...rolloutShapes]) app.addSchema(schema)
   // What is sent is put together member by member (presentChannel and the like), and the tests hold it against the
   // schemas; compiled serializers would cost memory and start-up time to do no more than that.
   app.setSerializerCompiler(() => (value) => JSON.stringify(value))
@@ -92,10 +101,15 @@ export async function buildControlPlane(options: ControlPlaneOptions): Promise<F
       })
       docsPages(admin, ADMIN_PREFIX, () => app.swagger())
       admin.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger())
+      // By its signature, not by a token.
+      await admin.register(
+        githubWebhookRoutes(control, github, (request, event) => applyGithubEvent(control, request, event)),
+      )
       await admin.register(async (guarded) => {
         readBodies(guarded)
         await authenticate(guarded, control, adminToken)
         answerWrites(guarded, control)
+        hideEmbargoed(guarded, control)
         await guarded.register(channelRoutes(control))
         await guarded.register(mirrorRoutes(control))
         await guarded.register(channelTargetRoutes(control))
@@ -103,6 +117,10 @@ export async function buildControlPlane(options: ControlPlaneOptions): Promise<F
         await guarded.register(journalRoutes(control))
         await guarded.register(journalStreamRoutes(control))
         await guarded.register(blockedVersionRoutes(control))
+        await guarded.register(releaseRoutes(control))
+        await guarded.register(releaseStepRoutes(control))
+        await guarded.register(pipelineRoutes(control))
+        await guarded.register(rolloutRoutes(control))
         await guarded.register(tokenRoutes(control))
         await guarded.register(replicaRoutes(control, facts))
         await guarded.register(storeRoutes(control))

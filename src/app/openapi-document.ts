@@ -1,6 +1,6 @@
 // The OpenAPI document as the routes declare it, without a server: for openapi/bellwether.json and its drift check.
 import { pino } from 'pino'
-import { UpstreamHosts } from '../control/upstream-hosts.ts'
+import { AllowedHosts } from '../control/allowed-hosts.ts'
 import { Upstreams } from '../control/upstreams.ts'
 import { buildMetrics } from '../routes/metrics.ts'
 import { systemClock } from '../serve/clock.ts'
@@ -20,10 +20,18 @@ export async function openApiDocument(): Promise<object> {
   const warnings = (): [] => []
   const { registry, count } = buildMetrics({ holder, replica, warnings, polls: null })
   const coordination = localCoordination(() => clock.now())
-  const upstreams = new Upstreams(new UpstreamHosts(null))
-  const control = { store, coordination, replica, replicaId: 'none', clock, upstreams, warnings, count }
+  const upstreams = new Upstreams(new AllowedHosts(null, 'BELLWETHER_UPSTREAM_ALLOW'))
+  const outside = { checkPackages: async () => [], gateRefusal: () => null }
+  const control = { store, coordination, replica, replicaId: 'none', clock, upstreams, outside, warnings, count }
   const facts = { holder, role: 'control', build: '', startedAt: 0, processes: () => 1 }
-  const app = await buildControlPlane({ control, facts, registry, adminToken: '', logger })
+  const app = await buildControlPlane({
+    control,
+    facts,
+    registry,
+    adminToken: '',
+    github: { secret: null, verifiedLabel: '' },
+    logger,
+  })
   try {
     await app.ready()
     return app.swagger()

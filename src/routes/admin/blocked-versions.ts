@@ -124,6 +124,10 @@ function unblockVersionRoute(app: App, control: Control): void {
           return dryRun ? { dryRun, version } : reply.code(204).send()
         case 'not-blocked':
           return sendProblem(request, reply, 'not_blocked', `${version} is not on the block list`)
+        case 'no-packages': {
+          const detail = `${version} is a control-plane release; it leaves the list when POST …/releases/${version}/artifacts has found its agent packages`
+          return sendProblem(request, reply, 'no_packages', detail)
+        }
         case 'stale':
           return sendStale(request, reply, `blocked version ${version}`, shownBlocked(outcome.current))
         case 'refused':

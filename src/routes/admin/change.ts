@@ -37,9 +37,9 @@ export function changeAnswers(status: 200 | 201 | 204, ...bad: readonly number[]
 
 /** A channel as the API shows it. */
 export function presentChannel({ channel, revision, effective, upstream }: ChannelRecord): JsonObject {
-  const { name, ...rest } = channel
+  const { name, ramp = null, ...rest } = channel
   // Channel and Target are made of strings, booleans, nulls and objects of them.
-  return { name, revision, ...rest, effective, upstream } as unknown as JsonObject
+  return { name, revision, ...rest, ramp, effective, upstream } as unknown as JsonObject
 }
 
 /** The reason, `force` and `dryRun` of a write, whatever its route. */

@@ -117,7 +117,7 @@ async function stream(
       const pause = new AbortController()
       const give = (entry: JournalEntry): void => {
         position = { epoch: after.epoch, seq: entry.seq, mark: entry.mark }
-        send(eventOf(entry, identity))
+        send(eventOf(control, entry, identity))
         if (response.writableLength > UNSENT_BYTES_MAX) pause.abort()
       }
       await control.store.follow(position, give, AbortSignal.any([stop.signal, pause.signal]))
@@ -153,7 +153,7 @@ function drained(clock: Clock, response: ServerResponse, stop: AbortController):
 }
 
 /** An entry outside the caller's scope is a comment with its id, so that a resumed stream still knows where it was. */
-function eventOf(entry: JournalEntry, identity: Identity): string {
-  const view = viewOf(entry, identity)
+function eventOf(control: Control, entry: JournalEntry, identity: Identity): string {
+  const view = viewOf(control, entry, identity)
   return view === null ? `id: ${entry.seq}\n\n` : `id: ${entry.seq}\nevent: entry\ndata: ${JSON.stringify(view)}\n\n`
 }

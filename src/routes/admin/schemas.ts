@@ -25,7 +25,17 @@ export const Critical = Type.Boolean({
 })
 
 /** A shape that answers refer to by its name. */
-type SharedName = 'Channel' | 'DryRun' | 'JournalEntry' | 'Token' | 'BlockedVersion' | 'Problem'
+type SharedName =
+  | 'Channel'
+  | 'DryRun'
+  | 'JournalEntry'
+  | 'Token'
+  | 'BlockedVersion'
+  | 'Problem'
+  | 'Release'
+  | 'Pipeline'
+  | 'Rollout'
+  | 'RolloutChange'
 
 export const ref = (name: SharedName) => Type.Unsafe<unknown>({ $ref: `${name}#` })
 
@@ -57,6 +67,16 @@ const ForwardSource = Type.Object(
 
 const Source = Type.Union([StaticSource, ForwardSource])
 
+const Ramp = Type.Object(
+  {
+    seed: Type.String(),
+    percent: Type.Integer({ minimum: 1, maximum: 99 }),
+    plainPath: Type.Union([Type.Literal('first'), Type.Literal('last')]),
+    before: Type.Object({ version: Nullable(Version), critical: Critical, criticalUntil: Nullable(Moment) }),
+  },
+  { description: 'So many of the hundred cohorts are told the version of the source, the others the one before.' },
+)
+
 const Pin = Type.Object({
   version: Version,
   critical: Critical,
@@ -78,10 +98,10 @@ const Effective = Type.Object(
     version: Nullable(Version),
     critical: Critical,
     because: Type.Union(
-      ['source', 'pin', 'halt', 'expired', 'held', 'unanswered'].map((because) => Type.Literal(because)),
+      ['source', 'pin', 'halt', 'expired', 'held', 'unanswered', 'ramp'].map((because) => Type.Literal(because)),
       {
         description:
-          '`expired`: the source, since the pin has ended; `held`: the pin, whose end a guard forbids; `unanswered`: the upstream has never answered, polls get 503.',
+          '`expired`: the source, since the pin has ended; `held`: the pin, whose end a guard forbids; `unanswered`: the upstream has never answered, polls get 503; `ramp`: what was told before a ramp that has not reached agents without a cohort.',
       },
     ),
     detail: Nullable(Type.String()),
@@ -95,6 +115,7 @@ const Channel = Type.Object(
     revision: Type.Integer({ minimum: 1 }),
     description: Type.String(),
     source: Source,
+    ramp: Nullable(Ramp),
     pin: Nullable(Pin),
     halt: Nullable(Type.Object({ reason: Reason, by: Type.String(), at: Moment })),
     floor: Nullable(Version),
@@ -173,7 +194,15 @@ const Token = Type.Object(
 )
 
 const BlockedVersion = Type.Object(
-  { version: Version, reason: Reason, by: Type.String(), at: Moment },
+  {
+    version: Version,
+    reason: Reason,
+    by: Type.String(),
+    at: Moment,
+    because: Type.Optional(
+      Type.Literal('no packages', { description: 'A control-plane release; it leaves the list with its packages.' }),
+    ),
+  },
   { $id: 'BlockedVersion', title: 'BlockedVersion' },
 )
 

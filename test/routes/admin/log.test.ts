@@ -6,10 +6,11 @@ import { Writable } from 'node:stream'
 import { pino } from 'pino'
 import t from 'tap'
 import { buildControlPlane } from '../../../src/app/control-plane.ts'
-import { UpstreamHosts } from '../../../src/control/upstream-hosts.ts'
+import { AllowedHosts } from '../../../src/control/allowed-hosts.ts'
 import { Upstreams } from '../../../src/control/upstreams.ts'
 import { buildMetrics } from '../../../src/routes/metrics.ts'
 import { SnapshotHolder } from '../../../src/serve/holder.ts'
+import { openOutside } from '../../../src/open-outside.ts'
 import { Replica } from '../../../src/serve/replica.ts'
 import { openEmbeddedStore } from '../../../src/store/embedded/embedded-store.ts'
 import { localCoordination } from '../../../src/store/local-coordination.ts'
@@ -42,12 +43,14 @@ t.test('a fault is in the log under the request id of its answer, and no token e
     replica,
     replicaId: 'one',
     clock,
-    upstreams: new Upstreams(new UpstreamHosts(null)),
+    upstreams: new Upstreams(new AllowedHosts(null, 'BELLWETHER_UPSTREAM_ALLOW')),
+    outside: openOutside({ gatesAllow: [], packagesAllow: null }),
     warnings,
     count,
   }
+  const github = { secret: null, verifiedLabel: 'cloud/verified' }
   const facts = { holder, role: 'all', build: 'test', startedAt: 0, processes: () => 1 }
-  const app = await buildControlPlane({ control: deps, facts, registry, adminToken: ADMIN_TOKEN, logger })
+  const app = await buildControlPlane({ control: deps, facts, registry, adminToken: ADMIN_TOKEN, github, logger })
   t.teardown(async () => {
     await app.close()
     await replica.stop()

@@ -1,0 +1,229 @@
+// Releases: what was cut, and what is known of it.
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Type } from 'typebox'
+import { parseDuration } from '../../channels/time.ts'
+import { servedBy } from '../../control/block-version.ts'
+import { unknownRelease } from '../../control/change-release.ts'
+import { knownState, type Control } from '../../control/control.ts'
+import { releaseCompatibility } from '../../control/release-compatibility.ts'
+import { edit, listReleases, registerRelease, releaseRecord } from '../../control/releases.ts'
+import { rolloutsOf } from '../../control/start-rollouts.ts'
+import { makeCloudVersion } from '../../rollouts/cloud-version.ts'
+import { answers, page } from './answers.ts'
+import { callerOf } from './authenticate.ts'
+import { sendRefusal, writeParts } from './change.ts'
+import { readCursor, writeCursor } from './cursor.ts'
+import { entityTag, readIfMatch } from './if-match.ts'
+import { sendProblem } from './problem.ts'
+import { PageQuery } from './request-schemas.ts'
+import { presentRelease, sendReleaseOutcome, sendRolloutRefusal } from './rollout-outcomes.ts'
+import {
+  CompatibilityQuery,
+  EditReleaseBody,
+  NextVersionQuery,
+  RegisterBody,
+  ReleaseParams,
+} from './rollout-requests.ts'
+import { Moment, Nullable, ref, Version } from './schemas.ts'
+import { writeRequest, writing } from './write-request.ts'
+
+type App = Parameters<FastifyPluginAsyncTypebox>[0]
+
+const LIST_LIMIT_DEFAULT = 100
+
+const reading = { role: 'viewer', wholeServer: true } as const
+const tags = ['releases']
+
+export function releaseRoutes(control: Control): FastifyPluginAsyncTypebox {
+  return async (app) => {
+    nextVersionRoute(app, control)
+    listReleasesRoute(app, control)
+    getReleaseRoute(app, control)
+    compatibilityRoute(app, control)
+    registerReleaseRoute(app, control)
+    editReleaseRoute(app, control)
+  }
+}
+
+function nextVersionRoute(app: App, control: Control): void {
+  app.route({
+    method: 'GET',
+    url: '/releases/next-version',
+    config: reading,
+    schema: {
+      operationId: 'nextVersion',
+      summary: 'Make a Cloud version',
+      description: 'The version of a release that is cut now from this commit: `MAJOR.0.0-cloud.<time>.<commit>`.',
+      tags,
+      querystring: NextVersionQuery,
+      response: answers({ 200: Type.Object({ version: Version, cutAt: Moment }) }),
+    },
+    handler: async (request, reply) => {
+      const now = control.clock.now()
+      const made = makeCloudVersion(request.query.major, now, request.query.commit)
+      if (made.outcome === 'refused') return sendRefusal(request, reply, made)
+      return { version: made.value, cutAt: new Date(now - (now % 1_000)).toISOString() }
+    },
+  })
+}
+
+function listReleasesRoute(app: App, control: Control): void {
+  app.route({
+    method: 'GET',
+    url: '/releases',
+    config: reading,
+    schema: {
+      operationId: 'listReleases',
+      summary: 'List releases',
+      description: 'Every release, the newest first.',
+      tags,
+      querystring: PageQuery,
+      response: answers({ 200: page(ref('Release')) }),
+    },
+    handler: async (request, reply) => {
+      const { cursor, limit = LIST_LIMIT_DEFAULT } = request.query
+      const after = cursor === undefined ? null : readCursor('name', cursor)
+      const state = knownState(control)
+      const all = listReleases(state)
+      const start = after === null ? 0 : all.findIndex(({ release }) => release.version === after) + 1
+      if (cursor !== undefined && (after === null || start === 0)) {
+        const errors = [
+          { field: 'cursor', message: 'is not a cursor of this list; give the `next` of the page before' },
+        ]
+        return sendProblem(request, reply, 'invalid_request', `cursor ${errors[0]?.message}`, { errors })
+      }
+      const shown = all.slice(start, start + limit)
+      const items = shown.map((record) => {
+        const { version } = record.release
+        return presentRelease(control, callerOf(request), record, servedBy(state, version), rolloutsOf(state, version))
+      })
+      const last = shown.at(-1)
+      const isLast = start + limit >= all.length
+      return { items, next: isLast || last === undefined ? null : writeCursor('name', last.release.version) }
+    },
+  })
+}
+
+function getReleaseRoute(app: App, control: Control): void {
+  app.route({
+    method: 'GET',
+    url: '/releases/:version',
+    config: reading,
+    schema: {
+      operationId: 'getRelease',
+      summary: 'Read a release',
+      description: 'The release, where it is served, and how its rollouts stand.',
+      tags,
+      params: ReleaseParams,
+      response: answers({ 200: ref('Release') }, 404),
+    },
+    handler: async (request, reply) => {
+      const state = knownState(control)
+      const { version } = request.params
+      const record = releaseRecord(state, version)
+      if (record === null) return sendRolloutRefusal(request, reply, unknownRelease(version))
+      void reply.header('ETag', entityTag(record.revision))
+      return presentRelease(control, callerOf(request), record, servedBy(state, version), rolloutsOf(state, version))
+    },
+  })
+}
+
+function compatibilityRoute(app: App, control: Control): void {
+  app.route({
+    method: 'GET',
+    url: '/releases/:version/compatibility',
+    config: reading,
+    schema: {
+      operationId: 'getReleaseCompatibility',
+      summary: 'Ask which agents a release would leave behind',
+      description:
+        'For every stage of every pipeline that takes the release: the lowest version that its channels served within the grace period, and those that are below what the release works with (RFD 134).',
+      tags,
+      params: ReleaseParams,
+      querystring: CompatibilityQuery,
+      response: answers(
+        {
+          200: Type.Object({
+            version: Version,
+            minAgentVersion: Nullable(Version),
+            compatible: Type.Boolean(),
+            stages: Type.Array(
+              Type.Object({
+                pipeline: Type.String(),
+                stage: Type.String(),
+                oldest: Nullable(Version),
+                tooOld: Type.Array(Type.Object({ channel: Type.String(), version: Version })),
+              }),
+            ),
+          }),
+        },
+        404,
+      ),
+    },
+    handler: async (request, reply) => {
+      const { version } = request.params
+      const { pipeline = null, grace = null } = request.query
+      const record = releaseRecord(knownState(control), version)
+      if (record === null) return sendRolloutRefusal(request, reply, unknownRelease(version))
+      const duration = grace === null ? null : parseDuration(grace)
+      if (duration?.outcome === 'unparsed') {
+        const errors = [{ field: 'grace', message: duration.message }]
+        return sendProblem(request, reply, 'invalid_request', `grace ${duration.message}`, { errors })
+      }
+      return releaseCompatibility(control, record.release, pipeline, grace)
+    },
+  })
+}
+
+function registerReleaseRoute(app: App, control: Control): void {
+  app.route({
+    method: 'POST',
+    url: '/releases',
+    config: { role: 'operator', wholeServer: true },
+    schema: {
+      operationId: 'registerRelease',
+      summary: 'Register a release',
+      description:
+        'A full release begins a rollout in every pipeline that takes it, in the same commit. A control-plane release has no agent packages yet: its version is on the block list until it has.',
+      tags,
+      ...writing,
+      body: RegisterBody,
+      response: answers({ 200: ref('Release'), 201: ref('Release') }, 409, 413, 415, 422),
+    },
+    handler: async (request, reply) => {
+      const { reason, dryRun } = writeParts(request)
+      const { reason: _, ...draft } = request.body
+      const outcome = await registerRelease(control, writeRequest(request, reason), draft, dryRun)
+      return sendReleaseOutcome(control, request, reply, outcome, { dryRun, created: true })
+    },
+  })
+}
+
+function editReleaseRoute(app: App, control: Control): void {
+  app.route({
+    method: 'PATCH',
+    url: '/releases/:version',
+    config: { role: 'operator', wholeServer: true },
+    schema: {
+      operationId: 'editRelease',
+      summary: 'Tell more of a release',
+      description:
+        'What it brings, what it works with, which fixes it has. Sign-offs of changes that stay are kept; an embargo cannot be taken back.',
+      tags,
+      params: ReleaseParams,
+      ...writing,
+      body: EditReleaseBody,
+      response: answers({ 200: ref('Release') }, 404, 409, 412, 413, 415),
+    },
+    handler: async (request, reply) => {
+      const { reason, dryRun } = writeParts(request)
+      const ifMatch = readIfMatch(request.headers['if-match'])
+      if (ifMatch.outcome === 'refused') return sendRefusal(request, reply, ifMatch)
+      const { reason: _, ...change } = request.body
+      const conditions = { dryRun, expectedRevisions: ifMatch.revisions }
+      const asked = writeRequest(request, reason)
+      const outcome = await edit(control, asked, request.params.version, change, conditions)
+      return sendReleaseOutcome(control, request, reply, outcome, { dryRun })
+    },
+  })
+}

@@ -1,0 +1,180 @@
+// How releases, pipelines and rollouts are shown, and an answer for every outcome of a change of them.
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { ReleaseOutcome, ReleaseRecord } from '../../control/change-release.ts'
+import { knownState, type Control } from '../../control/control.ts'
+import { shownRelease } from '../../control/embargoes.ts'
+import type { Identity } from '../../control/identity.ts'
+import type { PipelineOutcome, PipelineRecord } from '../../control/pipelines.ts'
+import { rolloutRecord, type RolloutRecord } from '../../control/rollout-record.ts'
+import type { RolloutOutcome } from '../../control/rollouts.ts'
+import type { RolloutRefusal } from '../../rollouts/outcome.ts'
+import { isPipelineKey, pipelineOf } from '../../rollouts/pipeline.ts'
+import { releaseOf } from '../../rollouts/release.ts'
+import { rolloutOf, stageAt, type Rollout } from '../../rollouts/rollout.ts'
+import type { Document } from '../../store/port.ts'
+import { callerOf } from './authenticate.ts'
+import { sendRefusal, sendStale, sendUnfinished } from './change.ts'
+import { entityTag } from './if-match.ts'
+import { sendProblem } from './problem.ts'
+
+/** A release as this caller may see it. */
+export function presentRelease(
+  control: Control,
+  identity: Identity,
+  { release, revision }: ReleaseRecord,
+  servedBy: readonly string[],
+  rollouts: readonly Rollout[],
+): object {
+  const { version, ...rest } = shownRelease(knownState(control), identity, release)
+  const stands = rollouts.map(({ pipeline, state, supersededBy }) => ({ pipeline, state, supersededBy }))
+  return { version, revision, ...rest, servedBy, rollouts: stands }
+}
+
+export function presentPipeline({ pipeline, revision, otherRules }: PipelineRecord): object {
+  const { name, ...rest } = pipeline
+  return { name, revision, ...rest, otherRules }
+}
+
+export function presentRollout({ rollout, revision, stages }: RolloutRecord): object {
+  const { pipeline, release, rules, stages: _, ...rest } = rollout
+  const { grace, requirePackages } = rules
+  const shown = stages.map(({ state, blockers, leftBehind, gates }, index) => {
+    const { rules: stageRules, progress } = stageAt(rollout, index)
+    const { name, percent, critical, startedAt, since, doneAt, approvals, moved } = progress
+    return {
+      ...{ name, state, blockers, percent, critical, startedAt, since, doneAt, approvals },
+      ...{ channels: stageRules.channels, moved, leftBehind },
+      gates: stageRules.gates.map((gate) => ({
+        ...{ name: gate.name, op: gate.op, threshold: gate.threshold },
+        samples: gates[gate.name] ?? [],
+      })),
+      rules: stageRules,
+    }
+  })
+  return { pipeline, release, revision, ...rest, grace, requirePackages, stages: shown }
+}
+
+export function sendReleaseOutcome(
+  control: Control,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  outcome: ReleaseOutcome,
+  { dryRun, created = false }: { readonly dryRun: boolean; readonly created?: boolean },
+): FastifyReply {
+  switch (outcome.outcome) {
+    case 'done': {
+      const { record, servedBy, rollouts } = outcome
+      if (!dryRun) void reply.header('ETag', entityTag(record.revision))
+      const shown = presentRelease(control, callerOf(request), record, servedBy, rollouts)
+      return reply.code(created && !dryRun ? 201 : 200).send({ ...shown, ...(dryRun ? { dryRun } : {}) })
+    }
+    case 'packages-missing': {
+      const errors = outcome.packages.map(({ url, problem }) => ({ field: url, message: problem ?? '' }))
+      const detail = `nothing was changed: ${errors.map(({ field, message }) => `${field} ${message}`).join('; ')}`
+      return sendProblem(request, reply, 'packages_missing', detail, { errors })
+    }
+    case 'stale':
+      return sendStaleDocument(control, request, reply, 'the release', outcome.current)
+    case 'refused':
+      return sendRolloutRefusal(request, reply, outcome)
+    case 'not-served-yet':
+    case 'contended':
+    case 'key-reused':
+      return sendUnfinished(request, reply, outcome)
+  }
+}
+
+export function sendPipelineOutcome(
+  control: Control,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  outcome: PipelineOutcome,
+  dryRun: boolean,
+): FastifyReply {
+  switch (outcome.outcome) {
+    case 'done':
+      if (!dryRun) void reply.header('ETag', entityTag(outcome.record.revision))
+      return reply.send({ ...presentPipeline(outcome.record), ...(dryRun ? { dryRun } : {}) })
+    case 'deleted':
+      return dryRun ? reply.send({ dryRun }) : reply.code(204).send()
+    case 'stale':
+      return sendStaleDocument(control, request, reply, 'the pipeline', outcome.current)
+    case 'refused':
+      return sendRolloutRefusal(request, reply, outcome)
+    case 'not-served-yet':
+    case 'contended':
+    case 'key-reused':
+      return sendUnfinished(request, reply, outcome)
+  }
+}
+
+export async function sendRolloutOutcome(
+  control: Control,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  outcome: RolloutOutcome,
+  { dryRun, created = false }: { readonly dryRun: boolean; readonly created?: boolean },
+): Promise<FastifyReply> {
+  switch (outcome.outcome) {
+    case 'done': {
+      const { document, moves, untouched, superseded } = outcome
+      const record = await rolloutRecord(control, knownState(control), document)
+      if (!dryRun) void reply.header('ETag', entityTag(record.revision))
+      const shown = { ...presentRollout(record), moves, untouched, superseded, ...(dryRun ? { dryRun } : {}) }
+      return reply.code(created && !dryRun ? 201 : 200).send(shown)
+    }
+    case 'stale':
+      return sendStaleDocument(control, request, reply, 'the rollout', outcome.current)
+    case 'refused':
+      return sendRolloutRefusal(request, reply, outcome)
+    case 'not-served-yet':
+    case 'contended':
+    case 'key-reused':
+      return sendUnfinished(request, reply, outcome)
+  }
+}
+
+/** Sends what the rules of rollouts refuse. */
+export function sendRolloutRefusal(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  refusal: RolloutRefusal,
+): FastifyReply {
+  switch (refusal.why) {
+    case 'malformed':
+      return sendRefusal(request, reply, refusal)
+    case 'rollout':
+      return sendProblem(request, reply, refusal.problem, refusal.message)
+    case 'held-back': {
+      const { stage, blockers } = refusal
+      const detail = `stage ${stage} is held back: ${blockers.map(({ message }) => message).join('; ')}`
+      return sendProblem(request, reply, 'held_back', detail, { stage, blockers })
+    }
+    case 'guards': {
+      const { channels } = refusal
+      const detail = `nothing was done to any channel: ${channels.map(({ channel, message }) => `${channel}: ${message}`).join('; ')}`
+      return sendProblem(request, reply, 'guard_refused', detail, { guard: channels[0]?.guard ?? '', channels })
+    }
+  }
+}
+
+function sendStaleDocument(
+  control: Control,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  what: string,
+  current: Document | null,
+): FastifyReply {
+  if (current === null) return sendStale(request, reply, what, null)
+  return sendStale(request, reply, what, {
+    revision: current.revision,
+    document: shownDocument(control, request, current),
+  })
+}
+
+function shownDocument(control: Control, request: FastifyRequest, document: Document): object {
+  const { key, revision } = document
+  if (isPipelineKey(key)) return { ...pipelineOf(document), revision }
+  if (key.startsWith('rollout/')) return { ...rolloutOf(document), revision }
+  return { ...shownRelease(knownState(control), callerOf(request), releaseOf(document)), revision }
+}

@@ -1,0 +1,205 @@
+// What requests about releases, pipelines and rollouts may be. They are validated against these.
+import { Type } from 'typebox'
+import { NAME_LENGTH_MAX } from '../../channels/name.ts'
+import { PACKAGE_URL_LENGTH_MAX, PACKAGE_URLS_MAX } from '../../control/package-client.ts'
+import { GATES_MAX, PIPELINE_CHANNELS_MAX, STAGES_MAX } from '../../rollouts/pipeline-draft.ts'
+import { GATE_OPS, WEEKDAYS } from '../../rollouts/pipeline.ts'
+import { Closed, Critical, Force, Moment, Nullable, Reason, Version } from './schemas.ts'
+
+/** A pipeline may name 900 channels of 128 characters, and queries besides. */
+export const PIPELINE_BODY_BYTES_MAX = 256 * 1024
+
+/** What a release brings over the one before it; more would be no review. */
+const CHANGES_MAX = 200
+const FIXES_MAX = 50
+const URL_LENGTH_MAX = 1_000
+/** A month: whoever waits longer forgets. */
+const MINUTES_MAX = 30 * 24 * 60
+const APPROVALS_MAX = 10
+
+const SmallName = Type.String({ pattern: '^[a-z0-9][a-z0-9._-]{0,62}$' })
+const Url = Type.String({ maxLength: URL_LENGTH_MAX })
+
+const ChangeDraft = Type.Object(
+  {
+    id: Type.String({
+      pattern: '^[A-Za-z0-9#][A-Za-z0-9._#-]{0,63}$',
+      description: 'E.g. the number of its pull request. Everybody sees it, whatever is embargoed.',
+    }),
+    title: Type.String({ minLength: 1, maxLength: 300 }),
+    author: Type.String({ minLength: 1, maxLength: 100 }),
+    url: Type.Optional(Nullable(Url)),
+    significant: Type.Optional(Type.Boolean({ description: 'Whether it must be signed off; yes unless told.' })),
+  },
+  Closed,
+)
+
+const edit = {
+  changes: Type.Optional(Type.Array(ChangeDraft, { maxItems: CHANGES_MAX })),
+  minAgentVersion: Type.Optional(
+    Nullable(
+      Type.String({ maxLength: 256, description: 'The lowest version of an agent that the release works with.' }),
+    ),
+  ),
+  security: Type.Optional(
+    Type.Object(
+      {
+        embargoed: Type.Optional(Type.Boolean({ description: 'Its fixes must not be known yet.' })),
+        fixes: Type.Array(Type.String({ minLength: 1, maxLength: 100 }), { minItems: 1, maxItems: FIXES_MAX }),
+      },
+      Closed,
+    ),
+  ),
+  notesUrl: Type.Optional(Nullable(Url)),
+}
+
+const Packages = Type.Array(Type.String({ maxLength: PACKAGE_URL_LENGTH_MAX }), {
+  maxItems: PACKAGE_URLS_MAX,
+  description: 'URLs of agent packages; each is asked for with HEAD and must be answered 200.',
+})
+
+export const ReleaseParams = Type.Object({
+  version: Type.String({ description: 'The version of the release, percent-encoded where it has a `+`.' }),
+})
+export const ReleaseChangeParams = Type.Object({
+  version: Type.String({ description: 'The version of the release, percent-encoded where it has a `+`.' }),
+  id: Type.String({ description: 'The id of the change, percent-encoded where it has a `#`.' }),
+})
+export const RegisterBody = Type.Object(
+  {
+    version: Version,
+    commit: Type.String({ maxLength: 64 }),
+    cutAt: Type.Optional(Moment),
+    kind: Type.Union([Type.Literal('control-plane'), Type.Literal('full')]),
+    packages: Type.Optional(Packages),
+    ...edit,
+    reason: Type.Optional(Reason),
+  },
+  Closed,
+)
+export const EditReleaseBody = Type.Object({ ...edit, reason: Type.Optional(Reason) }, Closed)
+export const ArtifactsBody = Type.Object(
+  {
+    kind: Type.Literal('full'),
+    packages: Type.Array(Packages.items, { ...Packages, minItems: 1 }),
+    reason: Type.Optional(Reason),
+  },
+  Closed,
+)
+export const NextVersionQuery = Type.Object(
+  { major: Type.Integer({ minimum: 0, maximum: 1_000_000 }), commit: Type.String({ maxLength: 64 }) },
+  Closed,
+)
+export const CompatibilityQuery = Type.Object(
+  { pipeline: Type.Optional(SmallName), grace: Type.Optional(Type.String({ maxLength: 32 })) },
+  Closed,
+)
+
+const GateDraft = Type.Object(
+  {
+    name: SmallName,
+    url: Type.String({
+      maxLength: URL_LENGTH_MAX,
+      description: 'A Prometheus server, on a host of BELLWETHER_GATES_ALLOW.',
+    }),
+    query: Type.String({ minLength: 1, maxLength: 2_000, description: 'An instant query (PromQL).' }),
+    op: Type.Union(
+      GATE_OPS.map((op) => Type.Literal(op)),
+      { description: 'The gate passes while every value `op` threshold is true.' },
+    ),
+    threshold: Type.Number(),
+    everySeconds: Type.Optional(Type.Integer({ minimum: 5, maximum: 3_600 })),
+    failures: Type.Optional(
+      Type.Integer({ minimum: 1, maximum: 20, description: 'So many failures in a row pause the rollout.' }),
+    ),
+  },
+  Closed,
+)
+
+const StageDraft = Type.Object(
+  {
+    name: SmallName,
+    channels: Type.Array(Type.String({ maxLength: NAME_LENGTH_MAX }), { minItems: 1, maxItems: PIPELINE_CHANNELS_MAX }),
+    auto: Type.Optional(Type.Boolean({ description: 'Promoted by itself once nothing holds it back.' })),
+    soakMinutes: Type.Optional(Type.Integer({ minimum: 0, maximum: MINUTES_MAX })),
+    requireSignOff: Type.Optional(Type.Boolean()),
+    approvals: Type.Optional(Type.Integer({ minimum: 0, maximum: APPROVALS_MAX })),
+    gates: Type.Optional(Type.Array(GateDraft, { maxItems: GATES_MAX })),
+    rampPercent: Type.Optional(Type.Array(Type.Integer({ minimum: 1, maximum: 99 }), { maxItems: 20 })),
+    rampMinutes: Type.Optional(
+      Type.Integer({ minimum: 0, maximum: MINUTES_MAX, description: 'How long each step lasts.' }),
+    ),
+    promoteWindow: Type.Optional(
+      Nullable(
+        Type.Object(
+          {
+            days: Type.Array(Type.Union(WEEKDAYS.map((day) => Type.Literal(day))), { minItems: 1, maxItems: 7 }),
+            from: Type.String({ maxLength: 5, description: 'E.g. `09:00`.' }),
+            to: Type.String({ maxLength: 5 }),
+            timeZone: Type.String({ maxLength: 64, description: 'E.g. `Europe/Berlin`.' }),
+          },
+          Closed,
+        ),
+      ),
+    ),
+    plainPath: Type.Optional(
+      Type.Union([Type.Literal('first'), Type.Literal('last')], {
+        description: 'Whether agents that know no cohort are among the first or the last of a ramp; last unless told.',
+      }),
+    ),
+  },
+  Closed,
+)
+
+export const PipelineParams = Type.Object({ pipeline: Type.String() })
+export const PipelineBody = Type.Object(
+  {
+    description: Type.Optional(Type.String({ maxLength: 1_000 })),
+    versions: Type.Optional(
+      Nullable(
+        Type.String({ maxLength: 200, description: 'The releases that it takes, as a semver range; null for all.' }),
+      ),
+    ),
+    grace: Type.Optional(Type.String({ maxLength: 32, description: 'ISO 8601; P14D unless told.' })),
+    requirePackages: Type.Optional(Type.Boolean()),
+    stages: Type.Array(StageDraft, { minItems: 1, maxItems: STAGES_MAX }),
+    reason: Type.Optional(Reason),
+  },
+  Closed,
+)
+
+const release = Type.Optional(
+  Type.String({ maxLength: 256, description: 'The release whose rollout is meant, where it could be several.' }),
+)
+const stage = Type.Optional(Type.String({ maxLength: 63, description: 'The stage; the next one unless told.' }))
+
+export const RolloutParams = Type.Object({ pipeline: Type.String(), version: Type.String() })
+export const StartBody = Type.Object({ release: Version, reason: Type.Optional(Reason) }, Closed)
+export const PromoteBody = Type.Object(
+  {
+    release,
+    stage,
+    critical: Type.Optional(
+      Type.Boolean({ description: 'Agents update at once; only for a release with security fixes.' }),
+    ),
+    reason: Type.Optional(Reason),
+    force: Type.Optional(Force),
+  },
+  Closed,
+)
+export const ApproveBody = Type.Object({ release, stage, reason: Type.Optional(Reason) }, Closed)
+export const PauseBody = Type.Object({ release, reason: Reason }, Closed)
+export const AfterBody = Type.Object({ release, reason: Reason, force: Type.Optional(Force) }, Closed)
+export const RebaseBody = Type.Object({ release, reason: Type.Optional(Reason) }, Closed)
+export const RollbackAllBody = Type.Object(
+  {
+    release,
+    to: Type.Optional(
+      Type.String({ maxLength: 256, description: 'For every channel; left out, the last good one of each.' }),
+    ),
+    critical: Type.Optional(Critical),
+    reason: Reason,
+    force: Type.Optional(Force),
+  },
+  Closed,
+)

@@ -1,0 +1,252 @@
+// Rollouts: how far releases have come, and what operators do to them.
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { TSchema } from 'typebox'
+import { editRollout, isKnownPipeline, promote, startRollout } from '../../control/change-rollout.ts'
+import { knownState, type Conditions, type Control, type Request } from '../../control/control.ts'
+import { unknownPipeline } from '../../control/pipelines.ts'
+import { endRollback, rollBack } from '../../control/roll-back.ts'
+import { rolloutRecord } from '../../control/rollout-record.ts'
+import { documentsNewestFirst, readRollout, type RolloutChoice, type RolloutOutcome } from '../../control/rollouts.ts'
+import { refuse } from '../../rollouts/outcome.ts'
+import { rolloutOf } from '../../rollouts/rollout.ts'
+import { answers, page } from './answers.ts'
+import { sendRefusal, writeParts } from './change.ts'
+import { readCursor, writeCursor } from './cursor.ts'
+import { entityTag, readIfMatch } from './if-match.ts'
+import { sendProblem } from './problem.ts'
+import { PageQuery } from './request-schemas.ts'
+import { presentRollout, sendRolloutOutcome, sendRolloutRefusal } from './rollout-outcomes.ts'
+import {
+  AfterBody,
+  ApproveBody,
+  PauseBody,
+  PipelineParams,
+  PromoteBody,
+  RebaseBody,
+  RollbackAllBody,
+  RolloutParams,
+  StartBody,
+} from './rollout-requests.ts'
+import { ref } from './schemas.ts'
+import { writeRequest, writing } from './write-request.ts'
+
+type App = Parameters<FastifyPluginAsyncTypebox>[0]
+
+/** What one rollout shows is much more than a channel. */
+const LIST_LIMIT_DEFAULT = 20
+
+const reading = { role: 'viewer', wholeServer: true } as const
+const tags = ['rollouts']
+
+export function rolloutRoutes(control: Control): FastifyPluginAsyncTypebox {
+  return async (app) => {
+    listRolloutsRoute(app, control)
+    getRolloutRoute(app, control)
+    startRoute(app, control)
+    stepRoutes(app, control)
+  }
+}
+
+function listRolloutsRoute(app: App, control: Control): void {
+  app.route({
+    method: 'GET',
+    url: '/rollouts/:pipeline',
+    config: reading,
+    schema: {
+      operationId: 'listRollouts',
+      summary: 'List the rollouts of a pipeline',
+      description: 'The newest release first, each with how its stages stand and what holds them back.',
+      tags,
+      params: PipelineParams,
+      querystring: PageQuery,
+      response: answers({ 200: page(ref('Rollout')) }, 404),
+    },
+    handler: async (request, reply) => {
+      const { pipeline } = request.params
+      const { cursor, limit = LIST_LIMIT_DEFAULT } = request.query
+      const state = knownState(control)
+      if (!isKnownPipeline(control, pipeline)) return sendRolloutRefusal(request, reply, unknownPipeline(pipeline))
+      const all = documentsNewestFirst(state, pipeline)
+      const after = cursor === undefined ? null : readCursor('name', cursor)
+      const start = after === null ? 0 : all.findIndex((document) => rolloutOf(document).release === after) + 1
+      if (cursor !== undefined && (after === null || start === 0)) {
+        const errors = [
+          { field: 'cursor', message: 'is not a cursor of this list; give the `next` of the page before' },
+        ]
+        return sendProblem(request, reply, 'invalid_request', `cursor ${errors[0]?.message}`, { errors })
+      }
+      const shown = all.slice(start, start + limit)
+      const items = await Promise.all(shown.map((document) => rolloutRecord(control, state, document)))
+      const last = items.at(-1)
+      const isLast = start + limit >= all.length
+      const next = isLast || last === undefined ? null : writeCursor('name', last.rollout.release)
+      return { items: items.map(presentRollout), next }
+    },
+  })
+}
+
+function getRolloutRoute(app: App, control: Control): void {
+  app.route({
+    method: 'GET',
+    url: '/rollouts/:pipeline/:version',
+    config: reading,
+    schema: {
+      operationId: 'getRollout',
+      summary: 'Read a rollout',
+      description: 'How its stages stand, what holds them back in words, and the last values of their gates.',
+      tags,
+      params: RolloutParams,
+      response: answers({ 200: ref('Rollout') }, 404),
+    },
+    handler: async (request, reply) => {
+      const { pipeline, version } = request.params
+      const record = await readRollout(control, pipeline, version)
+      if (record === null) {
+        const message = `release ${version} has no rollout in the pipeline ${pipeline}`
+        return sendRolloutRefusal(request, reply, refuse('unknown_rollout', message))
+      }
+      void reply.header('ETag', entityTag(record.revision))
+      return presentRollout(record)
+    },
+  })
+}
+
+function startRoute(app: App, control: Control): void {
+  app.route({
+    method: 'POST',
+    url: '/rollouts/:pipeline',
+    config: { role: 'operator', wholeServer: true },
+    schema: {
+      operationId: 'startRollout',
+      summary: 'Begin a rollout',
+      description:
+        'For a release that was registered before the pipeline took it, or whose rollout was superseded by one that was rolled back.',
+      tags,
+      params: PipelineParams,
+      ...writing,
+      body: StartBody,
+      response: answers({ 200: ref('RolloutChange'), 201: ref('RolloutChange') }, 404, 409, 413, 415),
+    },
+    handler: (request, reply) =>
+      send(control, request, reply, (asked, _choice, conditions) =>
+        startRollout(control, asked, request.params.pipeline, request.body.release, conditions),
+      ),
+  })
+}
+
+function stepRoutes(app: App, control: Control): void {
+  stepRoute(app, control, 'promote', PromoteBody, {
+    operationId: 'promoteStage',
+    summary: 'Promote a stage',
+    description:
+      'Moves all channels of the stage in one commit, or says everything that holds it back. Pinned and halted channels are left where they are; once they are free, promoting the stage again takes them along.',
+    change: (asked, choice, conditions, { stage = null, critical = false, force = false }) =>
+      promote(control, asked, choice, { stage, critical, force }, conditions),
+  })
+  stepRoute(app, control, 'approve', ApproveBody, {
+    operationId: 'approveStage',
+    summary: 'Approve a stage',
+    description: 'One of the people whom the stage waits for; whoever cut the release may not.',
+    change: (asked, choice, conditions, { stage = null }) =>
+      editRollout(control, asked, choice, { kind: 'approve', stage }, conditions),
+  })
+  stepRoute(app, control, 'pause', PauseBody, {
+    operationId: 'pauseRollout',
+    summary: 'Pause a rollout',
+    description: 'Agents keep what they were told; nothing goes further until it is resumed.',
+    change: (asked, choice, conditions) => editRollout(control, asked, choice, { kind: 'pause' }, conditions),
+  })
+  stepRoute(app, control, 'resume', AfterBody, {
+    operationId: 'resumeRollout',
+    summary: 'Resume a rollout',
+    description:
+      'After a pause: the step or the soaking under way begins anew. After a rollback: its pins are taken away in one commit, and the release goes on where it was.',
+    change: (asked, choice, conditions, { force = false }) =>
+      endRollback(control, asked, choice, 'resume', force, conditions),
+  })
+  stepRoute(app, control, 'unpin', AfterBody, {
+    operationId: 'unpinRollout',
+    summary: 'End the pins of a rollback',
+    description:
+      'In one commit every channel that the rollback has pinned stays at that version, as its source: what agents are told does not change, and the next release can be promoted.',
+    change: (asked, choice, conditions, { force = false }) =>
+      endRollback(control, asked, choice, 'unpin', force, conditions),
+  })
+  stepRoute(app, control, 'rebase', RebaseBody, {
+    operationId: 'rebaseRollout',
+    summary: 'Take the rules of now',
+    description:
+      'The rollout goes by the rules that its pipeline has now. Stages that were promoted must still be there.',
+    change: (asked, choice, conditions) => editRollout(control, asked, choice, { kind: 'rebase' }, conditions),
+  })
+  stepRoute(app, control, 'rollback', RollbackAllBody, {
+    operationId: 'rollBackRollout',
+    summary: 'Take a release back',
+    description:
+      'Pins every channel that the release has reached back to the last good one, in one commit, past gates and approvals, and marks the release bad. `?dryRun=true` shows which channel would go from what to what.',
+    change: (asked, choice, conditions, { to = null, critical = false, force = false }) =>
+      rollBack(control, asked, choice, { to, critical, force }, conditions),
+  })
+}
+
+/** What the bodies of these routes have; each schema says which of it. */
+interface StepBody {
+  readonly release?: string
+  readonly stage?: string
+  readonly to?: string
+  readonly critical?: boolean
+  readonly force?: boolean
+}
+
+interface StepRoute {
+  readonly operationId: string
+  readonly summary: string
+  readonly description: string
+  readonly change: (
+    asked: Request,
+    choice: RolloutChoice,
+    conditions: Conditions,
+    body: StepBody,
+  ) => Promise<RolloutOutcome>
+}
+
+function stepRoute(app: App, control: Control, verb: string, body: TSchema, route: StepRoute): void {
+  const { change, ...words } = route
+  app.route({
+    method: 'POST',
+    url: `/rollouts/:pipeline/${verb}`,
+    config: { role: 'operator', wholeServer: true },
+    schema: {
+      ...words,
+      tags,
+      params: PipelineParams,
+      ...writing,
+      body,
+      response: answers({ 200: ref('RolloutChange') }, 404, 409, 412, 413, 415, 422),
+    },
+    handler: (request, reply) =>
+      // Checked by the schema: it is one of the bodies above.
+      send(control, request, reply, (asked, choice, conditions) =>
+        change(asked, choice, conditions, request.body as StepBody),
+      ),
+  })
+}
+
+async function send(
+  control: Control,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  change: (asked: Request, choice: RolloutChoice, conditions: Conditions) => Promise<RolloutOutcome>,
+): Promise<FastifyReply> {
+  const { reason, dryRun } = writeParts(request)
+  const ifMatch = readIfMatch(request.headers['if-match'])
+  if (ifMatch.outcome === 'refused') return sendRefusal(request, reply, ifMatch)
+  // Checked by the route's schemas.
+  const { pipeline } = request.params as { pipeline: string }
+  const { release = null } = request.body as StepBody
+  const conditions = { dryRun, expectedRevisions: ifMatch.revisions }
+  const outcome = await change(writeRequest(request, reason), { pipeline, release }, conditions)
+  const created = request.routeOptions.schema?.operationId === 'startRollout'
+  return sendRolloutOutcome(control, request, reply, outcome, { dryRun, created })
+}
