@@ -74,20 +74,23 @@ async function start(config: Config, logger: Logger): Promise<Stop> {
     const token = await adminToken(dataDir, config.adminToken)
     tokenPath = token.path
     // Loaded only now: the documentation pages and validators take longer to load than the poll plane takes to answer.
-    const [{ buildControlPlane }, { buildMetrics }, { upstreamMetrics }, { followUpstreams }, { driveRollouts }] =
-      await Promise.all([
-        import('./app/control-plane.ts'),
-        import('./routes/metrics.ts'),
-        import('./routes/upstream-metrics.ts'),
-        import('./control/follow-upstreams.ts'),
-        import('./control/drive-rollouts.ts'),
-      ])
+    const [{ buildControlPlane }, { buildMetrics }, { upstreamMetrics }, { rolloutMetrics }] = await Promise.all([
+      import('./app/control-plane.ts'),
+      import('./routes/metrics.ts'),
+      import('./routes/upstream-metrics.ts'),
+      import('./routes/rollout-metrics.ts'),
+    ])
+    const [{ followUpstreams }, { driveRollouts }] = await Promise.all([
+      import('./control/follow-upstreams.ts'),
+      import('./control/drive-rollouts.ts'),
+    ])
     const { registry, count } = buildMetrics({ holder, replica, warnings: checks.warnings, polls })
     const control = { ...shared, count }
     const { webhookSecret: secret, verifiedLabel } = config.github
     const github = { secret, verifiedLabel }
     controlPlane = await buildControlPlane({ control, facts, registry, adminToken: token.text, github, logger })
     stops.push(journalLapses(control, logger))
+    rolloutMetrics(registry, replica)
     const countPoll = upstreamMetrics(registry, replica, upstreams, clock)
     const intervalMs = config.upstreamIntervalS * 1_000
     stops.push(followUpstreams(control, { intervalMs, count: countPoll }, logger))

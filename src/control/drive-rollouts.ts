@@ -113,7 +113,11 @@ export class RolloutDriver {
       reason: null,
       requestId: null,
       mayBeRetry: false,
-      onCommitted: () => (hasMoved = true),
+      onCommitted: ({ seq, kind, reason }) => {
+        hasMoved = true
+        const level = kind === 'rollout.pause' ? 'warn' : 'info'
+        this.#log[level]({ rollout: key, seq, kind, reason }, 'a rollout has moved by itself')
+      },
     }
     await carryOut<Prepared | null, RolloutOutcome | { readonly outcome: 'nothing' }>(control, request, {
       kind: 'rollout.step',

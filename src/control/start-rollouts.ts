@@ -1,5 +1,6 @@
 // Where rollouts begin: a release that agents can install starts one in every pipeline that takes it, in the commit that
 // makes it so.
+import { compareReleases } from '../rollouts/cloud-version.ts'
 import { PIPELINE_KIND, pipelineOf, type Pipeline } from '../rollouts/pipeline.ts'
 import { takes } from '../rollouts/pipeline-draft.ts'
 import type { Release } from '../rollouts/release.ts'
@@ -9,6 +10,11 @@ import { startRollout } from '../rollouts/rollout-draft.ts'
 import type { ReplicaState } from '../serve/replica-state.ts'
 import type { Document, Expectation, Write } from '../store/port.ts'
 import { writeOf } from './decide.ts'
+
+/** Ended rollouts kept of each pipeline: a year of weekly releases twice over; going back needs a few. */
+const ENDED_MAX = 100
+/** With room for what else the commit has. */
+const PRUNED_AT_ONCE_MAX = 20
 
 export interface Started {
   readonly rollouts: readonly Rollout[]
@@ -41,9 +47,24 @@ export function startRollouts(state: ReplicaState, release: Release, context: Ru
   const rollouts = taking.map((document) => beginning(state, pipelineOf(document), document.revision, release, context))
   return {
     rollouts,
-    writes: rollouts.map((rollout) => writeOf(state, keyOf(rollout), rolloutBody(rollout))),
+    writes: [
+      ...rollouts.map((rollout) => writeOf(state, keyOf(rollout), rolloutBody(rollout))),
+      ...rollouts.flatMap(({ pipeline }) => outdated(state, pipeline)).map(({ key }) => writeOf(state, key, null)),
+    ],
     reads: taking.map(({ key, revision }) => ({ key, expected: revision })),
   }
+}
+
+/** The oldest of many ended rollouts: they stay in the journal. Those whose pins stand are still needed. */
+function outdated(state: ReplicaState, pipeline: string): readonly Document[] {
+  const ended = rolloutDocuments(state, pipeline).filter((document) => {
+    const { state: stands, rollback } = rolloutOf(document)
+    return stands !== 'running' && (rollback === null || rollback.unpinnedAt !== null)
+  })
+  if (ended.length <= ENDED_MAX) return []
+  return ended
+    .toSorted((a, b) => compareReleases(rolloutOf(a).release, rolloutOf(b).release))
+    .slice(0, Math.min(ended.length - ENDED_MAX, PRUNED_AT_ONCE_MAX))
 }
 
 /** A rollout of this release in this pipeline as it begins now. */

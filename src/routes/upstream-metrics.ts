@@ -1,6 +1,6 @@
 // Metrics of forward channels: how old their upstreams' answers are, and what is wrong with them.
 import { Counter, Gauge, type Registry } from 'prom-client'
-import { channelNameOf, channelOf, type ForwardSource } from '../channels/channel.ts'
+import { CHANNEL_KIND, channelNameOf, channelOf, type ForwardSource } from '../channels/channel.ts'
 import type { FollowOptions } from '../control/follow-upstreams.ts'
 import type { Upstreams } from '../control/upstreams.ts'
 import type { Clock } from '../serve/clock.ts'
@@ -49,7 +49,7 @@ export function upstreamMetrics(
 }
 
 function* forwardSources(replica: Replica): Generator<readonly [channel: string, source: ForwardSource]> {
-  for (const document of replica.state?.documents() ?? []) {
+  for (const document of replica.state?.documentsOf(CHANNEL_KIND) ?? []) {
     const name = channelNameOf(document.key)
     const source = name === null ? null : channelOf(document).source
     if (name !== null && source?.kind === 'forward') yield [name, source]

@@ -1,6 +1,6 @@
 // The documents of channels: list, read, create, edit, delete.
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { channelNameOf } from '../../channels/channel.ts'
+import { CHANNEL_KIND, channelNameOf } from '../../channels/channel.ts'
 import { channelRecord } from '../../control/change-channel.ts'
 import { knownState, type Control } from '../../control/control.ts'
 import { covers } from '../../control/identity.ts'
@@ -53,7 +53,7 @@ function listChannelsRoute(app: App, control: Control): void {
       const state = knownState(control)
       const identity = callerOf(request)
       const names: string[] = []
-      for (const { key } of state.documents()) {
+      for (const { key } of state.documentsOf(CHANNEL_KIND)) {
         const name = channelNameOf(key)
         if (name !== null && name > after && covers(identity, name)) names.push(name)
       }
