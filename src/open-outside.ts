@@ -18,7 +18,8 @@ export function openOutside({ gatesAllow, packagesAllow }: Pick<Config, 'gatesAl
   let gates: Promise<GateClient> | null = null
   let packages: Promise<PackageClient> | null = null
   return {
-    gateRefusal: (url) => gateHosts.urlRefusal(url),
+    // The query is the gate's own, under a path that is Prometheus'.
+    gateRefusal: (url) => (/[?#]/.test(url) ? 'must not have a query or a fragment' : gateHosts.urlRefusal(url)),
     async evaluate(gate) {
       gates ??= import('./control/gate-client.ts').then((module) => new module.GateClient(gateHosts))
       return (await gates).evaluate(gate)

@@ -110,23 +110,28 @@ export async function buildControlPlane(options: ControlPlaneOptions): Promise<F
         await authenticate(guarded, control, adminToken)
         answerWrites(guarded, control)
         hideEmbargoed(guarded, control)
-        await guarded.register(channelRoutes(control))
-        await guarded.register(mirrorRoutes(control))
-        await guarded.register(channelTargetRoutes(control))
-        await guarded.register(channelHistoryRoutes(control))
-        await guarded.register(journalRoutes(control))
-        await guarded.register(journalStreamRoutes(control))
-        await guarded.register(blockedVersionRoutes(control))
-        await guarded.register(releaseRoutes(control))
-        await guarded.register(releaseStepRoutes(control))
-        await guarded.register(pipelineRoutes(control))
-        await guarded.register(rolloutRoutes(control))
-        await guarded.register(tokenRoutes(control))
-        await guarded.register(replicaRoutes(control, facts))
-        await guarded.register(storeRoutes(control))
+        await guardedRoutes(guarded, control, facts)
       })
     },
     { prefix: ADMIN_PREFIX },
   )
   return app
+}
+
+/** Every route that needs a token. */
+async function guardedRoutes(guarded: FastifyInstance, control: Control, facts: ReplicaFacts): Promise<void> {
+  await guarded.register(channelRoutes(control))
+  await guarded.register(mirrorRoutes(control))
+  await guarded.register(channelTargetRoutes(control))
+  await guarded.register(channelHistoryRoutes(control))
+  await guarded.register(journalRoutes(control))
+  await guarded.register(journalStreamRoutes(control))
+  await guarded.register(blockedVersionRoutes(control))
+  await guarded.register(releaseRoutes(control))
+  await guarded.register(releaseStepRoutes(control))
+  await guarded.register(pipelineRoutes(control))
+  await guarded.register(rolloutRoutes(control))
+  await guarded.register(tokenRoutes(control))
+  await guarded.register(replicaRoutes(control, facts))
+  await guarded.register(storeRoutes(control))
 }

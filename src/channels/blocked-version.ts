@@ -6,8 +6,11 @@ export interface BlockedVersion {
   readonly reason: string
   readonly by: string
   readonly at: string
-  /** Not there where an operator has put it on the list: the release has no agent packages yet, and leaves the list with them. */
-  readonly because?: 'no packages'
+  /**
+   * Not there where an operator has put it on the list. A release without agent packages leaves it with them, one that was
+   * rolled back when its rollout is resumed.
+   */
+  readonly because?: 'no packages' | 'rolled back'
 }
 
 /** Says whether a version is on the block list. Versions are compared to the letter: other build metadata, other package. */

@@ -55,7 +55,8 @@ function settle(
   // That an upstream is in trouble changes nothing that is served, and must be told whatever the guards say.
   if (change.kind === 'upstream-problem') return accepted(next, before, after, [], context)
   if (after.version !== null && after.version !== served) {
-    const baseline = served ?? next.lastServed
+    // What a ramp brings was judged when it began, by force or not; it only reaches more agents.
+    const baseline = change.kind === 'ramp' ? after.version : (served ?? next.lastServed)
     verdicts.push(...judge({ version: after.version, baseline, limits: next, isBlocked, force }))
   } else if (after.version !== null) {
     // The version stays, so its major was judged when it came. New limits are asked about, and so is the block list
@@ -64,6 +65,7 @@ function settle(
     const asked = judge({ version: after.version, baseline: after.version, limits: next, isBlocked, force })
     verdicts.push(...asked.filter(({ guard }) => anew || guard !== 'blocked-version'))
   }
+  verdicts.push(...judgeLost(current, next, change, context))
   const source = next.source.version
   const hidden = next.pin !== null || next.halt !== null
   if (current !== null && hidden && source !== null && source !== current.source.version) {
@@ -81,6 +83,23 @@ function settle(
     return { outcome: 'refused', why: 'guard', guard, field: null, served, message, verdicts }
   }
   return accepted(next, before, after, verdicts, context)
+}
+
+/** The majors once more for cohorts: those whose version nobody is told any more are told the plain path's instead. */
+function judgeLost(
+  current: Channel | null,
+  next: Channel,
+  change: ChannelChange,
+  { isBlocked, now, force }: ChangeContext,
+): readonly Verdict[] {
+  const [version] = versionsTold(next, isBlocked, now)
+  if (current === null || version === undefined || change.kind === 'ramp') return []
+  const [, ...beside] = versionsTold(current, isBlocked, now)
+  const told = versionsTold(next, isBlocked, now)
+  return beside
+    .filter((lost) => !told.includes(lost))
+    .flatMap((baseline) => judge({ version, baseline, limits: next, isBlocked, force }))
+    .filter(({ guard, verdict }) => (guard === 'major-downgrade' || guard === 'major-jump') && verdict !== 'passed')
 }
 
 /** What the guards say of the versions that only cohorts are told, as settle asks them about the plain path's. */

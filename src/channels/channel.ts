@@ -118,8 +118,9 @@ export function channelOf(document: Document): Channel {
 }
 
 /** The channel with everybody told what its source says. */
-export function withoutRamp({ ramp: _, ...channel }: Channel): Channel {
-  return channel
+export function withoutRamp(channel: Channel): Channel {
+  const { ramp: _ramp, ...rest } = channel
+  return rest
 }
 
 /** A channel as the body of its document. */

@@ -15,14 +15,14 @@ export function draftRolledOut(
   switch (change.kind) {
     case 'promote': {
       // What the others are told would be two things: a ramp is finished or given up before the next one.
-      if (ramp !== undefined && ramp.seed !== change.ramp?.seed) throw new TypeError('another ramp is under way')
-      const { version, critical } = change
+      if (ramp !== undefined && ramp.seed !== change.seed) throw new TypeError('another ramp is under way')
+      const { version, critical, seed } = change
       const promoted = { ...channel, source: { kind: 'static', version, critical, criticalUntil: null } as const }
       if (change.ramp === null) return { outcome: 'drafted', channel: withoutRamp(promoted) }
       checkPercent(change.ramp.percent)
       const { version: told, critical: wasCritical, criticalUntil } = source
       const before = ramp?.before ?? { version: told, critical: wasCritical, criticalUntil }
-      return { outcome: 'drafted', channel: { ...promoted, ramp: { ...change.ramp, before } } }
+      return { outcome: 'drafted', channel: { ...promoted, ramp: { seed, ...change.ramp, before } } }
     }
     case 'ramp':
       if (ramp === undefined) throw new TypeError(`channel ${channel.name} has no ramp`)

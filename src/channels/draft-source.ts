@@ -12,7 +12,8 @@ export function draftSource(channel: Channel, drafted: SourceDraft, context: Cha
   const { source } = channel
   if (drafted.kind === 'static') {
     if (drafted.url !== undefined) return malformed('source/url', 'has no meaning for a static source')
-    return withSource(channel, mergedSource(source, drafted), context, 'source/')
+    const merged = withSource(channel, mergedSource(source, drafted), context, 'source/')
+    return drafted.version === undefined && source.kind === 'static' ? keepRamp(channel, merged, drafted) : merged
   }
   for (const field of ['version', 'critical', 'criticalUntil'] as const) {
     if (drafted[field] !== undefined) return malformed(`source/${field}`, 'has no meaning for a forward source')
@@ -57,6 +58,16 @@ export function draftAnswered(
 export function followsUpstream(channel: Channel, url: string): Refusal {
   const message = `channel ${channel.name} follows ${url}; pin it, or make its source static first`
   return { outcome: 'refused', why: 'state', problem: 'follows_upstream', message }
+}
+
+/** An edit that names no version promotes nothing: the ramp goes on, and urgency that is asked for is that of all agents. */
+function keepRamp({ ramp }: Channel, merged: Drafted, { critical, criticalUntil }: SourceDraft): Drafted {
+  if (ramp === undefined || merged.outcome === 'refused') return merged
+  const { source } = merged.channel
+  const isAsked = critical !== undefined || criticalUntil !== undefined
+  const urgency = isAsked ? { critical: source.critical, criticalUntil: source.criticalUntil } : {}
+  const before = ramp.before.version === null ? ramp.before : { ...ramp.before, ...urgency }
+  return { outcome: 'drafted', channel: { ...merged.channel, ramp: { ...ramp, before } } }
 }
 
 /** An edit keeps what it leaves out. Urgency belongs to a version, so it does not outlast a version that is given anew. */

@@ -55,7 +55,9 @@ export type ChannelChange =
       readonly kind: 'promote'
       readonly version: string
       readonly critical: boolean
-      readonly ramp: Pick<Ramp, 'seed' | 'percent' | 'plainPath'> | null
+      /** Whose promotion it is: only its own ramp may be under way. */
+      readonly seed: string
+      readonly ramp: Pick<Ramp, 'percent' | 'plainPath'> | null
     }
   /** The ramp goes on to so many cohorts; at 100 it is over. */
   | { readonly kind: 'ramp'; readonly percent: number }

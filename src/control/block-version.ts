@@ -149,3 +149,18 @@ export function servedBy(state: ReplicaState, version: string): readonly string[
   }
   return names.toSorted()
 }
+
+/** The same for every version that is told. */
+export function servedByVersion(state: ReplicaState): ReadonlyMap<string, readonly string[]> {
+  const versions = new Map<string, string[]>()
+  const channels = [...state.snapshot.channels()].toSorted((a, b) => (a.name < b.name ? -1 : 1))
+  for (const { name, target, ramp } of channels) {
+    for (const version of new Set([target.version, ramp?.early.version ?? null, ramp?.late.version ?? null])) {
+      if (version === null) continue
+      const names = versions.get(version)
+      if (names === undefined) versions.set(version, [name])
+      else names.push(name)
+    }
+  }
+  return versions
+}

@@ -190,7 +190,8 @@ function decide(
  * That must still be so when the change is committed, or a version blocked meanwhile would slip through.
  */
 export function blockListReads(state: ReplicaState, channel: Channel): readonly Expectation[] {
-  const versions = new Set([channel.source.version, channel.pin?.version ?? null])
+  const { source, pin, ramp } = channel
+  const versions = new Set([source.version, pin?.version ?? null, ramp?.before.version ?? null])
   versions.delete(null)
   return [...versions].map((version) => {
     const key = blockedVersionKey(version ?? '')

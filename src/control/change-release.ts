@@ -8,6 +8,7 @@ import type { ReplicaState } from '../serve/replica-state.ts'
 import type { Expectation, JournalEntry, Write } from '../store/port.ts'
 import { servedBy } from './block-version.ts'
 import { isExpected, knownState, type Conditions, type Control, type Request, type Stale } from './control.ts'
+import { embargoWrites } from './embargoes.ts'
 import { carryOut, documentAfter, nothing, writeOf, type Decided, type Unfinished } from './decide.ts'
 import type { PackageCheck } from './package-client.ts'
 
@@ -44,7 +45,11 @@ interface Changed {
 }
 
 /** What an edit makes of a release; null where it is to be decided anew. */
-type ChangeOf = (release: Release, context: RuleContext, state: ReplicaState) => Changed | RolloutRefusal | null
+type ChangeOf = (
+  release: Release,
+  context: RuleContext,
+  state: ReplicaState,
+) => Changed | RolloutRefusal | Extract<ReleaseOutcome, { outcome: 'packages-missing' }> | null
 
 /** Changes a release that is registered. */
 export function changeRelease(
@@ -54,6 +59,7 @@ export function changeRelease(
   kind: string,
   { dryRun, expectedRevisions }: Conditions,
   changeOf: ChangeOf,
+  isSame: (entry: JournalEntry) => boolean = () => true,
 ): Promise<ReleaseOutcome> {
   const version = bare(text)
   const key = releaseKey(version)
@@ -68,10 +74,20 @@ export function changeRelease(
       if (!isExpected(expectedRevisions, document)) return answer({ outcome: 'stale', current: document })
       const changed = changeOf(releaseOf(document), { now, actor: request.actor, reason: request.reason }, state)
       if (changed === null) return { outcome: 'again' }
-      if (changed.outcome === 'refused') return answer(changed)
-      const writes = [writeOf(state, key, releaseBody(changed.release)), ...changed.writes]
+      if (changed.outcome !== 'drafted') return answer(changed)
+      const before = releaseOf(document)
+      if (changed.release === before) {
+        const record = { release: before, revision: document.revision }
+        return answer({ outcome: 'done', record, rollouts: [], servedBy: servedBy(state, version) })
+      }
+      const writes = [
+        writeOf(state, key, releaseBody(changed.release)),
+        ...embargoWrites(state, before, changed.release),
+        ...changed.writes,
+      ]
       return decided(dryRun, state, changed.release, changed.rollouts, writes, changed.reads)
     },
+    isSame,
     answerOf: (entry) => outcomeOf(control, entry),
   })
 }

@@ -7,8 +7,8 @@ import { frontierOf, rolloutOf, type Rollout } from '../rollouts/rollout.ts'
 import { approveStage, pauseRollout, rebaseRollout, stageIndex, startAgain } from '../rollouts/rollout-draft.ts'
 import { stageUnderWay } from '../rollouts/advance.ts'
 import type { ReplicaState } from '../serve/replica-state.ts'
-import type { Document } from '../store/port.ts'
-import { unknownRelease } from './change-release.ts'
+import { COMMIT_WRITES_MAX, type Document } from '../store/port.ts'
+import { bare, unknownRelease } from './change-release.ts'
 import { currentState, isExpected, knownState, type Conditions, type Control, type Request } from './control.ts'
 import { carryOut, nothing, readOf, type Decided } from './decide.ts'
 import { unknownPipeline } from './pipelines.ts'
@@ -16,6 +16,7 @@ import { factReads, readRunningOf, releaseIn, stageFacts } from './rollout-facts
 import {
   answer,
   chooseRollout,
+  isAbout,
   outcomeOf,
   planWrites,
   ruleContext,
@@ -32,9 +33,10 @@ export function startRollout(
   control: Control,
   request: Request,
   pipeline: string,
-  version: string,
+  text: string,
   { dryRun }: Conditions,
 ): Promise<RolloutOutcome> {
+  const version = bare(text)
   return carryOut<null, RolloutOutcome>(control, request, {
     kind: 'rollout.start',
     key: null,
@@ -50,6 +52,8 @@ export function startRollout(
         const message = `release ${version} has no agent packages yet; say where they are with POST …/artifacts`
         return answer(refuse('no_packages', message))
       }
+      const ended = release.withdrawn ?? release.bad
+      if (ended !== null) return answer(refuse('release_over', `release ${version} was taken back: ${ended.reason}`))
       const fresh = beginning(state, pipelineOf(document), document.revision, release, ruleContext(request, now))
       const known = state.document(keyOf(fresh))
       const before = known === undefined ? null : rolloutOf(known)
@@ -65,6 +69,7 @@ export function startRollout(
       return { outcome: 'commit', writes: planWrites(state, rollout, []), reads }
     },
     answerOf: (entry) => outcomeOf(control, entry),
+    isSame: (entry) => isAbout(entry, { pipeline, release: version }, null),
   })
 }
 
@@ -115,13 +120,16 @@ export function promote(
       const plan = planPromotion(facts, index, { actor, reason, force, critical })
       if (plan.outcome === 'refused') return answer(plan)
       const others = rolloutDocuments(state, rollout.pipeline).filter(({ key }) => key !== document.key)
-      const over = overtaken(others.map(rolloutOf), plan.rollout, index, now)
+      // More than fit are ended by the driver (drive-rollouts.ts).
+      const room = COMMIT_WRITES_MAX - plan.channels.length - 1
+      const over = overtaken(others.map(rolloutOf), plan.rollout, index, now).slice(0, room)
       untouched = plan.leftBehind
       if (conditions.dryRun) return wouldBe(control, state, plan.rollout, plan.channels, untouched, over)
       const writes = planWrites(state, plan.rollout, plan.channels, over)
       return { outcome: 'commit', writes, reads: factReads(state, facts, index, plan.channels) }
     },
     answerOf: (entry) => outcomeOf(control, entry, untouched),
+    isSame: (entry) => isAbout(entry, choice, stage),
   })
 }
 
@@ -153,11 +161,14 @@ export function editRollout(
       const rollout = rolloutOf(document)
       const drafted = draftEdit(state, rollout, edit, ruleContext(request, now))
       if (drafted.outcome === 'refused') return answer(drafted)
-      if (dryRun || drafted.rollout === rollout) return wouldBe(control, state, drafted.rollout, [])
+      if (drafted.rollout === rollout)
+        return answer({ outcome: 'done', document, moves: [], untouched: [], superseded: [] })
+      if (dryRun) return wouldBe(control, state, drafted.rollout, [])
       const reads = [readOf(state, pipelineKey(rollout.pipeline)), readOf(state, releaseKey(rollout.release))]
       return { outcome: 'commit', writes: planWrites(state, drafted.rollout, []), reads }
     },
     answerOf: (entry) => outcomeOf(control, entry),
+    isSame: (entry) => isAbout(entry, choice, edit.kind === 'approve' ? edit.stage : null),
   })
 }
 
@@ -179,7 +190,7 @@ function draftEdit(
     case 'rebase': {
       const document = state.document(pipelineKey(rollout.pipeline))
       if (document === undefined) return unknownPipeline(rollout.pipeline)
-      return rebaseRollout(rollout, pipelineOf(document), document.revision)
+      return rebaseRollout(rollout, pipelineOf(document), document.revision, context.now)
     }
   }
 }

@@ -66,7 +66,12 @@ export async function spansSince(
   const steps = await readSteps(control, document.key, sinceMs)
   const current = { at: sinceMs, revision: document.revision, channel: channelOf(document) }
   const known = steps.length === 0 ? [current] : steps
-  return servedSpans(known, knownState(control).isBlocked, control.clock.now())
+  const spans = servedSpans(known, knownState(control).isBlocked, control.clock.now())
+  // A channel that told nothing then had told something before: its agents were to stay on that.
+  const running = spans[0]?.version === null ? (known[0]?.channel?.lastServed ?? null) : null
+  if (running === null) return spans
+  const before = { version: running, beside: null, critical: false, because: 'source', revision: 0 } as const
+  return [{ ...before, from: sinceMs, to: sinceMs }, ...spans]
 }
 
 /** Every version that agents of this channel may still run (DESIGN §5). `graceMs` in milliseconds. */

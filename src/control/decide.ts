@@ -1,5 +1,6 @@
 // How a use case that changes several documents is carried out: decided on what is known, committed against exactly that,
 // and decided anew when somebody else was faster. The retry of a request that was carried out is answered from its entry.
+import { isDeepStrictEqual } from 'node:util'
 import { momentOf } from '../channels/time.ts'
 import type { ReplicaState } from '../serve/replica-state.ts'
 import type { Change, Document, Expectation, JournalEntry, Write } from '../store/port.ts'
@@ -42,6 +43,8 @@ export interface UseCase<P, T> {
   /** Decides without waiting for anything: what it reads of `state` is what the commit expects. */
   readonly decide: (state: ReplicaState, now: number, prepared: P) => Decided<T>
   readonly answerOf: (entry: JournalEntry) => T
+  /** Whether an entry of this kind under the same id is of this request; where the key alone does not say so. */
+  readonly isSame?: (entry: JournalEntry) => boolean
 }
 
 export type Unfinished = NotServedYet | Contended | KeyReused
@@ -52,9 +55,10 @@ export async function carryOut<P, T>(
   request: Request,
   useCase: UseCase<P, T>,
 ): Promise<T | Unfinished> {
-  const { kind, key, dryRun, prepare, decide, answerOf } = useCase
+  const { kind, key, dryRun, prepare, decide, answerOf, isSame = () => true } = useCase
   const earlier = dryRun ? null : await earlierTry(control, request, kind, key)
-  if (earlier !== null) return earlier.outcome === 'applied' ? answerOf(earlier.entry) : earlier
+  if (earlier?.outcome === 'applied') return isSame(earlier.entry) ? answerOf(earlier.entry) : { outcome: 'key-reused' }
+  if (earlier !== null) return earlier
   for (let tries = 0; tries < CONTENTION_TRIES_MAX; tries += 1) {
     const prepared = await prepare()
     const now = control.clock.now()
@@ -95,4 +99,12 @@ export function writeOf(state: ReplicaState, key: string, body: Write['body']): 
 /** The document that an entry has left at `key`. */
 export function documentAfter({ changes }: JournalEntry, key: string): Document | null {
   return changes.find((change) => change.key === key)?.after ?? null
+}
+
+/** Whether an entry has changed the document at `key` in what `part` reads of it. */
+export function hasChanged(entry: JournalEntry, key: string, part: (document: Document) => unknown): boolean {
+  const change = entry.changes.find((candidate) => candidate.key === key)
+  if (change === undefined || change.after === null) return false
+  const before = change.before === null ? null : part(change.before)
+  return !isDeepStrictEqual(before, part(change.after))
 }

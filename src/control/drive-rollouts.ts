@@ -1,17 +1,17 @@
 // Drives rollouts: promotes automatic stages, takes ramps further, ends soakings, evaluates gates and pauses where one fails.
 // One replica at a time does, the one that has the lease; that two do for a moment promotes nothing twice, since every step
 // is committed against the rollout as it was decided on.
-import { advance, stageUnderWay, type Advance, type GateSamples } from '../rollouts/advance.ts'
-import { overtaken, planPromotion } from '../rollouts/promotion.ts'
+import { advance, isHeldBack, stageUnderWay, type Advance, type GateSamples } from '../rollouts/advance.ts'
+import { overtaken, overtakenNow, planPromotion } from '../rollouts/promotion.ts'
 import { rolloutOf, stageAt, type Rollout } from '../rollouts/rollout.ts'
 import type { ReplicaLog } from '../serve/replica.ts'
 import type { ReplicaState } from '../serve/replica-state.ts'
-import { StoreOutcomeUnknown, StoreUnavailable, type Document } from '../store/port.ts'
+import { COMMIT_WRITES_MAX, StoreOutcomeUnknown, StoreUnavailable, type Document } from '../store/port.ts'
 import { currentState, type Control, type Request } from './control.ts'
-import { carryOut, type Decided } from './decide.ts'
+import { carryOut, nothing, type Decided } from './decide.ts'
 import { GateWatch, type EvaluateGate } from './gate-watch.ts'
 import { SYSTEM_ACTOR } from './journal-lapses.ts'
-import { factReads, readRunningOf, stageFacts } from './rollout-facts.ts'
+import { earlyFacts, factReads, readRunningOf, stageFacts } from './rollout-facts.ts'
 import { outcomeOf, planWrites, runningRollouts, type RolloutOutcome } from './rollouts.ts'
 import { rolloutDocuments } from './start-rollouts.ts'
 
@@ -21,6 +21,8 @@ const LEASE_MS = 15_000
 const LEASE_RENEW_MS = LEASE_MS / 3
 /** How often it is looked what rollouts wait for. */
 const CHECK_MS = 1_000
+/** Overtaken rollouts ended in one commit. */
+const ENDED_AT_ONCE_MAX = 200
 /** Stages that are promoted by themselves can follow each other; more of them in one look would be a fault. */
 const STEPS_AT_ONCE_MAX = 50
 
@@ -35,6 +37,13 @@ export class RolloutDriver {
   readonly #control: Control
   readonly #log: ReplicaLog
   readonly #gates: GateWatch
+  readonly #request: Request = {
+    actor: SYSTEM_ACTOR,
+    reason: null,
+    requestId: null,
+    mayBeRetry: false,
+    onCommitted: () => {},
+  }
   #cancel: () => void = () => {}
   #looking: Promise<void> = Promise.resolve()
   #stopped = false
@@ -83,11 +92,34 @@ export class RolloutDriver {
       return
     }
     await this.#gates.dropOthers(running.map(rolloutOf))
+    await this.#endOvertaken(running)
     for (const { key } of running) {
       if (this.#stopped) return
       await this.#drive(key).catch((error: unknown) => {
         if (isAway(error)) throw error
         this.#log.warn({ err: error, rollout: key }, 'a rollout could not be driven')
+      })
+    }
+  }
+
+  /** Ends what newer releases have overtaken: where it was much, the promotion's own commit had no room for all of it. */
+  async #endOvertaken(running: readonly Document[]): Promise<void> {
+    const control = this.#control
+    const request = { ...this.#request, reason: 'a newer release has overtaken it' }
+    for (const pipeline of new Set(running.map((document) => rolloutOf(document).pipeline))) {
+      await carryOut<null, RolloutOutcome | { readonly outcome: 'nothing' }>(control, request, {
+        kind: 'rollout.supersede',
+        key: null,
+        dryRun: false,
+        prepare: nothing,
+        decide(state, now) {
+          const all = rolloutDocuments(state, pipeline).map(rolloutOf)
+          const over = overtakenNow(all, now).slice(0, ENDED_AT_ONCE_MAX)
+          const [first, ...others] = over
+          if (first === undefined) return NOTHING
+          return { outcome: 'commit', writes: planWrites(state, first, [], others), reads: [] }
+        },
+        answerOf: (entry) => outcomeOf(control, entry),
       })
     }
   }
@@ -109,10 +141,7 @@ export class RolloutDriver {
     const control = this.#control
     let hasMoved = false
     const request: Request = {
-      actor: SYSTEM_ACTOR,
-      reason: null,
-      requestId: null,
-      mayBeRetry: false,
+      ...this.#request,
       onCommitted: ({ seq, kind, reason }) => {
         hasMoved = true
         const level = kind === 'rollout.pause' ? 'warn' : 'info'
@@ -123,19 +152,21 @@ export class RolloutDriver {
       kind: 'rollout.step',
       key,
       dryRun: false,
-      prepare: () => this.#prepare(key),
+      prepare: () => this.#prepare(key, samples),
       decide: (state, now, prepared) => decide(state, now, prepared, samples),
       answerOf: (entry) => outcomeOf(control, entry),
     })
     return hasMoved
   }
 
-  async #prepare(key: string): Promise<Prepared | null> {
+  async #prepare(key: string, samples: GateSamples): Promise<Prepared | null> {
     const state = currentState(this.#control)
     const document = state.document(key)
     const rollout = document === undefined ? null : rolloutOf(document)
     const index = rollout === null ? null : stageUnderWay(rollout)
     if (document === undefined || rollout === null || index === null) return null
+    // Most of the time a rollout waits for people or for time: neither its channels nor the journal are looked at for that.
+    if (isHeldBack(earlyFacts(state, rollout, this.#control.clock.now()), index, samples)) return null
     return { document, index, running: await readRunningOf(this.#control, state, rollout, index) }
   }
 
@@ -194,6 +225,14 @@ function decide(
         writes: planWrites(state, next.rollout, []),
         reads: [],
       }
+    case 'restarts':
+      return {
+        outcome: 'commit',
+        kind: 'rollout.restart',
+        reason: next.reason,
+        writes: planWrites(state, next.rollout, []),
+        reads: [],
+      }
     case 'finishes':
       return {
         outcome: 'commit',
@@ -210,7 +249,8 @@ function decide(
       const plan = planPromotion(facts, index, { actor: SYSTEM_ACTOR, reason, force: false, critical: false })
       if (plan.outcome === 'refused') return NOTHING
       const others = rolloutDocuments(state, rollout.pipeline).filter(({ key }) => key !== document.key)
-      const over = overtaken(others.map(rolloutOf), plan.rollout, index, now)
+      const room = COMMIT_WRITES_MAX - plan.channels.length - 1
+      const over = overtaken(others.map(rolloutOf), plan.rollout, index, now).slice(0, room)
       const writes = planWrites(state, plan.rollout, plan.channels, over)
       return {
         outcome: 'commit',

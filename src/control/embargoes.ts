@@ -1,13 +1,34 @@
 // Embargoes as this replica knows them: which there are, and what of anything may be shown to whom.
+import { isDeepStrictEqual } from 'node:util'
 import { embargoOf, Secrets, type Embargo } from '../rollouts/embargo.ts'
 import { RELEASE_KIND, releaseOf, type Release } from '../rollouts/release.ts'
+import type { Expectation, Write } from '../store/port.ts'
 import type { ReplicaState } from '../serve/replica-state.ts'
+import { readOf, writeOf } from './decide.ts'
 import type { Identity } from './identity.ts'
 
 interface Known {
   readonly generation: number
   readonly secrets: Secrets
   readonly embargoes: readonly Embargo[]
+}
+
+/**
+ * A document that changes whenever an embargo is opened, changed or lifted: whatever is decided by which embargoes there are is
+ * committed against it, so that none that is opened meanwhile is overlooked.
+ */
+const INDEX_KEY = 'embargo/index'
+
+/** What a commit writes beside a release whose embargo it changes. */
+export function embargoWrites(state: ReplicaState, before: Release | null, after: Release): readonly Write[] {
+  if (isDeepStrictEqual(before === null ? null : embargoOf(before), embargoOf(after))) return []
+  const releases = new Set([...embargoesOf(state).map(({ release }) => release), after.version])
+  return [writeOf(state, INDEX_KEY, { releases: [...releases] })]
+}
+
+/** That the embargoes are those that were decided by. */
+export function embargoRead(state: ReplicaState): Expectation {
+  return readOf(state, INDEX_KEY)
 }
 
 /** Read again only where a release has changed: a journal stream asks for every entry and every reader. */

@@ -11,12 +11,13 @@ function topicOf({ pipeline, release }: Rollout): string {
 
 /** The samples of one stage, by the gate's name, oldest first. */
 export async function notedSamples(coordination: Coordination, rollout: Rollout, stage: string): Promise<GateSamples> {
-  const samples: Record<string, readonly GateSample[]> = {}
+  const samples: [gate: string, found: readonly GateSample[]][] = []
   for (const [name, text] of await coordination.noted(topicOf(rollout))) {
     // Only noteSamples writes under this topic.
-    if (name.startsWith(`${stage}/`)) samples[name.slice(stage.length + 1)] = JSON.parse(text) as readonly GateSample[]
+    if (!name.startsWith(`${stage}/`)) continue
+    samples.push([name.slice(stage.length + 1), JSON.parse(text) as readonly GateSample[]])
   }
-  return samples
+  return Object.fromEntries(samples)
 }
 
 /** Tells the others what a gate has found. */

@@ -1,7 +1,7 @@
 // Watches over the gates of stages under way: evaluates each when it is due and keeps what was found. The rules say what
 // follows from it (rollouts/gate-standing.ts).
 import { momentOf } from '../channels/time.ts'
-import type { GateSamples } from '../rollouts/advance.ts'
+import { samplesOf, type GateSamples } from '../rollouts/advance.ts'
 import type { Gate } from '../rollouts/pipeline.ts'
 import { stageAt, type GateReading, type GateSample, type Rollout } from '../rollouts/rollout.ts'
 import type { Control } from './control.ts'
@@ -93,18 +93,24 @@ export class GateWatch {
   async #evaluateOnce(watched: Watched, gate: Gate): Promise<void> {
     // By when it was asked: what comes back after the next step has begun is of the one before.
     const at = momentOf(this.#control.clock.now())
-    const reading = await this.#evaluate(gate)
-    const samples = withSample(watched.samples[gate.name] ?? [], { at, ...reading })
+    const reading = await this.#evaluate(gate).catch(unevaluated)
+    const samples = withSample(samplesOf(watched.samples, gate.name), { at, ...reading })
     watched.samples = { ...watched.samples, [gate.name]: samples }
     await noteSamples(this.#control.coordination, watched.rollout, watched.stage, gate.name, samples)
   }
 }
 
+/** A gate that cannot even be asked must not look like one that was not asked yet. */
+function unevaluated(error: unknown): GateReading {
+  return { value: null, verdict: 'error', detail: error instanceof Error ? error.message : String(error) }
+}
+
 /** A step of the ramp and a soaking begin with an evaluation, whenever the last one was. */
 function isDue({ name, everySeconds }: Gate, { samples, asking }: Watched, since: number, now: number): boolean {
   if (asking.has(name)) return false
-  const last: GateSample | undefined = samples[name]?.at(-1)
-  if (last === undefined || Date.parse(last.at) < since) return true
+  const last: GateSample | undefined = samplesOf(samples, name).at(-1)
+  // A clock that was set back puts the beginning ahead; that is no reason to ask all the time.
+  if (last === undefined || (Date.parse(last.at) < since && since <= now)) return true
   // A clock that was set back must not put it off.
   return Math.abs(now - Date.parse(last.at)) >= everySeconds * 1_000
 }

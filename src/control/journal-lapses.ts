@@ -84,12 +84,14 @@ async function journalTogether(
 }
 
 /**
- * What has lapsed by `now` on channels whose source is at `version`, for the commit that blocks or unblocks it
+ * What has lapsed by `now` on channels whose source is at `version`, or was before a ramp, for the commit that blocks or unblocks it
  * (channels/lapse.ts says why); null for more than fit into one commit.
  */
 export function dueLapses(state: ReplicaState, version: string, now: number): readonly Write[] | null {
   const due = state.lapsed(now).flatMap((name) => dueLapse(state, name, now) ?? [])
-  const writes = due.flatMap(({ channel, write }) => (channel.source.version === version ? [write] : []))
+  const writes = due.flatMap(({ channel: { source, ramp }, write }) =>
+    source.version === version || ramp?.before.version === version ? [write] : [],
+  )
   return writes.length < COMMIT_WRITES_MAX ? writes : null
 }
 

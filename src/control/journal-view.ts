@@ -2,6 +2,7 @@
 import { channelNameOf } from '../channels/channel.ts'
 import {
   JournalTrimmed,
+  StoreUnavailable,
   type Document,
   type JournalEntry,
   type JournalPage,
@@ -20,9 +21,16 @@ import { isTokenKey } from './tokens.ts'
 
 const BLANK = '(hidden)'
 
-/** One page of the journal for this caller; entries that are wholly outside the caller's scope are left out. */
+/**
+ * One page of the journal for this caller; entries that are wholly outside the caller's scope are left out. What may be shown
+ * is said by documents, so whoever may not see everything sees no entry that this replica has not applied.
+ */
 export async function readJournal(control: Control, identity: Identity, query: JournalQuery): Promise<JournalPage> {
   const { entries, next } = await control.store.journal(query)
+  const newest = entries[0]?.seq ?? 0
+  if (identity.role !== 'admin' && !(await isKnownHere(control, newest))) {
+    throw control.replica.fault ?? new StoreUnavailable(`journal entry ${newest} is not served here yet`)
+  }
   return { entries: entries.flatMap((entry) => viewOf(control, entry, identity) ?? []), next }
 }
 
@@ -38,6 +46,11 @@ export async function positionAfter(control: Control, seq: number): Promise<Stor
   const [entry] = entries
   if (entry?.seq !== seq) throw new JournalTrimmed(`the journal has no entry ${seq} any more`)
   return { epoch, seq, mark: entry.mark }
+}
+
+/** Whether this replica follows its store and has applied entry `seq`, or does so in a moment. */
+export async function isKnownHere({ replica }: Control, seq: number): Promise<boolean> {
+  return replica.fault === null && (await replica.until((state) => state.seq >= seq)) && replica.fault === null
 }
 
 /** A journal entry as this caller may see it, null where nothing of it is theirs to see. */

@@ -16,6 +16,9 @@ export interface PipelineRecord {
   readonly otherRules: readonly string[]
 }
 
+/** Written with every pipeline, so that of two that are made at the same time one sees the channels of the other. */
+const INDEX_KEY = 'pipeline-index/all'
+
 export type PipelineOutcome =
   | { readonly outcome: 'done'; readonly record: PipelineRecord }
   | { readonly outcome: 'deleted' }
@@ -60,7 +63,7 @@ export function putPipeline(
       if (drafted.outcome === 'refused') return answer(drafted)
       const { pipeline } = drafted
       const others = [...state.documentsOf(PIPELINE_KIND)].filter((other) => other.key !== key)
-      const taken = others.flatMap((other) => sharedChannels(pipeline, pipelineOf(other)))
+      const taken = others.flatMap((other) => sharedChannels(state, pipeline, pipelineOf(other)))
       if (taken[0] !== undefined) {
         return answer(refuse('channel_in_pipeline', `${taken[0]}; a channel is moved by one pipeline only`))
       }
@@ -68,7 +71,7 @@ export function putPipeline(
       if (dryRun) return answer({ outcome: 'done', record: recordOf(state, pipeline, revision) })
       return {
         outcome: 'commit',
-        writes: [writeOf(state, key, pipelineBody(pipeline))],
+        writes: [writeOf(state, key, pipelineBody(pipeline)), writeOf(state, INDEX_KEY, { last: pipeline.name })],
         reads: others.map((other) => ({ key: other.key, expected: other.revision })),
       }
     },
@@ -122,8 +125,10 @@ function rolloutsUnderWay(state: ReplicaState, name: string): readonly Rollout[]
     .filter(({ state: stands }) => stands === 'running')
 }
 
-function sharedChannels(one: Pipeline, other: Pipeline): readonly string[] {
-  const taken = new Set(other.stages.flatMap(({ channels }) => channels))
+/** Channels that another pipeline moves, be it by a rollout that began when its rules were others. */
+function sharedChannels(state: ReplicaState, one: Pipeline, other: Pipeline): readonly string[] {
+  const stages = [...other.stages, ...rolloutsUnderWay(state, other.name).flatMap(({ rules }) => rules.stages)]
+  const taken = new Set(stages.flatMap(({ channels }) => channels))
   return one.stages
     .flatMap(({ channels }) => channels)
     .filter((channel) => taken.has(channel))

@@ -3,6 +3,7 @@ import { blockedVersionBody, blockedVersionKey, blockedVersionOf } from '../chan
 import { momentOf } from '../channels/time.ts'
 import { compareReleases } from '../rollouts/cloud-version.ts'
 import { malformed } from '../channels/outcome.ts'
+import { named } from '../rollouts/conditions.ts'
 import { refuse } from '../rollouts/outcome.ts'
 import {
   RELEASE_KIND,
@@ -26,7 +27,8 @@ import {
 } from '../rollouts/release-draft.ts'
 import { ROLLOUT_KIND, rolloutBody, rolloutOf, type Rollout } from '../rollouts/rollout.ts'
 import type { ReplicaState } from '../serve/replica-state.ts'
-import type { Write } from '../store/port.ts'
+import type { Document, Write } from '../store/port.ts'
+import { servedBy } from './block-version.ts'
 import {
   alone,
   answer,
@@ -40,19 +42,28 @@ import {
   type ReleaseRecord,
 } from './change-release.ts'
 import { knownState, type Conditions, type Control, type Request } from './control.ts'
-import { carryOut, nothing, readOf, writeOf } from './decide.ts'
+import { carryOut, hasChanged, readOf, writeOf } from './decide.ts'
+import { embargoWrites } from './embargoes.ts'
 import { dueLapses } from './journal-lapses.ts'
 import { keyOf, startRollouts } from './start-rollouts.ts'
 
+/** The last list that was made; made again only where a release has changed. */
+const lists = new WeakMap<ReplicaState, { readonly generation: number; readonly releases: readonly ReleaseRecord[] }>()
+
 /** Every release, the newest first. */
 export function listReleases(state: ReplicaState): readonly ReleaseRecord[] {
-  return [...state.documentsOf(RELEASE_KIND)]
+  const generation = state.generationOf(RELEASE_KIND)
+  const known = lists.get(state)
+  if (known?.generation === generation) return known.releases
+  const releases = [...state.documentsOf(RELEASE_KIND)]
     .map((document) => ({ release: releaseOf(document), revision: document.revision }))
     .toSorted((a, b) => compareReleases(b.release.version, a.release.version))
+  lists.set(state, { generation, releases })
+  return releases
 }
 
 export function releaseRecord(state: ReplicaState, version: string): ReleaseRecord | null {
-  const document = state.document(releaseKey(version))
+  const document = state.document(releaseKey(bare(version)))
   return document === undefined ? null : { release: releaseOf(document), revision: document.revision }
 }
 
@@ -67,14 +78,17 @@ export async function registerRelease(
   if (draft.kind === 'control-plane' && urls.length > 0) {
     return malformed('packages', 'have no meaning for a control-plane release; it has none yet')
   }
-  const packages = await findPackages(control, urls)
-  if (packages.outcome !== 'found') return packages
-  return carryOut(control, request, {
+  const find = once(() => findPackages(control, urls))
+  return carryOut<Packages, ReleaseOutcome>(control, request, {
     kind: 'release.register',
     key: releaseKey(bare(draft.version)),
     dryRun,
-    prepare: () => (dryRun ? nothing() : lapsed(control)),
-    decide(state, now) {
+    async prepare() {
+      if (!dryRun) await lapsed(control)
+      return find()
+    },
+    decide(state, now, packages) {
+      if (packages.outcome !== 'found') return answer(packages)
       const context = { now, actor: request.actor, reason: request.reason }
       const drafted = draftRelease(draft, packages.packages, context)
       if (drafted.outcome === 'refused') return answer(drafted)
@@ -85,11 +99,18 @@ export async function registerRelease(
           refuse('release_exists', `release ${release.version} is registered already; PATCH tells more of it`),
         )
       }
+      const served = servedBy(state, release.version)
+      if (release.kind === 'control-plane' && served.length > 0) {
+        const message = `${named(served)} tell agents ${release.version}, so it has packages; register it as full, or move them first`
+        return answer(refuse('version_served', message))
+      }
       const kept = release.kind === 'control-plane' ? keepFromChannels(state, release, context) : []
       if (kept === null) return { outcome: 'again' }
       const started = startRollouts(state, release, context)
-      const writes = [writeOf(state, key, releaseBody(release)), ...kept, ...started.writes]
-      return decided(dryRun, state, release, started.rollouts, writes, started.reads)
+      const embargo = embargoWrites(state, null, release)
+      const writes = [writeOf(state, key, releaseBody(release)), ...embargo, ...kept, ...started.writes]
+      const reads = [readOf(state, blockedVersionKey(release.version)), ...started.reads]
+      return decided(dryRun, state, release, started.rollouts, writes, reads)
     },
     answerOf: (entry) => outcomeOf(control, entry),
   })
@@ -105,8 +126,8 @@ export async function addPackages(
 ): Promise<ReleaseOutcome> {
   if (releaseRecord(knownState(control), bare(version)) === null) return unknownRelease(version)
   const packages = await findPackages(control, urls)
-  if (packages.outcome !== 'found') return packages
   return changeRelease(control, request, version, 'release.artifacts', conditions, (release, context, state) => {
+    if (packages.outcome !== 'found') return packages
     const drafted = addArtifacts(release, packages.packages)
     if (drafted.outcome === 'refused') return drafted
     const key = blockedVersionKey(release.version)
@@ -160,8 +181,8 @@ export function edit(
   change: ReleaseEdit,
   conditions: Conditions,
 ): Promise<ReleaseOutcome> {
-  return changeRelease(control, request, version, 'release.edit', conditions, (release) =>
-    alone(editRelease(release, change)),
+  return changeRelease(control, request, version, 'release.edit', conditions, (release, { reason }) =>
+    alone(editRelease(release, change, reason)),
   )
 }
 
@@ -174,8 +195,15 @@ export function judge(
   verdict: ChangeVerdict,
   conditions: Conditions,
 ): Promise<ReleaseOutcome> {
-  return changeRelease(control, request, version, `release.${verdict}`, conditions, (release, context) =>
-    alone(judgeChange(release, id, verdict, context)),
+  const changeIn = (document: Document): unknown => releaseOf(document).changes?.find((change) => change.id === id)
+  return changeRelease(
+    control,
+    request,
+    version,
+    `release.${verdict}`,
+    conditions,
+    (release, context) => alone(judgeChange(release, id, verdict, context)),
+    (entry) => hasChanged(entry, releaseKey(bare(version)), changeIn),
   )
 }
 
@@ -188,6 +216,12 @@ export function lift(
   return changeRelease(control, request, version, 'release.lift-embargo', conditions, (release, context) =>
     alone(liftEmbargo(release, context)),
   )
+}
+
+/** Asks once, however often a change is decided anew. */
+function once<T>(ask: () => Promise<T>): () => Promise<T> {
+  let asked: Promise<T> | null = null
+  return () => (asked ??= ask())
 }
 
 /** The block list's entry of a release that agents cannot install, with what it changes; null for more than one commit takes. */
@@ -205,13 +239,11 @@ function keepFromChannels(
   return [writeOf(state, key, body), ...lapses]
 }
 
-async function findPackages(
-  control: Control,
-  urls: readonly string[],
-): Promise<
+type Packages =
   | { readonly outcome: 'found'; readonly packages: readonly ReleasePackage[] }
   | Extract<ReleaseOutcome, { outcome: 'packages-missing' }>
-> {
+
+async function findPackages(control: Control, urls: readonly string[]): Promise<Packages> {
   const checked = urls.length === 0 ? [] : await control.outside.checkPackages(urls)
   const missing = checked.filter(({ problem }) => problem !== null)
   if (missing.length > 0) return { outcome: 'packages-missing', packages: missing }

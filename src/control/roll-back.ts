@@ -1,20 +1,27 @@
 // Rollbacks: a release taken back from every channel that it has reached, and the one step that comes after. Also resumes a
 // rollout that was paused, which is asked for by the same word.
+import { blockedVersionBody, blockedVersionKey, blockedVersionOf, type IsBlocked } from '../channels/blocked-version.ts'
+import { momentOf } from '../channels/time.ts'
 import { compareReleases } from '../rollouts/cloud-version.ts'
 import { refuse } from '../rollouts/outcome.ts'
-import { releaseBody, releaseKey, releaseOf } from '../rollouts/release.ts'
-import { planResume, planRollback, planUnpin, type RollbackFacts } from '../rollouts/rollback.ts'
+import { releaseBody, releaseKey, releaseOf, type Release } from '../rollouts/release.ts'
+import { channelsOf, planResume, planRollback, planUnpin, type RollbackFacts } from '../rollouts/rollback.ts'
 import { frontierOf, rolloutOf, type Rollout } from '../rollouts/rollout.ts'
 import { resumeRollout } from '../rollouts/rollout-draft.ts'
 import type { ReplicaState } from '../serve/replica-state.ts'
-import type { Expectation } from '../store/port.ts'
+import type { Document, Expectation, Write } from '../store/port.ts'
 import { blockListReads } from './change-channel.ts'
+import { lapsed } from './change-release.ts'
 import { isExpected, type Conditions, type Control, type Request } from './control.ts'
 import { carryOut, nothing, readOf, writeOf } from './decide.ts'
-import { channelsIn, releaseIn } from './rollout-facts.ts'
+import { embargoRead } from './embargoes.ts'
+import { dueLapses } from './journal-lapses.ts'
+import { channelsIn, earlyFacts, releaseIn } from './rollout-facts.ts'
 import {
   answer,
   chooseRollout,
+  documentsNewestFirst,
+  isAbout,
   outcomeOf,
   planWrites,
   ruleContext,
@@ -45,27 +52,46 @@ export function rollBack(
     kind: 'rollout.rollback',
     key: null,
     dryRun,
-    prepare: nothing,
+    prepare: () => (dryRun ? nothing() : lapsed(control)),
     decide(state, now) {
+      const standing =
+        choice.release === null ? documentsNewestFirst(state, choice.pipeline).find(standsPinned) : undefined
+      if (standing !== undefined) {
+        const { release } = rolloutOf(standing)
+        const message = `the rollback of ${release} stands; end it with unpin or resume, or name with \`release\` what to take back besides`
+        return answer(refuse('which_rollout', message))
+      }
       const document = chooseRollout(state, choice, hasReached, true)
       if ('outcome' in document) return answer(document)
       if (!isExpected(expectedRevisions, document)) return answer({ outcome: 'stale', current: document })
       const rollout = rolloutOf(document)
       if (frontierOf(rollout) === -1) {
-        return answer(
-          refuse('nothing_reached', `release ${rollout.release} has not reached any channel; withdraw it instead`),
-        )
+        const message = `release ${rollout.release} has not reached any channel; withdraw it instead`
+        return answer(refuse('nothing_reached', message))
       }
-      const facts = rollbackFacts(state, rollout)
-      const plan = planRollback(facts, { ...ruleContext(request, now), ...asked })
+      const context = ruleContext(request, now)
+      const plan = planRollback(rollbackFacts(state, rollout), { ...context, ...asked })
       if (plan.outcome === 'refused') return answer(plan)
       untouched = plan.untouched
       if (dryRun) return wouldBe(control, state, plan.rollout, plan.channels, untouched)
-      const release = writeOf(state, releaseKey(rollout.release), releaseBody(plan.release))
-      const good = plan.steps.map(({ to }) => readOf(state, releaseKey(to)))
-      const reads = [...good, ...plan.channels.flatMap((channel) => blockListReads(state, channel))]
-      return { outcome: 'commit', writes: [...planWrites(state, plan.rollout, plan.channels), release], reads }
+      const blocked = blockBad(state, plan.release, context)
+      if (blocked === null) return { outcome: 'again' }
+      const moved = planWrites(state, plan.rollout, plan.channels)
+      const names = new Set(moved.map(({ key }) => key))
+      const writes = [
+        ...moved,
+        writeOf(state, releaseKey(rollout.release), releaseBody(plan.release)),
+        ...blocked.filter(({ key }) => !names.has(key)),
+      ]
+      const good = (plan.rollout.rollback?.channels ?? []).flatMap(({ to }) => to ?? [])
+      const reads = [
+        readOf(state, blockedVersionKey(rollout.release)),
+        ...[...new Set(good)].map((version) => readOf(state, releaseKey(version))),
+        ...plan.channels.flatMap((channel) => blockListReads(state, channel)),
+      ]
+      return { outcome: 'commit', writes, reads }
     },
+    isSame: (entry) => isAbout(entry, choice, null),
     answerOf: (entry) => outcomeOf(control, entry, untouched),
   })
 }
@@ -84,7 +110,7 @@ export function endRollback(
     kind: `rollout.${how}`,
     key: null,
     dryRun,
-    prepare: nothing,
+    prepare: () => (dryRun ? nothing() : lapsed(control)),
     decide(state, now) {
       const isMeant = (rollout: Rollout): boolean => isPinned(rollout) || (how === 'resume' && rollout.paused !== null)
       const document = chooseRollout(state, choice, isMeant)
@@ -99,23 +125,66 @@ export function endRollback(
         return { outcome: 'commit', writes: planWrites(state, resumed.rollout, []), reads: [] }
       }
       const channels = channelsIn(state, rollout.rollback?.channels.map(({ channel }) => channel) ?? [])
-      const planAfter = how === 'unpin' ? planUnpin : planResume
-      const plan = planAfter(rollout, channels, state.isBlocked, { ...context, force })
+      const unblocked = unblockBad(state, rollout.release, now)
+      if (unblocked === null) return { outcome: 'again' }
+      const isFreed = (version: string): boolean => unblocked.length > 0 && version === rollout.release
+      const isBlocked: IsBlocked = (version) => !isFreed(version) && state.isBlocked(version)
+      const facts = { ...earlyFacts(state, rollout, now), isBlocked }
+      const plan =
+        how === 'unpin'
+          ? planUnpin(rollout, channels, state.isBlocked, { ...context, force })
+          : planResume(facts, channels, { ...context, force })
       if (plan.outcome === 'refused') return answer(plan)
       untouched = plan.untouched
       if (dryRun) return wouldBe(control, state, plan.rollout, plan.channels, untouched)
-      const reads: readonly Expectation[] = plan.channels.flatMap((channel) => blockListReads(state, channel))
+      const reads: readonly Expectation[] = [
+        embargoRead(state),
+        ...plan.channels.flatMap((channel) => blockListReads(state, channel)),
+      ]
       const writes = planWrites(state, plan.rollout, plan.channels)
       if (how === 'unpin') return { outcome: 'commit', writes, reads }
-      const release = { ...releaseIn(state, rollout), bad: null }
+      const names = new Set(writes.map(({ key }) => key))
+      const release = { ...facts.release, bad: null }
       return {
         outcome: 'commit',
-        writes: [...writes, writeOf(state, releaseKey(rollout.release), releaseBody(release))],
-        reads,
+        writes: [
+          ...writes,
+          writeOf(state, releaseKey(rollout.release), releaseBody(release)),
+          ...unblocked.filter(({ key }) => !names.has(key)),
+        ],
+        reads: [readOf(state, blockedVersionKey(rollout.release)), ...reads],
       }
     },
     answerOf: (entry) => outcomeOf(control, entry, untouched),
+    isSame: (entry) => isAbout(entry, choice, null),
   })
+}
+
+/** Puts a bad release on the block list, so that nobody brings it back by taking a pin away; null for more than one commit takes. */
+function blockBad(
+  state: ReplicaState,
+  { version, bad }: Release,
+  { now, actor }: ReturnType<typeof ruleContext>,
+): readonly Write[] | null {
+  const key = blockedVersionKey(version)
+  if (state.document(key) !== undefined) return []
+  const lapses = dueLapses(state, version, now)
+  const reason = `rolled back: ${bad?.reason ?? ''}`
+  const body = blockedVersionBody({ version, reason, by: actor, at: momentOf(now), because: 'rolled back' })
+  return lapses === null ? null : [writeOf(state, key, body), ...lapses]
+}
+
+/** Takes it off the list again, where nobody has put it there for another reason. */
+function unblockBad(state: ReplicaState, version: string, now: number): readonly Write[] | null {
+  const key = blockedVersionKey(version)
+  const document = state.document(key)
+  if (document === undefined || blockedVersionOf(document).because !== 'rolled back') return []
+  const lapses = dueLapses(state, version, now)
+  return lapses === null ? null : [writeOf(state, key, null), ...lapses]
+}
+
+function standsPinned(document: Document): boolean {
+  return isPinned(rolloutOf(document))
 }
 
 function hasReached(rollout: Rollout): boolean {
@@ -127,13 +196,12 @@ function isPinned({ state, rollback }: Rollout): boolean {
 }
 
 function rollbackFacts(state: ReplicaState, rollout: Rollout): RollbackFacts {
-  const names = rollout.stages.flatMap(({ moved }) => moved.map(({ channel }) => channel))
   const rollouts = rolloutDocuments(state, rollout.pipeline).map(rolloutOf)
   return {
     rollout,
     release: releaseIn(state, rollout),
     rollouts: rollouts.toSorted((a, b) => compareReleases(a.release, b.release)),
-    channels: channelsIn(state, names),
+    channels: channelsIn(state, channelsOf(rollout)),
     isBlocked: state.isBlocked,
     isBad(version) {
       const document = state.document(releaseKey(version))

@@ -5,14 +5,14 @@ import { compatibility } from '../channels/history.ts'
 import { parseDuration } from '../channels/time.ts'
 import type { StageFacts } from '../rollouts/conditions.ts'
 import { releaseKey, releaseOf, type Release } from '../rollouts/release.ts'
-import { stageAt, type Rollout } from '../rollouts/rollout.ts'
+import { stageAt, type Rollout, type StageProgress } from '../rollouts/rollout.ts'
 import type { ReplicaState } from '../serve/replica-state.ts'
 import type { Document, Expectation } from '../store/port.ts'
 import { blockListReads } from './change-channel.ts'
 import { spansSince } from './channel-history.ts'
 import type { Control } from './control.ts'
 import { readOf } from './decide.ts'
-import { embargoesOf } from './embargoes.ts'
+import { embargoesOf, embargoRead } from './embargoes.ts'
 
 /** So many channels' journals are read at the same time. */
 const HISTORIES_AT_ONCE = 20
@@ -60,7 +60,8 @@ export function readRunningOf(
 ): Promise<Running> {
   const document = state.document(releaseKey(rollout.release))
   const lowest = document === undefined ? null : releaseOf(document).minAgentVersion
-  const names = lowest === null ? [] : stageAt(rollout, index).rules.channels
+  const { rules, progress } = stageAt(rollout, index)
+  const names = lowest === null || !tellsMore(progress) ? [] : rules.channels
   return readRunning(control, state, names, rollout.rules.grace)
 }
 
@@ -74,10 +75,11 @@ export function stageFacts(
 ): StageFacts | null {
   for (const [name, document] of running.documents) if (state.document(channelKey(name)) !== document) return null
   const release = releaseIn(state, rollout)
-  const { rules } = stageAt(rollout, index)
+  const { rules, progress } = stageAt(rollout, index)
   const channels = channelsIn(state, rules.channels)
   // The release may have got its lowest version since.
-  if (release.minAgentVersion !== null && [...channels.keys()].some((name) => !running.versions.has(name))) return null
+  const isAsked = release.minAgentVersion !== null && tellsMore(progress)
+  if (isAsked && [...channels.keys()].some((name) => !running.versions.has(name))) return null
   return {
     rollout,
     release,
@@ -87,6 +89,18 @@ export function stageFacts(
     embargoes: embargoesOf(state),
     now,
   }
+}
+
+/** Whether the next thing tells more agents: the end of a soaking asks nothing of what they run. */
+function tellsMore({ state }: StageProgress): boolean {
+  return state !== 'soaking'
+}
+
+/** The facts but for channels and journal: enough to know that a stage waits for something else. */
+export function earlyFacts(state: ReplicaState, rollout: Rollout, now: number): StageFacts {
+  const release = releaseIn(state, rollout)
+  const [channels, running] = [new Map<string, Channel>(), new Map<string, readonly string[]>()]
+  return { rollout, release, channels, isBlocked: state.isBlocked, running, embargoes: embargoesOf(state), now }
 }
 
 /** The release of a rollout. Releases are never deleted. */
@@ -107,8 +121,8 @@ export function channelsIn(state: ReplicaState, names: readonly string[]): Reado
 }
 
 /**
- * What a decision was made from beside what it writes: every channel of the stage, the release, those whose embargo it was
- * held against, and the block list. If any of it has changed when the decision is committed, it is made anew.
+ * What a decision was made from beside what it writes: every channel of the stage, the release, which embargoes there
+ * are, and the block list. If any of it has changed when the decision is committed, it is made anew.
  */
 export function factReads(
   state: ReplicaState,
@@ -119,7 +133,7 @@ export function factReads(
   const { rules } = stageAt(facts.rollout, index)
   return [
     readOf(state, releaseKey(facts.release.version)),
-    ...facts.embargoes.map(({ release }) => readOf(state, releaseKey(release))),
+    embargoRead(state),
     ...rules.channels.map((name) => readOf(state, channelKey(name))),
     ...written.flatMap((channel) => blockListReads(state, channel)),
   ]

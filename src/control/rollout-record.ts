@@ -3,7 +3,7 @@ import { versionsTold } from '../channels/target.ts'
 import { advance, stageUnderWay, waitBlockers, type GateSamples } from '../rollouts/advance.ts'
 import { endBlockers } from '../rollouts/conditions.ts'
 import type { Blocker } from '../rollouts/outcome.ts'
-import { planPromotion, whyItStays, type LeftBehind } from '../rollouts/promotion.ts'
+import { planPromotion, seedOf, whyItStays, type LeftBehind } from '../rollouts/promotion.ts'
 import { rolloutOf, stageAt, type Rollout, type StageProgress } from '../rollouts/rollout.ts'
 import type { ReplicaState } from '../serve/replica-state.ts'
 import type { Document } from '../store/port.ts'
@@ -89,12 +89,16 @@ function stateOf(rollout: Rollout, { state }: StageProgress, blockers: readonly 
 }
 
 function leftBehindIn(control: Control, state: ReplicaState, rollout: Rollout, index: number): readonly LeftBehind[] {
-  const { rules } = stageAt(rollout, index)
+  const { rules, progress } = stageAt(rollout, index)
   const channels = channelsIn(state, rules.channels)
   return rules.channels.flatMap((name) => {
     const channel = channels.get(name)
     if (channel === undefined) return { channel: name, why: 'does not exist' }
-    if (versionsTold(channel, state.isBlocked, control.clock.now()).includes(rollout.release)) return []
-    return { channel: name, why: whyItStays(channel) ?? `is at ${channel.source.version ?? 'no version'}` }
+    const { ramp, source } = channel
+    const isBehind = ramp?.seed === seedOf(rollout) && ramp.percent < progress.percent
+    const isTold = versionsTold(channel, state.isBlocked, control.clock.now()).includes(rollout.release)
+    if (isTold && !isBehind) return []
+    const at = isBehind ? `${ramp.percent} % of its ramp` : (source.version ?? 'no version')
+    return { channel: name, why: whyItStays(channel) ?? `is at ${at}` }
   })
 }

@@ -7,7 +7,8 @@ import { isRolloutKey, ROLLOUT_KIND, rolloutBody, rolloutKey, rolloutOf, type Ro
 import type { ReplicaState } from '../serve/replica-state.ts'
 import type { Document, JournalEntry, Write } from '../store/port.ts'
 import { knownState, type Control, type Request, type Stale } from './control.ts'
-import { writeOf, type Decided, type Unfinished } from './decide.ts'
+import { bare } from './change-release.ts'
+import { documentAfter, hasChanged, writeOf, type Decided, type Unfinished } from './decide.ts'
 import { pipelineRecord, unknownPipeline } from './pipelines.ts'
 import { rolloutRecord, type RolloutRecord } from './rollout-record.ts'
 import { keyOf, rolloutDocuments } from './start-rollouts.ts'
@@ -54,7 +55,7 @@ export function chooseRollout(
   newest = false,
 ): Document | RolloutRefusal {
   if (release !== null) {
-    const version = release.startsWith('v') ? release.slice(1) : release
+    const version = bare(release)
     const document = state.document(rolloutKey(pipeline, version))
     return document ?? refuse('unknown_rollout', `release ${version} has no rollout in the pipeline ${pipeline}`)
   }
@@ -119,6 +120,17 @@ export function outcomeOf(
   return { outcome: 'done', document, moves, untouched, superseded: others.map((other) => rolloutOf(other).release) }
 }
 
+/** Whether an entry is what a request for this rollout, and this stage where one is named, has made. */
+export function isAbout(entry: JournalEntry, { pipeline, release }: RolloutChoice, stage: string | null): boolean {
+  const key = entry.subjects.find(isRolloutKey)
+  const document = key === undefined ? null : documentAfter(entry, key)
+  if (key === undefined || document === null) return false
+  const rollout = rolloutOf(document)
+  if (rollout.pipeline !== pipeline || (release !== null && rollout.release !== bare(release))) return false
+  const stageIn = (of: Document): unknown => rolloutOf(of).stages.find(({ name }) => name === stage)
+  return stage === null || hasChanged(entry, key, stageIn)
+}
+
 export function answer(value: RolloutOutcome): Decided<RolloutOutcome> {
   return { outcome: 'answer', answer: value }
 }
@@ -126,7 +138,7 @@ export function answer(value: RolloutOutcome): Decided<RolloutOutcome> {
 /** A rollout as it stands now; null where there is none. */
 export async function readRollout(control: Control, pipeline: string, release: string): Promise<RolloutRecord | null> {
   const state = knownState(control)
-  const document = state.document(rolloutKey(pipeline, release))
+  const document = state.document(rolloutKey(pipeline, bare(release)))
   return document === undefined ? null : rolloutRecord(control, state, document)
 }
 

@@ -1,5 +1,6 @@
 // Where rollouts begin: a release that agents can install starts one in every pipeline that takes it, in the commit that
 // makes it so.
+import { CHANNEL_KIND, channelOf } from '../channels/channel.ts'
 import { compareReleases } from '../rollouts/cloud-version.ts'
 import { PIPELINE_KIND, pipelineOf, type Pipeline } from '../rollouts/pipeline.ts'
 import { takes } from '../rollouts/pipeline-draft.ts'
@@ -49,22 +50,41 @@ export function startRollouts(state: ReplicaState, release: Release, context: Ru
     rollouts,
     writes: [
       ...rollouts.map((rollout) => writeOf(state, keyOf(rollout), rolloutBody(rollout))),
-      ...rollouts.flatMap(({ pipeline }) => outdated(state, pipeline)).map(({ key }) => writeOf(state, key, null)),
+      ...rollouts
+        .flatMap(({ pipeline }) => outdated(state, pipeline))
+        .slice(0, PRUNED_AT_ONCE_MAX)
+        .map(({ key }) => writeOf(state, key, null)),
     ],
     reads: taking.map(({ key, revision }) => ({ key, expected: revision })),
   }
 }
 
-/** The oldest of many ended rollouts: they stay in the journal. Those whose pins stand are still needed. */
+/**
+ * The oldest of many ended rollouts, those first that never reached a channel: they stay in the journal. What a channel of theirs
+ * tells or would tell is kept, and so are rollbacks that stand.
+ */
 function outdated(state: ReplicaState, pipeline: string): readonly Document[] {
-  const ended = rolloutDocuments(state, pipeline).filter((document) => {
-    const { state: stands, rollback } = rolloutOf(document)
-    return stands !== 'running' && (rollback === null || rollback.unpinnedAt !== null)
-  })
+  const ended = rolloutDocuments(state, pipeline).filter((document) => rolloutOf(document).state !== 'running')
   if (ended.length <= ENDED_MAX) return []
+  const inUse = versionsInUse(state)
+  const hasMoved = (document: Document): number =>
+    Number(rolloutOf(document).stages.some(({ moved }) => moved.length > 0))
   return ended
-    .toSorted((a, b) => compareReleases(rolloutOf(a).release, rolloutOf(b).release))
+    .filter((document) => {
+      const { release, rollback } = rolloutOf(document)
+      return !inUse.has(release) && (rollback === null || rollback.unpinnedAt !== null)
+    })
+    .toSorted((a, b) => hasMoved(a) - hasMoved(b) || compareReleases(rolloutOf(a).release, rolloutOf(b).release))
     .slice(0, Math.min(ended.length - ENDED_MAX, PRUNED_AT_ONCE_MAX))
+}
+
+/** Every version that a channel tells, or would without its pin. */
+function versionsInUse(state: ReplicaState): ReadonlySet<string> {
+  const versions = [...state.documentsOf(CHANNEL_KIND)].flatMap((document) => {
+    const { source, pin, ramp } = channelOf(document)
+    return [source.version, pin?.version ?? null, ramp?.before.version ?? null]
+  })
+  return new Set(versions.flatMap((version) => version ?? []))
 }
 
 /** A rollout of this release in this pipeline as it begins now. */

@@ -4,11 +4,11 @@ import { applyChange } from '../channels/change.ts'
 import type { Channel } from '../channels/channel.ts'
 import { COHORTS } from '../channels/cohort.ts'
 import { momentOf } from '../channels/time.ts'
-import { blocker, conditionBlockers, endBlockers, type StageFacts } from './conditions.ts'
-import { gateStanding } from './gate-standing.ts'
+import { blocker, conditionBlockers, endBlockers, named, type StageFacts } from './conditions.ts'
+import { gateStanding, unwatchedSince } from './gate-standing.ts'
 import type { Blocker } from './outcome.ts'
 import type { StageRules } from './pipeline.ts'
-import { finishStage, seedOf, startSoaking } from './promotion.ts'
+import { finishStage, seedOf, startSoaking, whyItStays } from './promotion.ts'
 import { frontierOf, stageAt, withStage, type GateSample, type Rollout } from './rollout.ts'
 
 /** What the gates of a stage have found, by the gate's name, oldest first. */
@@ -26,6 +26,8 @@ export type Advance =
   | { readonly outcome: 'steps'; readonly rollout: Rollout; readonly channels: readonly Channel[] }
   /** The soaking is over. */
   | { readonly outcome: 'finishes'; readonly rollout: Rollout }
+  /** Nobody has watched the gates for a while: what went by does not count. */
+  | { readonly outcome: 'restarts'; readonly rollout: Rollout; readonly reason: string }
   /** Stage `index` is promoted by itself, once nothing holds it back (promotion.ts). */
   | { readonly outcome: 'may-promote'; readonly index: number }
   | { readonly outcome: 'waits'; readonly blockers: readonly Blocker[] }
@@ -45,25 +47,41 @@ export function advance(facts: StageFacts, samples: GateSamples, context: Advanc
   const index = stageUnderWay(rollout)
   if (index === null || rollout.state !== 'running') return { outcome: 'waits', blockers: endBlockers(rollout) }
   const { rules, progress } = stageAt(rollout, index)
-  if (progress.state === 'waiting')
+  if (progress.state === 'waiting') {
     return rules.auto ? { outcome: 'may-promote', index } : { outcome: 'waits', blockers: [] }
+  }
   if (rollout.paused !== null) return { outcome: 'waits', blockers: endBlockers(rollout) }
-  const failing = failingGate(facts, rules, Date.parse(progress.since ?? ''), samples)
+  const since = Date.parse(progress.since ?? '')
+  const failing = failingGate(facts, rules, since, samples)
   if (failing !== null) {
     const paused = { reason: failing.message, by: context.actor, at: momentOf(now), gate: failing.gate }
-    return {
-      outcome: 'pauses',
-      rollout: withStage({ ...rollout, paused }, index, { gates: samples }),
-      reason: failing.message,
-    }
+    const next = withStage({ ...rollout, paused }, index, { gates: samples })
+    return { outcome: 'pauses', rollout: next, reason: failing.message }
   }
-  const blockers = [...timeBlockers(rules, progress.state, progress.since, now), ...gateBlockers(facts, index, samples)]
+  const unwatched = unwatchedGate(facts, rules, since, samples)
+  if (unwatched !== null) {
+    return { outcome: 'restarts', rollout: withStage(rollout, index, { since: momentOf(now) }), reason: unwatched }
+  }
+  const blockers = [...waitBlockers(facts, index, samples)]
   if (progress.state === 'promoting') return step(facts, index, samples, blockers, context)
   if (!isServed(facts, index)) {
     blockers.push(blocker('channels', 'no channel of the stage serves it any more; promote it again, or roll it back'))
   }
   if (blockers.length > 0) return { outcome: 'waits', blockers }
   return { outcome: 'finishes', rollout: finishStage(withStage(rollout, index, { gates: samples }), index, now) }
+}
+
+/**
+ * Whether the next thing is held back whatever the channels and the journal say: facts without them are enough to know.
+ * A gate that fails or was not watched must be seen to all the same.
+ */
+export function isHeldBack(facts: StageFacts, index: number, samples: GateSamples): boolean {
+  const { rules, progress } = stageAt(facts.rollout, index)
+  if (progress.state === 'waiting') return conditionBlockers(facts, index).length > 0
+  const since = Date.parse(progress.since ?? '')
+  if (failingGate(facts, rules, since, samples) !== null || unwatchedGate(facts, rules, since, samples) !== null)
+    return false
+  return waitBlockers(facts, index, samples).length > 0
 }
 
 /** What the stage under way waits for before its next step or its end, beside what holds back any stage. */
@@ -87,23 +105,39 @@ function step(
   const channels: Channel[] = []
   for (const { channel: name } of progress.moved) {
     const channel = facts.channels.get(name)
-    // Whoever has pinned, halted or moved it meanwhile has the last word.
-    if (channel?.ramp?.seed !== seedOf(rollout) || channel.pin !== null || channel.halt !== null) continue
+    // Whoever has pinned, halted or moved it meanwhile has the last word; one that began anew can be further already.
+    if (channel?.ramp?.seed !== seedOf(rollout) || whyItStays(channel) !== null || channel.ramp.percent >= percent)
+      continue
     const context = { now, actor, reason: null, force: false, isBlocked, fallback: null }
     const applied = applyChange(channel, { kind: 'ramp', percent }, context)
     if (applied.outcome === 'refused') blockers.push(blocker('guard', `channel ${name}: ${applied.message}`))
     else channels.push(applied.channel)
+  }
+  // A ramp that reaches nobody any more must not come to its end as if it had.
+  if (channels.length === 0 && blockers.length === 0 && !isServed(facts, index)) {
+    blockers.push(blocker('channels', `no channel of the stage would move: ${named(heldInWords(facts, index))}`))
   }
   if (blockers.length > 0) return { outcome: 'waits', blockers }
   const stepped = withStage(rollout, index, { percent, since: momentOf(now), gates: samples })
   return { outcome: 'steps', rollout: percent < COHORTS ? stepped : startSoaking(stepped, index, now), channels }
 }
 
+/** Whether some channel tells all of its agents the release, as far as the stage has come. */
 function isServed({ rollout, channels }: StageFacts, index: number): boolean {
   const { progress } = stageAt(rollout, index)
-  return progress.moved.some(({ channel }) => {
-    const found = channels.get(channel)
-    return found?.source.version === rollout.release && (found.pin === null || found.pin.version === rollout.release)
+  return progress.moved.some(({ channel: name }) => {
+    const channel = channels.get(name)
+    if (channel?.source.version !== rollout.release || channel.halt !== null) return false
+    const isBehind = channel.ramp?.seed === seedOf(rollout) && channel.ramp.percent < progress.percent
+    return !isBehind && (channel.pin === null || channel.pin.version === rollout.release)
+  })
+}
+
+function heldInWords({ rollout, channels }: StageFacts, index: number): readonly string[] {
+  return stageAt(rollout, index).progress.moved.map(({ channel: name }) => {
+    const channel = channels.get(name)
+    if (channel === undefined) return `${name} does not exist any more`
+    return `${name} ${whyItStays(channel) ?? `is at ${channel.source.version ?? 'no version'}`}`
   })
 }
 
@@ -128,9 +162,23 @@ function gateBlockers({ rollout, now }: StageFacts, index: number, samples: Gate
   const { rules, progress } = stageAt(rollout, index)
   const since = Date.parse(progress.since ?? '')
   return rules.gates.flatMap((gate) => {
-    const standing = gateStanding(gate, samples[gate.name] ?? [], since, now)
+    const standing = gateStanding(gate, samplesOf(samples, gate.name), since, now)
     return standing.outcome === 'passing' ? [] : [blocker('gates', standing.message)]
   })
+}
+
+/** What a gate has found. */
+export function samplesOf(samples: GateSamples, name: string): readonly GateSample[] {
+  // A gate may be called `constructor`.
+  return Object.hasOwn(samples, name) ? (samples[name] ?? []) : []
+}
+
+function unwatchedGate({ now }: StageFacts, { gates }: StageRules, since: number, samples: GateSamples): string | null {
+  for (const gate of gates) {
+    const unwatched = unwatchedSince(gate, samplesOf(samples, gate.name), since, now)
+    if (unwatched !== null) return `gate ${gate.name} was not evaluated since ${unwatched}; what went by does not count`
+  }
+  return null
 }
 
 function failingGate(
@@ -140,7 +188,7 @@ function failingGate(
   samples: GateSamples,
 ): { readonly gate: string; readonly message: string } | null {
   for (const gate of gates) {
-    const standing = gateStanding(gate, samples[gate.name] ?? [], since, now)
+    const standing = gateStanding(gate, samplesOf(samples, gate.name), since, now)
     if (standing.outcome === 'failing') return { gate: gate.name, message: standing.message }
   }
   return null

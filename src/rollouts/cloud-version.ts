@@ -69,13 +69,25 @@ export function makeCloudVersion(major: number, now: number, commit: string): Pa
  * is left by the letters, so that no two versions are equally new.
  */
 export function compareReleases(a: string, b: string): number {
-  const [one, other] = [parseCloudRelease(a), parseCloudRelease(b)]
-  const order =
-    one.outcome === 'parsed' && other.outcome === 'parsed'
-      ? compareCloudReleases(one.value, other.value)
-      : compareVersions(a, b)
+  const [one, other] = [cloudOf(a), cloudOf(b)]
+  const order = one !== null && other !== null ? compareCloudReleases(one, other) : compareVersions(a, b)
   if (order !== 0 || a === b) return order
   return a < b ? -1 : 1
+}
+
+/** Versions that were read lately: thousands of releases are ordered again and again. */
+const known = new Map<string, CloudRelease | null>()
+/** Some hundred bytes each; forgotten as a whole when there are more. */
+const KNOWN_MAX = 20_000
+
+function cloudOf(version: string): CloudRelease | null {
+  const before = known.get(version)
+  if (before !== undefined) return before
+  const read = parseCloudRelease(version)
+  const release = read.outcome === 'parsed' ? read.value : null
+  if (known.size >= KNOWN_MAX) known.clear()
+  known.set(version, release)
+  return release
 }
 
 function timestampOf(time: number): string {

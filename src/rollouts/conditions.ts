@@ -50,7 +50,8 @@ export function endBlockers({ state, supersededBy, paused }: Rollout): readonly 
   return [blocker('paused', `paused by ${paused.by} at ${paused.at}: ${paused.reason}; resume it first`)]
 }
 
-function releaseBlockers({ release, rollout, isBlocked, embargoes }: StageFacts): readonly Blocker[] {
+/** What keeps a release from agents whatever the stage is. */
+export function releaseBlockers({ release, rollout, isBlocked, embargoes }: StageFacts): readonly Blocker[] {
   const { version, withdrawn, bad, kind, packages } = release
   const blockers: Blocker[] = []
   if (withdrawn !== null) blockers.push(blocker('withdrawn', `the release was withdrawn: ${withdrawn.reason}`))

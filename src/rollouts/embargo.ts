@@ -6,9 +6,13 @@ import type { Release } from './release.ts'
 /** What everybody but an admin reads instead. */
 export const EMBARGOED = 'embargoed change'
 
-/** Shorter texts are not looked for in what people have written: they would be found everywhere. */
-const FIX_LENGTH_MIN = 4
+/** Shorter titles are not looked for in what people have written: they would be found everywhere. */
 const TITLE_LENGTH_MIN = 10
+
+/** Members in which documents and answers have what people wrote. */
+const FREE_TEXTS: ReadonlySet<string> = new Set([
+  ...['reason', 'description', 'message', 'why', 'detail', 'title', 'author', 'url', 'notesUrl'],
+])
 
 /** An embargo, open or lifted, as other releases are held against it. */
 export interface Embargo {
@@ -55,10 +59,8 @@ export class Secrets {
     const touched = releases.filter(({ security }) => security?.fixes.some((fix) => this.#fixes.has(fix)) === true)
     this.#versions = new Set(touched.map(({ version }) => version))
     const titles = touched.flatMap(titlesOf)
-    const texts = [
-      ...fixes.filter((fix) => fix.length >= FIX_LENGTH_MIN),
-      ...titles.filter((title) => title.length >= TITLE_LENGTH_MIN),
-    ]
+    // A fix has eight characters or more (release-draft.ts).
+    const texts = [...fixes, ...titles.filter((title) => title.length >= TITLE_LENGTH_MIN)]
     this.#texts = [...new Set(texts.map((text) => text.toLowerCase()))]
   }
 
@@ -79,14 +81,18 @@ export class Secrets {
     }
   }
 
-  /** Any value without the texts in it that speak of something embargoed; the same value where there are none. */
-  hide(value: Json): Json {
+  /**
+   * Any value without what people have written of something embargoed, wherever they can write: the same value where there is
+   * nothing of it. Names, versions and times are never hidden, and what a caller has sent is not looked through: that would tell
+   * whoever asks whether it is a secret.
+   */
+  hide(value: Json, member: string | null = null): Json {
     if (this.isEmpty || value === null) return value
-    if (typeof value === 'string') return this.words(value)
-    if (Array.isArray(value)) return value.map((item: Json) => this.hide(item))
+    if (typeof value === 'string') return member !== null && FREE_TEXTS.has(member) ? this.words(value) : value
+    if (Array.isArray(value)) return value.map((item: Json) => this.hide(item, member))
     if (typeof value !== 'object') return value
     // An own `__proto__` of somebody's JSON would be lost by assignment.
-    return Object.fromEntries(Object.entries(value).map(([name, member]) => [name, this.hide(member)]))
+    return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, this.hide(inner, name)]))
   }
 
   /** What somebody has written, or that it cannot be shown. */

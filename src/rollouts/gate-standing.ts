@@ -4,7 +4,7 @@ import type { GateSample } from './rollout.ts'
 
 /** A sample older than so many intervals, and this much for the asking itself, says nothing of now. */
 const FRESH_INTERVALS = 2
-const ASKING_MS_MAX = 15_000
+const ASKING_MS_MAX = 30_000
 
 /** Samples that are kept of each gate: enough to draw, and far more than failures in a row can be. */
 export const SAMPLES_MAX = 60
@@ -18,7 +18,8 @@ export type GateStanding =
 /** `samples` are oldest first; those before `since` (milliseconds since the epoch) were of another step and do not count. */
 export function gateStanding(gate: Gate, samples: readonly GateSample[], since: number, now: number): GateStanding {
   const { name, everySeconds, failures } = gate
-  const ours = samples.filter(({ at }) => Date.parse(at) >= since)
+  // A clock that was set back puts the beginning ahead; until then nothing ends, but what fails must still pause.
+  const ours = since > now ? samples : samples.filter(({ at }) => Date.parse(at) >= since)
   const last = ours.at(-1)
   if (last === undefined) return { outcome: 'open', message: `gate ${name} has not been evaluated yet` }
   const passedAt = ours.findLastIndex(({ verdict }) => verdict === 'passed')
@@ -26,11 +27,21 @@ export function gateStanding(gate: Gate, samples: readonly GateSample[], since: 
   if (failed >= failures) return { outcome: 'failing', message: failureInWords(gate, last, failed) }
   if (failed > 0)
     return { outcome: 'open', message: `${failureInWords(gate, last, failed)}; ${failures} in a row pause` }
-  const freshMs = everySeconds * FRESH_INTERVALS * 1_000 + ASKING_MS_MAX
-  if (now - Date.parse(last.at) > freshMs) {
+  if (now - Date.parse(last.at) > freshMs(everySeconds)) {
     return { outcome: 'open', message: `gate ${name} was last evaluated at ${last.at}` }
   }
   return { outcome: 'passing' }
+}
+
+/** Since when nobody has evaluated the gate, where that is too long ago for what happened meanwhile to count as watched; else null. */
+export function unwatchedSince(gate: Gate, samples: readonly GateSample[], since: number, now: number): string | null {
+  const last = Date.parse(samples.at(-1)?.at ?? '')
+  const watched = Number.isNaN(last) || last < since ? since : last
+  return now - watched > freshMs(gate.everySeconds) ? new Date(watched).toISOString() : null
+}
+
+function freshMs(everySeconds: number): number {
+  return everySeconds * FRESH_INTERVALS * 1_000 + ASKING_MS_MAX
 }
 
 function failureInWords({ name, op, threshold }: Gate, { verdict, value, detail }: GateSample, failed: number): string {

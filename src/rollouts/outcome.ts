@@ -11,6 +11,7 @@ export type RolloutProblem =
   | 'unknown_stage'
   | 'release_exists'
   | 'release_over'
+  | 'version_served'
   | 'not_verified'
   | 'not_embargoed'
   | 'no_packages'
@@ -25,7 +26,6 @@ export type RolloutProblem =
   | 'not_rolled_back'
   | 'not_approver'
   | 'nothing_reached'
-  | 'no_good_release'
   | 'not_rebased'
 
 /** One thing that holds a stage back. `code` is for programs, `message` for people: it says what to do or wait for. */

@@ -53,9 +53,8 @@ export function draftPipeline(
   if (versions !== null && semver.validRange(versions) === null) {
     return malformed('versions', `${quoted(versions)} is no range of versions, like >=15.0.0-0 <17.0.0-0`)
   }
-  const graceMs = parseDuration(grace)
-  if (graceMs.outcome === 'unparsed') return malformed('grace', graceMs.message)
-  if (graceMs.value > GRACE_MS_MAX) return malformed('grace', 'is longer than 90 days')
+  const isWrong = graceMistake(grace)
+  if (isWrong !== null) return isWrong
   const stages = draft.stages.map(fillStage)
   const mistake = mistakeIn(stages, gateRefusal)
   if (mistake !== null) return mistake
@@ -124,6 +123,13 @@ function mistakeInWindow({ from, to, timeZone }: PromoteWindow, at: string): Mal
   return isTimeZone(timeZone)
     ? null
     : malformed(`${at}/timeZone`, `${quoted(timeZone)} is no time zone, like Europe/Berlin or UTC`)
+}
+
+/** What is wrong with a grace period. */
+export function graceMistake(grace: string): Malformed | null {
+  const graceMs = parseDuration(grace)
+  if (graceMs.outcome === 'unparsed') return malformed('grace', graceMs.message)
+  return graceMs.value > GRACE_MS_MAX ? malformed('grace', 'is longer than 90 days') : null
 }
 
 /** Whether a pipeline takes a release of this version. */

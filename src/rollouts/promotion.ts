@@ -144,10 +144,16 @@ function dispose(
       ? held('newer', `channel ${name} ${why}`)
       : { outcome: 'stays', channel: name, why }
   }
-  const share = percent < COHORTS ? { seed: seedOf(rollout), percent, plainPath: rules.plainPath } : null
+  // A rollout that begins anew can find a channel further than its first step.
+  const reached = Math.max(percent, isOurs ? ramp.percent : 0)
+  const share = percent < COHORTS ? { percent: reached, plainPath: rules.plainPath } : null
   const urgent = progress.state === 'waiting' ? critical : critical || progress.critical
   const context = { now, actor, reason, force, isBlocked, fallback: null }
-  const applied = applyChange(channel, { kind: 'promote', version, critical: urgent, ramp: share }, context)
+  const applied = applyChange(
+    channel,
+    { kind: 'promote', version, critical: urgent, seed: seedOf(rollout), ramp: share },
+    context,
+  )
   if (applied.outcome === 'refused') return held('guard', `channel ${name}: ${applied.message}`)
   const told = ramp?.before.version ?? source.version
   const before = known?.before ?? (told === version ? null : told)
@@ -171,12 +177,29 @@ export function overtaken(
   now: number,
 ): readonly Rollout[] {
   return others
-    .filter((other) => other.state === 'running' && compareReleases(other.release, promoted.release) < 0)
-    .filter((other) => {
-      const frontier = frontierOf(other)
-      return frontier < index || (frontier === index && other.stages[index]?.state !== 'done')
-    })
+    .filter((other) => isOvertaken(other, promoted, index))
     .map((other) => supersede(other, promoted.release, now))
+}
+
+/** Whether a newer release that has stage `index` ends a rollout. */
+function isOvertaken(rollout: Rollout, newer: Rollout, index: number): boolean {
+  if (rollout.state !== 'running' || index === -1) return false
+  const frontier = frontierOf(rollout)
+  const isBehind = frontier < index || (frontier === index && rollout.stages[index]?.state !== 'done')
+  return isBehind && compareReleases(rollout.release, newer.release) < 0
+}
+
+/**
+ * The rollouts, of all of a pipeline, that are still under way although a newer release has overtaken them: one promotion can
+ * overtake more than its commit has room for.
+ */
+export function overtakenNow(all: readonly Rollout[], now: number): readonly Rollout[] {
+  const ahead = all.filter((other) => (other.state === 'running' || other.state === 'done') && frontierOf(other) >= 0)
+  return all.flatMap((rollout) => {
+    if (rollout.state !== 'running') return []
+    const newer = ahead.find((other) => isOvertaken(rollout, other, frontierOf(other)))
+    return newer === undefined ? [] : supersede(rollout, newer.release, now)
+  })
 }
 
 export function supersede(rollout: Rollout, by: string, now: number): Rollout {

@@ -3,6 +3,7 @@ import { malformed, quoted } from '../channels/outcome.ts'
 import { momentOf, parseMoment } from '../channels/time.ts'
 import { parseVersion } from '../channels/version.ts'
 import { parseCloudRelease } from './cloud-version.ts'
+import { EMBARGOED } from './embargo.ts'
 import { refuse, type RolloutRefusal } from './outcome.ts'
 import type { Release, ReleaseChange, ReleaseKind, ReleasePackage } from './release.ts'
 
@@ -36,6 +37,9 @@ export interface RuleContext {
   readonly actor: string
   readonly reason: string | null
 }
+
+/** What is hidden wherever it stands while it is embargoed, so it must not be a word that stands everywhere. */
+const FIX = /^[A-Za-z][A-Za-z0-9._-]{7,99}$/
 
 type Drafted = { readonly outcome: 'drafted'; readonly release: Release } | RolloutRefusal
 
@@ -84,15 +88,22 @@ export function draftRelease(
     withdrawn: null,
     bad: null,
   }
-  return editRelease(blank, draft)
+  return editRelease(blank, draft, null)
 }
 
 /** The release with what an edit says of it; sign-offs of changes that stay are kept. */
-export function editRelease(release: Release, edit: ReleaseEdit): Drafted {
+export function editRelease(release: Release, edit: ReleaseEdit, reason: string | null): Drafted {
   let next = release
   if (edit.changes !== undefined) {
     const changes = draftChanges(edit.changes, release.changes ?? [])
     if ('outcome' in changes) return changes
+    const dropped = (release.changes ?? []).find(
+      ({ id, significant, withdrawn }) =>
+        significant && withdrawn === null && !changes.some((change) => change.id === id && change.significant),
+    )
+    if (dropped !== undefined && (reason?.trim() ?? '') === '') {
+      return malformed('reason', `is missing; say why change ${quoted(dropped.id)} needs no sign-off any more`)
+    }
     next = { ...next, changes }
   }
   if (edit.minAgentVersion !== undefined) {
@@ -106,6 +117,12 @@ export function editRelease(release: Release, edit: ReleaseEdit): Drafted {
   }
   if (edit.security !== undefined) {
     const { embargoed = false, fixes } = edit.security
+    const short = fixes.findIndex((fix) => !FIX.test(fix))
+    if (short !== -1)
+      return malformed(
+        `security/fixes/${short}`,
+        'must be 8 characters or more, like CVE-2026-12345, and begin with a letter',
+      )
     const twice = fixes.findIndex((fix, index) => fixes.indexOf(fix) !== index)
     if (twice !== -1) return malformed(`security/fixes/${twice}`, 'is there twice')
     const before = release.security
@@ -135,7 +152,15 @@ function draftChanges(
       return malformed(`changes/${index}/id`, `${quoted(id)} is there twice`)
     if (url !== null && !isWebUrl(url)) return malformed(`changes/${index}/url`, notAUrl(url))
     const known = before.find((change) => change.id === id)
-    const { signedOff = null, withdrawn = null, labelAt = null } = known ?? {}
+    if (title === EMBARGOED || author === EMBARGOED) {
+      return malformed(
+        `changes/${index}/title`,
+        'is what is shown instead of it; only an admin reads it while it is embargoed',
+      )
+    }
+    // Somebody has signed off what it was, not what it is now.
+    const isSame = known?.title === title && known.author === author && known.url === url
+    const { signedOff = null, withdrawn = null, labelAt = null } = isSame ? known : {}
     changes.push({ id, title, author, url, significant, signedOff, withdrawn, labelAt })
   }
   return changes
@@ -165,7 +190,8 @@ export function judgeChange(release: Release, id: string, verdict: ChangeVerdict
   const stamp = { by: context.actor, at: momentOf(context.now) }
   switch (verdict) {
     case 'verify':
-      return withChange(release, { ...change, signedOff: change.signedOff ?? stamp })
+      if (change.signedOff !== null) return { outcome: 'drafted', release }
+      return withChange(release, { ...change, signedOff: stamp })
     case 'unverify':
       if (change.signedOff === null) return refuse('not_verified', `change ${quoted(id)} is not signed off`)
       return withChange(release, { ...change, signedOff: null })
@@ -189,6 +215,8 @@ export function hearLabel(
     changes.find(({ url }) => url === label.url) ??
     changes.find(({ id, url }) => url === null && (id === String(label.number) || id === `#${label.number}`))
   if (change === undefined || (change.labelAt !== null && change.labelAt > label.at)) return null
+  // Whoever labels it has seen the release; a word from before it, kept and sent again, is not heard.
+  if (label.at < release.registeredAt.slice(0, 19)) return null
   const signedOff = label.isVerified ? (change.signedOff ?? { by: context.actor, at: momentOf(context.now) }) : null
   const heard = { ...change, signedOff, labelAt: label.at }
   return { ...release, changes: changes.map((candidate) => (candidate === change ? heard : candidate)) }

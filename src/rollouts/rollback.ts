@@ -11,33 +11,31 @@ import { parseVersion } from '../channels/version.ts'
 import { refuse, type GuardedChannel, type RolloutRefusal } from './outcome.ts'
 import type { Release } from './release.ts'
 import type { RuleContext } from './release-draft.ts'
+import { releaseBlockers, type StageFacts } from './conditions.ts'
+import { whyItStays } from './promotion.ts'
 import { restarted } from './rollout-draft.ts'
-import type { Moved, Rollout } from './rollout.ts'
+import type { Moved, RolledBack, RolledBackChannel, Rollout } from './rollout.ts'
 
 export interface RollbackFacts {
   readonly rollout: Rollout
   readonly release: Release
   /** Every rollout of the pipeline, this one included: where its releases came from, channel by channel. */
   readonly rollouts: readonly Rollout[]
-  /** The channels that the rollout has moved and that exist, by name. */
+  /** The channels of the rollout's stages, and others that it has moved, by name. */
   readonly channels: ReadonlyMap<string, Channel>
   readonly isBlocked: IsBlocked
   /** Whether a version is of a release that was rolled back or withdrawn. */
   readonly isBad: (version: string) => boolean
 }
 
-export interface RollbackContext extends RuleContext {
+export interface AfterContext extends RuleContext {
   readonly force: boolean
+}
+
+export interface RollbackContext extends AfterContext {
   readonly critical: boolean
   /** The version to go back to on every channel; null for the last good one of each. */
   readonly to: string | null
-}
-
-/** What happens to one channel. */
-export interface ChannelStep {
-  readonly channel: string
-  readonly from: string
-  readonly to: string
 }
 
 export interface Untouched {
@@ -50,13 +48,13 @@ export interface RollbackPlan {
   readonly rollout: Rollout
   readonly release: Release
   readonly channels: readonly Channel[]
-  readonly steps: readonly ChannelStep[]
   readonly untouched: readonly Untouched[]
 }
 
 /**
- * Pins every channel that tells agents the release back to the last good one. Gates, approvals and windows are not asked;
- * the guards of channels are, and where one refuses nothing is done to any.
+ * Pins every channel that tells agents the release back to the last good one; where none is known, its agents are told to
+ * stay where they are. Gates, approvals and windows are not asked; the guards of channels are, and where one refuses nothing is
+ * done to any.
  */
 export function planRollback(facts: RollbackFacts, context: RollbackContext): RollbackPlan | RolloutRefusal {
   const { rollout, release, channels, isBlocked } = facts
@@ -67,48 +65,45 @@ export function planRollback(facts: RollbackFacts, context: RollbackContext): Ro
   if (to?.outcome === 'unparsed') return malformed('to', to.message)
   if (to?.value === release.version) return malformed('to', 'is the release that is to be taken back')
   if (rollout.state === 'rolled back') return refuse('rollout_over', `${release.version} was rolled back already`)
-  const steps: ChannelStep[] = []
+  const steps: RolledBackChannel[] = []
   const untouched: Untouched[] = []
-  const lost: string[] = []
-  const pinned = new Changes({ now, actor, reason, force, isBlocked, fallback: null })
-  for (const { moved } of rollout.stages) {
-    for (const { channel: name } of moved) {
-      const channel = channels.get(name)
-      const why =
-        channel === undefined ? 'does not exist any more' : whyUntouched(channel, release.version, isBlocked, now)
-      if (channel === undefined || why !== null) {
-        untouched.push({ channel: name, why: why ?? '' })
-        continue
-      }
-      const good = to?.value ?? lastGood(facts, name)
-      if (good === null) {
-        lost.push(name)
-        continue
-      }
-      steps.push({ channel: name, from: release.version, to: good })
-      pinned.apply(channel, { kind: 'rollback', version: good, critical })
+  const changes = new Changes({ now, actor, reason, force, isBlocked, fallback: null })
+  for (const name of channelsOf(rollout)) {
+    const channel = channels.get(name)
+    const why =
+      channel === undefined ? 'does not exist any more' : whyUntouched(channel, release.version, isBlocked, now)
+    if (channel === undefined || why !== null) {
+      if (movedBy(rollout, name) !== undefined) untouched.push({ channel: name, why: why ?? '' })
+      continue
     }
+    const good = to?.value ?? lastGood(facts, name)
+    if (good === null && channel.halt !== null) {
+      untouched.push({ channel: name, why: whyItStays(channel) ?? '' })
+      continue
+    }
+    steps.push({ channel: name, from: release.version, to: good })
+    changes.apply(channel, good === null ? { kind: 'halt' } : { kind: 'rollback', version: good, critical })
   }
-  if (lost.length > 0) {
-    return refuse(
-      'no_good_release',
-      `no good release is known to go back to on ${lost.join(', ')}; name one with \`to\``,
-    )
-  }
-  if (pinned.refused.length > 0) return { outcome: 'refused', why: 'guards', channels: pinned.refused }
+  if (changes.refused.length > 0) return { outcome: 'refused', why: 'guards', channels: changes.refused }
   const at = momentOf(now)
   const rollback = { reason, by: actor, at, channels: steps, stateBefore: rollout.state, unpinnedAt: null }
   return {
     outcome: 'planned',
-    rollout: { ...rollout, state: 'rolled back', endedAt: at, rollback },
+    rollout: { ...rollout, state: 'rolled back', endedAt: at, paused: null, rollback },
     release: { ...release, bad: { reason, by: actor, at } },
-    channels: pinned.channels,
-    steps,
+    channels: changes.channels,
     untouched,
   }
 }
 
-/** Why a channel that the rollout has moved is left alone: it does not tell any agent the release. */
+/** Every channel that the release can have reached: those of all stages, whoever has told them, and what was moved by older rules. */
+export function channelsOf({ rules, stages }: Rollout): readonly string[] {
+  const named = rules.stages.flatMap(({ channels }) => channels)
+  const moved = stages.flatMap((stage) => stage.moved.map(({ channel }) => channel))
+  return [...new Set([...named, ...moved])]
+}
+
+/** Why a channel is left alone: it does not tell any agent the release. */
 function whyUntouched(channel: Channel, version: string, isBlocked: IsBlocked, now: number): string | null {
   const { halt, pin, source } = channel
   // Under a halt nobody is told anything, but its end must not bring the release back.
@@ -147,85 +142,93 @@ export function planUnpin(
   rollout: Rollout,
   channels: RollbackFacts['channels'],
   isBlocked: IsBlocked,
-  context: RuleContext & { readonly force: boolean },
+  context: AfterContext,
 ): AfterPlan | RolloutRefusal {
-  return planAfter(rollout, channels, isBlocked, context, { kind: 'settle' }, 'is missing; say why the pins end')
+  const after = afterRollback(rollout, channels, context, 'is missing; say why the pins end')
+  if (after.outcome === 'refused') return after
+  const changes = new Changes({ ...context, isBlocked, fallback: null })
+  const untouched = [...after.untouched]
+  for (const { channel, to } of after.ours) {
+    const { source } = channel
+    // Its source is the release still, so its agents go on staying where they are until somebody says what is next.
+    if (to === null) untouched.push({ channel: channel.name, why: 'stays halted; set a version, then resume it' })
+    else if (source.kind === 'forward')
+      untouched.push({ channel: channel.name, why: `follows ${source.url} since; unpin it by hand` })
+    else changes.apply(channel, { kind: 'settle' })
+  }
+  if (changes.refused.length > 0) return { outcome: 'refused', why: 'guards', channels: changes.refused }
+  const rollback = { ...after.rollback, unpinnedAt: momentOf(context.now) }
+  return { outcome: 'planned', rollout: { ...rollout, rollback }, channels: changes.channels, untouched }
 }
 
-/** Takes the pins away and has the release go on where it was: it was not bad after all. */
+/**
+ * Takes the pins away and has the release go on where it was: it was not bad after all. Whatever else must hold of a release
+ * must hold of it now; `facts.isBlocked` is of the block list as it will be.
+ */
 export function planResume(
-  rollout: Rollout,
+  facts: StageFacts,
   channels: RollbackFacts['channels'],
-  isBlocked: IsBlocked,
-  context: RuleContext & { readonly force: boolean },
+  context: AfterContext,
 ): AfterPlan | RolloutRefusal {
-  return planAfter(
-    rollout,
-    channels,
-    isBlocked,
-    context,
-    { kind: 'unpin' },
-    'is missing; say why the release is good after all',
-  )
+  const { rollout, release, now } = facts
+  const missing = 'is missing; say why the release is good after all'
+  const after = afterRollback(rollout, channels, context, missing)
+  if (after.outcome === 'refused') return after
+  // That it is bad ends in the same commit.
+  const blockers = releaseBlockers({ ...facts, release: { ...release, bad: null } })
+  const [first] = rollout.stages
+  if (blockers.length > 0) return { outcome: 'refused', why: 'held-back', stage: first?.name ?? '', blockers }
+  const changes = new Changes({ ...context, isBlocked: facts.isBlocked, fallback: null })
+  const untouched = [...after.untouched]
+  for (const { channel, to } of after.ours) {
+    const { source } = channel
+    if (source.version === release.version) changes.apply(channel, { kind: to === null ? 'resume' : 'unpin' })
+    else untouched.push({ channel: channel.name, why: `would be at ${source.version ?? 'no version'} without its pin` })
+  }
+  if (changes.refused.length > 0) return { outcome: 'refused', why: 'guards', channels: changes.refused }
+  const { stateBefore } = after.rollback
+  const endedAt = stateBefore === 'running' ? null : momentOf(now)
+  const resumed = restarted({ ...rollout, state: stateBefore, endedAt, rollback: null }, now)
+  return { outcome: 'planned', rollout: resumed, channels: changes.channels, untouched }
 }
 
-function planAfter(
-  rollout: Rollout,
+interface After {
+  readonly outcome: 'after'
+  readonly rollback: RolledBack
+  /** Channels that stand as the rollback has left them. */
+  readonly ours: readonly { readonly channel: Channel; readonly to: string | null }[]
+  readonly untouched: readonly Untouched[]
+}
+
+/** What is left of a rollback: a pin or a halt that somebody has set since is theirs. */
+function afterRollback(
+  { rollback, state, release }: Rollout,
   channels: RollbackFacts['channels'],
-  isBlocked: IsBlocked,
-  { now, actor, reason, force }: RuleContext & { readonly force: boolean },
-  change: { readonly kind: 'settle' } | { readonly kind: 'unpin' },
+  { reason }: AfterContext,
   missing: string,
-): AfterPlan | RolloutRefusal {
+): After | RolloutRefusal {
   if ((reason?.trim() ?? '') === '') return malformed('reason', missing)
-  const { rollback } = rollout
-  if (rollback === null || rollout.state !== 'rolled back') {
-    return refuse('not_rolled_back', `the release ${rollout.release} was not rolled back`)
+  if (rollback === null || state !== 'rolled back') {
+    return refuse('not_rolled_back', `the release ${release} was not rolled back`)
   }
   if (rollback.unpinnedAt !== null) {
-    return refuse(
-      'not_rolled_back',
-      `the pins of the rollback of ${rollout.release} were taken away at ${rollback.unpinnedAt}`,
-    )
+    const message = `the pins of the rollback of ${release} were taken away at ${rollback.unpinnedAt}`
+    return refuse('not_rolled_back', message)
   }
-  const freed = new Changes({ now, actor, reason, force, isBlocked, fallback: null })
+  const ours: { readonly channel: Channel; readonly to: string | null }[] = []
   const untouched: Untouched[] = []
   for (const { channel: name, to } of rollback.channels) {
     const channel = channels.get(name)
-    const pin = channel?.pin ?? null
-    // A pin that somebody has set since is theirs.
-    if (
-      channel === undefined ||
-      pin === null ||
-      pin.version !== to ||
-      pin.at !== rollback.at ||
-      pin.by !== rollback.by
-    ) {
-      const why =
-        channel === undefined
-          ? 'does not exist any more'
-          : pin === null
-            ? 'is not pinned any more'
-            : `is pinned to ${pin.version} by ${pin.by} since`
-      untouched.push({ channel: name, why })
-      continue
-    }
-    freed.apply(channel, change)
+    const set = to === null ? channel?.halt : channel?.pin
+    if (channel !== undefined && set?.at === rollback.at && set.by === rollback.by) ours.push({ channel, to })
+    else untouched.push({ channel: name, why: whyNotOurs(channel) })
   }
-  if (freed.refused.length > 0) return { outcome: 'refused', why: 'guards', channels: freed.refused }
-  const next: Rollout =
-    change.kind === 'settle'
-      ? { ...rollout, rollback: { ...rollback, unpinnedAt: momentOf(now) } }
-      : restarted(
-          {
-            ...rollout,
-            state: rollback.stateBefore,
-            endedAt: rollback.stateBefore === 'running' ? null : momentOf(now),
-            rollback: null,
-          },
-          now,
-        )
-  return { outcome: 'planned', rollout: next, channels: freed.channels, untouched }
+  return { outcome: 'after', rollback, ours, untouched }
+}
+
+function whyNotOurs(channel: Channel | undefined): string {
+  if (channel === undefined) return 'does not exist any more'
+  return whyItStays(channel) ?? 'is neither pinned nor halted any more'
 }
 
 /** One change of several channels, with every refusal of a guard. */

@@ -124,7 +124,7 @@ export function restarted(rollout: Rollout, now: number): Rollout {
 }
 
 /** Takes the rules that the pipeline has now. What was promoted must still be there, at the same places. */
-export function rebaseRollout(rollout: Rollout, pipeline: Pipeline, pipelineRevision: number): Drafted {
+export function rebaseRollout(rollout: Rollout, pipeline: Pipeline, pipelineRevision: number, now: number): Drafted {
   const ended = overRefusal(rollout)
   if (ended !== null) return ended
   const rules = rulesOf(pipeline)
@@ -135,8 +135,15 @@ export function rebaseRollout(rollout: Rollout, pipeline: Pipeline, pipelineRevi
       return refuse('not_rebased', message)
     }
   }
+  const ramping = reached.findIndex(({ state }) => state === 'promoting')
+  const lost = reached[ramping]?.moved.find(({ channel }) => !rules.stages[ramping]?.channels.includes(channel))
+  if (lost !== undefined) {
+    const message = `channel ${lost.channel} is in the middle of a ramp, and not in the pipeline any more; let that finish first`
+    return refuse('not_rebased', message)
+  }
   const stages = rules.stages.map((stage) => rollout.stages.find(({ name }) => name === stage.name) ?? waiting(stage))
-  return { outcome: 'drafted', rollout: { ...rollout, rules, pipelineRevision, stages } }
+  // What was found by other gates, or waited for by other rules, says nothing of these.
+  return { outcome: 'drafted', rollout: restarted({ ...rollout, rules, pipelineRevision, stages }, now) }
 }
 
 function overRefusal({ state, release, endedAt }: Rollout): RolloutRefusal | null {

@@ -1,5 +1,5 @@
 // What a rollout is: how far one release has come in one pipeline. Its document says what was done and is moved only
-// together with the channels that it moves; what holds it back is not stored but judged anew every time (held-back.ts).
+// together with the channels that it moves; what holds it back is not stored but judged anew every time (conditions.ts).
 import type { Document, JsonObject } from '../store/port.ts'
 import type { PipelineRules, StageRules } from './pipeline.ts'
 
@@ -60,12 +60,18 @@ export interface Pause {
   readonly gate: string | null
 }
 
+/** What a rollback has done to a channel: pinned it to `to`, or halted it (null), because nothing good was known. */
+export interface RolledBackChannel {
+  readonly channel: string
+  readonly from: string
+  readonly to: string | null
+}
+
 export interface RolledBack {
   readonly reason: string
   readonly by: string
   readonly at: string
-  /** What was pinned, from what to what. */
-  readonly channels: readonly { readonly channel: string; readonly from: string; readonly to: string }[]
+  readonly channels: readonly RolledBackChannel[]
   readonly stateBefore: RolloutState
   /** When its pins were taken away, the channels staying where they were pinned to; null while they stand. */
   readonly unpinnedAt: string | null

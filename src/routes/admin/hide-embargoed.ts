@@ -3,14 +3,33 @@
 import type { FastifyInstance } from 'fastify'
 import type { Control } from '../../control/control.ts'
 import { secretsFor } from '../../control/embargoes.ts'
-import type { Json } from '../../store/port.ts'
+import type { Json, JsonObject } from '../../store/port.ts'
+
+/** Problems whose words have in them what somebody else has written; all others only say back what the caller has sent. */
+const TELLING: ReadonlySet<Json> = new Set([
+  'held_back',
+  'guard_refused',
+  'release_over',
+  'rollout_over',
+  'not_rolled_back',
+])
 
 /** Adds the hook to every route of this scope; the caller must be known by then. */
 export function hideEmbargoed(app: FastifyInstance, control: Control): void {
   app.addHook('preSerialization', async (request, _reply, payload) => {
     if (request.identity === null) return payload
     const secrets = secretsFor(control.replica.state, request.identity)
+    if (secrets === null) return payload
     // What routes answer is JSON by its schemas.
-    return secrets === null ? payload : secrets.hide(payload as Json)
+    const answer = payload as Json
+    const shown = secrets.hide(answer)
+    if (!isProblem(answer) || TELLING.has(answer['code'] ?? null)) return shown
+    const { detail = '', errors = [] } = answer
+    return { ...(shown as JsonObject), detail, ...('errors' in answer ? { errors } : {}) } // It was an object before.
   })
+}
+
+function isProblem(answer: Json): answer is JsonObject {
+  const type = answer !== null && typeof answer === 'object' && 'type' in answer ? answer.type : null
+  return typeof type === 'string' && type.startsWith('urn:bellwether:error:')
 }

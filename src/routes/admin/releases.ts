@@ -1,14 +1,15 @@
 // Releases: what was cut, and what is known of it.
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
-import { parseDuration } from '../../channels/time.ts'
-import { servedBy } from '../../control/block-version.ts'
+import { servedBy, servedByVersion } from '../../control/block-version.ts'
 import { unknownRelease } from '../../control/change-release.ts'
 import { knownState, type Control } from '../../control/control.ts'
+import { pipelineRecord, unknownPipeline } from '../../control/pipelines.ts'
 import { releaseCompatibility } from '../../control/release-compatibility.ts'
 import { edit, listReleases, registerRelease, releaseRecord } from '../../control/releases.ts'
 import { rolloutsOf } from '../../control/start-rollouts.ts'
 import { makeCloudVersion } from '../../rollouts/cloud-version.ts'
+import { graceMistake } from '../../rollouts/pipeline-draft.ts'
 import { answers, page } from './answers.ts'
 import { callerOf } from './authenticate.ts'
 import { sendRefusal, writeParts } from './change.ts'
@@ -93,9 +94,11 @@ function listReleasesRoute(app: App, control: Control): void {
         return sendProblem(request, reply, 'invalid_request', `cursor ${errors[0]?.message}`, { errors })
       }
       const shown = all.slice(start, start + limit)
+      const served = servedByVersion(state)
       const items = shown.map((record) => {
         const { version } = record.release
-        return presentRelease(control, callerOf(request), record, servedBy(state, version), rolloutsOf(state, version))
+        const rollouts = rolloutsOf(state, version)
+        return presentRelease(control, callerOf(request), record, served.get(version) ?? [], rollouts)
       })
       const last = shown.at(-1)
       const isLast = start + limit >= all.length
@@ -123,7 +126,8 @@ function getReleaseRoute(app: App, control: Control): void {
       const record = releaseRecord(state, version)
       if (record === null) return sendRolloutRefusal(request, reply, unknownRelease(version))
       void reply.header('ETag', entityTag(record.revision))
-      return presentRelease(control, callerOf(request), record, servedBy(state, version), rolloutsOf(state, version))
+      const served = servedBy(state, record.release.version)
+      return presentRelease(control, callerOf(request), record, served, rolloutsOf(state, record.release.version))
     },
   })
 }
@@ -165,11 +169,11 @@ function compatibilityRoute(app: App, control: Control): void {
       const { pipeline = null, grace = null } = request.query
       const record = releaseRecord(knownState(control), version)
       if (record === null) return sendRolloutRefusal(request, reply, unknownRelease(version))
-      const duration = grace === null ? null : parseDuration(grace)
-      if (duration?.outcome === 'unparsed') {
-        const errors = [{ field: 'grace', message: duration.message }]
-        return sendProblem(request, reply, 'invalid_request', `grace ${duration.message}`, { errors })
+      if (pipeline !== null && pipelineRecord(knownState(control), pipeline) === null) {
+        return sendRolloutRefusal(request, reply, unknownPipeline(pipeline))
       }
+      const mistake = grace === null ? null : graceMistake(grace)
+      if (mistake !== null) return sendRefusal(request, reply, mistake)
       return releaseCompatibility(control, record.release, pipeline, grace)
     },
   })

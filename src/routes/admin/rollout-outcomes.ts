@@ -7,6 +7,8 @@ import type { Identity } from '../../control/identity.ts'
 import type { PipelineOutcome, PipelineRecord } from '../../control/pipelines.ts'
 import { rolloutRecord, type RolloutRecord } from '../../control/rollout-record.ts'
 import type { RolloutOutcome } from '../../control/rollouts.ts'
+import { named } from '../../rollouts/conditions.ts'
+import { samplesOf } from '../../rollouts/advance.ts'
 import type { RolloutRefusal } from '../../rollouts/outcome.ts'
 import { isPipelineKey, pipelineOf } from '../../rollouts/pipeline.ts'
 import { releaseOf } from '../../rollouts/release.ts'
@@ -46,7 +48,7 @@ export function presentRollout({ rollout, revision, stages }: RolloutRecord): ob
       ...{ channels: stageRules.channels, moved, leftBehind },
       gates: stageRules.gates.map((gate) => ({
         ...{ name: gate.name, op: gate.op, threshold: gate.threshold },
-        samples: gates[gate.name] ?? [],
+        samples: samplesOf(gates, gate.name),
       })),
       rules: stageRules,
     }
@@ -70,7 +72,7 @@ export function sendReleaseOutcome(
     }
     case 'packages-missing': {
       const errors = outcome.packages.map(({ url, problem }) => ({ field: url, message: problem ?? '' }))
-      const detail = `nothing was changed: ${errors.map(({ field, message }) => `${field} ${message}`).join('; ')}`
+      const detail = `nothing was changed: ${named(errors.map(({ field, message }) => `${field} ${message}`))}`
       return sendProblem(request, reply, 'packages_missing', detail, { errors })
     }
     case 'stale':
@@ -152,7 +154,7 @@ export function sendRolloutRefusal(
     }
     case 'guards': {
       const { channels } = refusal
-      const detail = `nothing was done to any channel: ${channels.map(({ channel, message }) => `${channel}: ${message}`).join('; ')}`
+      const detail = `nothing was done to any channel: ${named(channels.map(({ channel, message }) => `${channel}: ${message}`))}`
       return sendProblem(request, reply, 'guard_refused', detail, { guard: channels[0]?.guard ?? '', channels })
     }
   }

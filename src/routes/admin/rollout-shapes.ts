@@ -156,7 +156,9 @@ const rollout = {
       reason: Reason,
       by: Type.String(),
       at: Moment,
-      channels: Type.Array(Type.Object({ channel: Type.String(), from: Version, to: Version })),
+      channels: Type.Array(Type.Object({ channel: Type.String(), from: Version, to: Nullable(Version) }), {
+        description: 'Where `to` is null, no good release was known: its agents are told to stay where they are.',
+      }),
       stateBefore: Type.String(),
       unpinnedAt: Nullable(Moment),
     }),

@@ -200,7 +200,9 @@ const BlockedVersion = Type.Object(
     by: Type.String(),
     at: Moment,
     because: Type.Optional(
-      Type.Literal('no packages', { description: 'A control-plane release; it leaves the list with its packages.' }),
+      Type.Union([Type.Literal('no packages'), Type.Literal('rolled back')], {
+        description: 'A control-plane release, which leaves the list with its packages; or one that was rolled back.',
+      }),
     ),
   },
   { $id: 'BlockedVersion', title: 'BlockedVersion' },
