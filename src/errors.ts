@@ -30,7 +30,6 @@ const catalogue = {
   not_embargoed: [409, 'The release is under no embargo'],
   no_packages: [409, 'The release has no agent packages yet'],
   not_security: [409, 'Only a security release may be critical'],
-  pipeline_exists: [409, 'The pipeline exists already'],
   pipeline_in_use: [409, 'A rollout of the pipeline is under way'],
   channel_in_pipeline: [409, 'The channel belongs to another pipeline'],
   rollout_exists: [409, 'The release has a rollout there already'],

@@ -3,7 +3,7 @@ import { refuse, type RolloutRefusal } from '../rollouts/outcome.ts'
 import { pipelineKey, pipelineOf } from '../rollouts/pipeline.ts'
 import { overtaken, planPromotion } from '../rollouts/promotion.ts'
 import { releaseKey, releaseOf } from '../rollouts/release.ts'
-import { frontierOf, rolloutOf, type Rollout } from '../rollouts/rollout.ts'
+import { rolloutOf, type Rollout } from '../rollouts/rollout.ts'
 import { approveStage, pauseRollout, rebaseRollout, stageIndex, startAgain } from '../rollouts/rollout-draft.ts'
 import { stageUnderWay } from '../rollouts/advance.ts'
 import type { ReplicaState } from '../serve/replica-state.ts'
@@ -74,8 +74,7 @@ export function startRollout(
 }
 
 export interface PromotionRequest {
-  /** null: the stage that is next. */
-  readonly stage: string | null
+  readonly stage: string
   readonly critical: boolean
   readonly force: boolean
 }
@@ -89,14 +88,14 @@ export function promote(
   conditions: Conditions,
 ): Promise<RolloutOutcome> {
   let untouched: Untouched = []
-  const isMeant = (rollout: Rollout): boolean =>
-    rollout.state === 'running' && (stage === null || nextStage(rollout) === stage)
-  const find = (state: ReplicaState): { readonly document: Document; readonly index: number } | RolloutRefusal => {
-    const document = chooseRollout(state, choice, isMeant)
-    if ('outcome' in document) return document
-    const rollout = rolloutOf(document)
-    const index = stage === null ? (stageUnderWay(rollout) ?? frontierOf(rollout)) : stageIndex(rollout, stage)
-    return typeof index === 'number' ? { document, index } : index
+  // What the first look has found is what is meant: whoever loses a race must not promote the release after it.
+  let meant = choice
+  const find = (state: ReplicaState): Found | RolloutRefusal => {
+    const found = findStage(state, meant, stage)
+    if ('outcome' in found) return found
+    const { pipeline, release } = rolloutOf(found.document)
+    meant = { pipeline, release }
+    return found
   }
   return carryOut(control, request, {
     kind: 'rollout.promote',
@@ -133,6 +132,22 @@ export function promote(
   })
 }
 
+interface Found {
+  readonly document: Document
+  readonly index: number
+}
+
+/** The rollout and the stage that a promotion is about: where several are under way, the one that waits for this stage. */
+function findStage(state: ReplicaState, choice: RolloutChoice, stage: string): Found | RolloutRefusal {
+  const isRunning = (rollout: Rollout): boolean => rollout.state === 'running'
+  let document = chooseRollout(state, choice, (one) => isRunning(one) && nextStage(one) === stage)
+  // None waits for it: what holds it back is to be said of the one that is under way.
+  if ('outcome' in document) document = chooseRollout(state, choice, isRunning)
+  if ('outcome' in document) return document
+  const index = stageIndex(rolloutOf(document), stage)
+  return typeof index === 'number' ? { document, index } : index
+}
+
 function nextStage(rollout: Rollout): string | null {
   const index = stageUnderWay(rollout)
   return index === null ? null : (rollout.stages[index]?.name ?? null)
@@ -140,7 +155,7 @@ function nextStage(rollout: Rollout): string | null {
 
 /** What is done to a rollout's document alone. */
 export type RolloutEdit =
-  { readonly kind: 'approve'; readonly stage: string | null } | { readonly kind: 'pause' | 'rebase' }
+  { readonly kind: 'approve'; readonly stage: string } | { readonly kind: 'pause' | 'rebase' }
 
 export function editRollout(
   control: Control,
@@ -180,9 +195,7 @@ function draftEdit(
 ): { readonly outcome: 'drafted'; readonly rollout: Rollout } | RolloutRefusal {
   switch (edit.kind) {
     case 'approve': {
-      const name = edit.stage ?? nextWaiting(rollout)
-      if (name === null) return refuse('rollout_over', `every stage of ${rollout.release} was promoted already`)
-      const index = stageIndex(rollout, name)
+      const index = stageIndex(rollout, edit.stage)
       return typeof index === 'number' ? approveStage(rollout, releaseIn(state, rollout), index, context) : index
     }
     case 'pause':
@@ -193,10 +206,6 @@ function draftEdit(
       return rebaseRollout(rollout, pipelineOf(document), document.revision, context.now)
     }
   }
-}
-
-function nextWaiting({ stages }: Rollout): string | null {
-  return stages.find(({ state }) => state === 'waiting')?.name ?? null
 }
 
 /** Whether there is anything to show of a pipeline. */

@@ -61,10 +61,16 @@ export function viewOf(control: Control, entry: JournalEntry, identity: Identity
   const shown = (document: Document | null): Document | null => hidden(blanked(document), secrets)
   return {
     ...entry,
-    reason: entry.reason === null || secrets === null ? entry.reason : secrets.words(entry.reason),
+    reason: worded(entry.reason, secrets),
+    requestId: worded(entry.requestId, secrets),
     subjects: entry.subjects.filter((key) => maySee(identity, key)),
     changes: changes.map(({ key, before, after }) => ({ key, before: shown(before), after: shown(after) })),
   }
+}
+
+/** What a caller has written, as far as it may be read. */
+function worded(text: string | null, secrets: Secrets | null): string | null {
+  return text === null || secrets === null ? text : secrets.words(text)
 }
 
 /** A document without what is under an embargo now. */

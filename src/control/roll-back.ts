@@ -65,7 +65,7 @@ export function rollBack(
       if ('outcome' in document) return answer(document)
       if (!isExpected(expectedRevisions, document)) return answer({ outcome: 'stale', current: document })
       const rollout = rolloutOf(document)
-      if (frontierOf(rollout) === -1) {
+      if (frontierOf(rollout) === -1 && !hasReached(rollout)) {
         const message = `release ${rollout.release} has not reached any channel; withdraw it instead`
         return answer(refuse('nothing_reached', message))
       }

@@ -9,13 +9,10 @@ import { stageAt, type Rollout, type StageProgress } from '../rollouts/rollout.t
 import type { ReplicaState } from '../serve/replica-state.ts'
 import type { Document, Expectation } from '../store/port.ts'
 import { blockListReads } from './change-channel.ts'
-import { spansSince } from './channel-history.ts'
 import type { Control } from './control.ts'
 import { readOf } from './decide.ts'
 import { embargoesOf, embargoRead } from './embargoes.ts'
-
-/** So many channels' journals are read at the same time. */
-const HISTORIES_AT_ONCE = 20
+import { spansSince } from './served-since.ts'
 
 /** What agents of some channels may run, as it was read for exactly these documents. */
 export interface Running {
@@ -34,20 +31,18 @@ export async function readRunning(
   const graceMs = duration.outcome === 'parsed' ? duration.value : 0
   const documents = new Map(names.map((name) => [name, state.document(channelKey(name))]))
   const versions = new Map<string, readonly string[]>()
-  const waiting = [...documents]
-  const read = async (): Promise<void> => {
-    for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
-      const [name, document] = next
-      if (document === undefined) continue
-      const now = control.clock.now()
-      const found = compatibility(await spansSince(control, document, now - graceMs), graceMs, now)
-      versions.set(
-        name,
-        found.versions.map(({ version }) => version),
-      )
-    }
+  const now = control.clock.now()
+  const there = [...documents.values()].flatMap((document) => document ?? [])
+  const spans = await spansSince(control, state, there, now - graceMs)
+  for (const [name, document] of documents) {
+    const found = document === undefined ? undefined : spans.get(document.key)
+    if (found === undefined) continue
+    const { versions: served } = compatibility(found, graceMs, now)
+    versions.set(
+      name,
+      served.map(({ version }) => version),
+    )
   }
-  await Promise.all(Array.from({ length: HISTORIES_AT_ONCE }, read))
   return { documents, versions }
 }
 

@@ -16,7 +16,6 @@ export type RolloutProblem =
   | 'not_embargoed'
   | 'no_packages'
   | 'not_security'
-  | 'pipeline_exists'
   | 'pipeline_in_use'
   | 'channel_in_pipeline'
   | 'rollout_exists'

@@ -14,7 +14,7 @@ import type { RuleContext } from './release-draft.ts'
 import { releaseBlockers, type StageFacts } from './conditions.ts'
 import { whyItStays } from './promotion.ts'
 import { restarted } from './rollout-draft.ts'
-import type { Moved, RolledBack, RolledBackChannel, Rollout } from './rollout.ts'
+import type { RolledBack, RolledBackChannel, Rollout } from './rollout.ts'
 
 export interface RollbackFacts {
   readonly rollout: Rollout
@@ -65,6 +65,8 @@ export function planRollback(facts: RollbackFacts, context: RollbackContext): Ro
   if (to?.outcome === 'unparsed') return malformed('to', to.message)
   if (to?.value === release.version) return malformed('to', 'is the release that is to be taken back')
   if (rollout.state === 'rolled back') return refuse('rollout_over', `${release.version} was rolled back already`)
+  const before = beforeIn(facts.rollouts)
+  const moved = movesOf(rollout)
   const steps: RolledBackChannel[] = []
   const untouched: Untouched[] = []
   const changes = new Changes({ now, actor, reason, force, isBlocked, fallback: null })
@@ -73,10 +75,10 @@ export function planRollback(facts: RollbackFacts, context: RollbackContext): Ro
     const why =
       channel === undefined ? 'does not exist any more' : whyUntouched(channel, release.version, isBlocked, now)
     if (channel === undefined || why !== null) {
-      if (movedBy(rollout, name) !== undefined) untouched.push({ channel: name, why: why ?? '' })
+      if (moved.has(name)) untouched.push({ channel: name, why: why ?? '' })
       continue
     }
-    const good = to?.value ?? lastGood(facts, name)
+    const good = to?.value ?? lastGood(facts, before, name)
     if (good === null && channel.halt !== null) {
       untouched.push({ channel: name, why: whyItStays(channel) ?? '' })
       continue
@@ -114,20 +116,33 @@ function whyUntouched(channel: Channel, version: string, isBlocked: IsBlocked, n
 }
 
 /** What a channel was told before the release, or before that, up to the first that is neither bad nor blocked; null for none. */
-function lastGood({ rollout, rollouts, isBad, isBlocked }: RollbackFacts, channel: string): string | null {
+function lastGood({ rollout, isBad, isBlocked }: RollbackFacts, before: BeforeOf, channel: string): string | null {
   const seen = new Set<string>()
-  let version = movedBy(rollout, channel)?.before ?? null
+  let version = before(rollout.release, channel)
   while (version !== null && (isBad(version) || isBlocked(version) || version === rollout.release)) {
     if (seen.has(version)) return null
     seen.add(version)
-    const earlier = rollouts.find(({ release }) => release === version)
-    version = earlier === undefined ? null : (movedBy(earlier, channel)?.before ?? null)
+    version = before(version, channel)
   }
   return version
 }
 
-function movedBy({ stages }: Rollout, channel: string): Moved | undefined {
-  return stages.flatMap(({ moved }) => moved).find((move) => move.channel === channel)
+/** What a channel was told before this pipeline promoted a release there; null where it did not, or it was told nothing. */
+type BeforeOf = (release: string, channel: string) => string | null
+
+/** Each rollout is looked through once, and only if something has to go back to before it. */
+function beforeIn(rollouts: readonly Rollout[]): BeforeOf {
+  const known = new Map<string, ReadonlyMap<string, string | null>>()
+  return (release, channel) => {
+    let moves = known.get(release)
+    if (moves === undefined) known.set(release, (moves = movesOf(rollouts.find((one) => one.release === release))))
+    return moves.get(channel) ?? null
+  }
+}
+
+function movesOf(rollout: Rollout | undefined): ReadonlyMap<string, string | null> {
+  const moved = rollout?.stages.flatMap((stage) => stage.moved) ?? []
+  return new Map(moved.map(({ channel, before }) => [channel, before]))
 }
 
 export interface AfterPlan {

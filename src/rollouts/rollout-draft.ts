@@ -143,7 +143,9 @@ export function rebaseRollout(rollout: Rollout, pipeline: Pipeline, pipelineRevi
   }
   const stages = rules.stages.map((stage) => rollout.stages.find(({ name }) => name === stage.name) ?? waiting(stage))
   // What was found by other gates, or waited for by other rules, says nothing of these.
-  return { outcome: 'drafted', rollout: restarted({ ...rollout, rules, pipelineRevision, stages }, now) }
+  const rebased = restarted({ ...rollout, rules, pipelineRevision, stages }, now)
+  const isDone = stages.every(({ state }) => state === 'done')
+  return { outcome: 'drafted', rollout: isDone ? { ...rebased, state: 'done', endedAt: momentOf(now) } : rebased }
 }
 
 function overRefusal({ state, release, endedAt }: Rollout): RolloutRefusal | null {

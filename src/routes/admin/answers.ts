@@ -34,7 +34,7 @@ const descriptions: Readonly<Record<number, string>> = {
   409: 'The state does not allow it.',
   410: 'Not kept any more.',
   412: 'Changed since it was read; the current document is in `current`.',
-  413: 'The body is over 64 KB.',
+  413: 'The body is too large.',
   415: 'The body is not JSON.',
   422: 'A guard refused it.',
   429: 'Too many failed attempts.',

@@ -10,7 +10,6 @@ import {
   StoreUnavailable,
 } from '../../store/port.ts'
 import { fieldErrors, type FieldError } from './field-errors.ts'
-import { BODY_BYTES_MAX } from './json-body.ts'
 
 export const PROBLEM_TYPE = 'application/problem+json; charset=utf-8'
 
@@ -19,7 +18,6 @@ const RETRY_AFTER_S = 5
 
 /** What to do, where Fastify's own message says only what is wrong. */
 const advice: { readonly [code in ErrorCode]?: string } = {
-  body_too_large: `send at most ${BODY_BYTES_MAX} bytes (64 KB)`,
   unsupported_media_type: 'send the body as JSON, with Content-Type: application/json',
   overloaded: 'the server is behind with its work; nothing was done, try again later',
 }
@@ -67,7 +65,9 @@ export function sendError(thrown: unknown, request: FastifyRequest, reply: Fasti
   }
   const code = error === null ? 'internal_error' : codeOf(error)
   if (error !== null && code !== 'internal_error') {
-    return sendProblem(request, reply, code, advice[code] ?? error.message)
+    const limit = request.routeOptions.bodyLimit
+    const detail = code === 'body_too_large' ? `send at most ${limit} bytes (${limit / 1_024} KB)` : advice[code]
+    return sendProblem(request, reply, code, detail ?? error.message)
   }
   request.log.error({ err: thrown }, 'a request failed')
   return sendProblem(request, reply, 'internal_error', `the log has more under the request id ${request.id}`)

@@ -171,7 +171,8 @@ export const PipelineBody = Type.Object(
 const release = Type.Optional(
   Type.String({ maxLength: 256, description: 'The release whose rollout is meant, where it could be several.' }),
 )
-const stage = Type.Optional(Type.String({ maxLength: 63, description: 'The stage; the next one unless told.' }))
+/** Always named: a request that is sent twice must not go on to the stage after it. */
+const stage = Type.String({ minLength: 1, maxLength: 63, description: 'The name of the stage.' })
 
 export const RolloutParams = Type.Object({ pipeline: Type.String(), version: Type.String() })
 export const StartBody = Type.Object({ release: Version, reason: Type.Optional(Reason) }, Closed)

@@ -141,14 +141,14 @@ function stepRoutes(app: App, control: Control): void {
     summary: 'Promote a stage',
     description:
       'Moves all channels of the stage in one commit, or says everything that holds it back. Pinned and halted channels are left where they are; once they are free, promoting the stage again takes them along.',
-    change: (asked, choice, conditions, { stage = null, critical = false, force = false }) =>
+    change: (asked, choice, conditions, { stage = '', critical = false, force = false }) =>
       promote(control, asked, choice, { stage, critical, force }, conditions),
   })
   stepRoute(app, control, 'approve', ApproveBody, {
     operationId: 'approveStage',
     summary: 'Approve a stage',
     description: 'One of the people whom the stage waits for; whoever cut the release may not.',
-    change: (asked, choice, conditions, { stage = null }) =>
+    change: (asked, choice, conditions, { stage = '' }) =>
       editRollout(control, asked, choice, { kind: 'approve', stage }, conditions),
   })
   stepRoute(app, control, 'pause', PauseBody, {

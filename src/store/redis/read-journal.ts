@@ -18,8 +18,9 @@ export async function readPage(
   const filter = readJournalQuery(query)
   const entries: JournalEntry[] = []
   let before = Math.min(filter.beforeSeq, Number.MAX_SAFE_INTEGER)
-  for (let looked = 0; ;) {
-    const found = await entriesBefore(client, keys, limits, before, query.subject)
+  // As many as are asked for, and more with every batch in which the filter finds too few.
+  for (let looked = 0, batch = filter.limit + 1; ; batch *= 2) {
+    const found = await entriesBefore(client, keys, Math.min(batch, limits.batchMax), before, query.subject)
     if (found.length === 0) return { entries, next: null }
     for (const entry of found) {
       if (entries.length === filter.limit || looked === JOURNAL_SCAN_MAX) return { entries, next: before }
@@ -38,22 +39,22 @@ export async function entryOfRequest(client: RedisClient, keys: Keys, requestId:
   return entry ?? null
 }
 
-/** Up to a batch of entries below `before`, newest first. */
+/** Up to `count` entries below `before`, newest first. */
 async function entriesBefore(
   client: RedisClient,
   keys: Keys,
-  limits: RedisLimits,
+  count: number,
   before: number,
   subject: string | undefined,
 ): Promise<readonly JournalEntry[]> {
   if (before <= 1) return []
   if (subject === undefined) {
-    const reply = await client.xrevrange(keys.journal, `${Math.ceil(before) - 1}-0`, '-', 'COUNT', limits.batchMax)
+    const reply = await client.xrevrange(keys.journal, `${Math.ceil(before) - 1}-0`, '-', 'COUNT', count)
     return streamEntries(reply).map(({ fields }) => readEntry(fields.get('entry') ?? ''))
   }
   const [newest, oldest] = [`(${subjectMember(subject, Math.ceil(before))}`, `[${subjectPrefix(subject)}`]
   for (let from = newest; ;) {
-    const members = await client.zrevrangebylex(keys.subjects, from, oldest, 'LIMIT', 0, limits.batchMax)
+    const members = await client.zrevrangebylex(keys.subjects, from, oldest, 'LIMIT', 0, count)
     const entries = await entriesAt(client, keys, members.map(seqOfMember))
     // All of them may have been trimmed between the two reads; then there is nothing older either, but look.
     if (entries.length > 0 || members.length === 0) return entries
