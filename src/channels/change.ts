@@ -1,11 +1,11 @@
 // Every change of a channel as a pure function: (channel, change, context) → the next channel, or a refusal.
 // What a change asks for is read in draft.ts, what may be served is judged in guards.ts, what is served is in target.ts.
-import type { Channel } from './channel.ts'
+import { remembering, type Channel } from './channel.ts'
 import { draft, draftCreated, hasReason, type ChangeContext, type ChannelChange } from './draft.ts'
 import { firstRefused, judge } from './guards.ts'
 import { lapse } from './lapse.ts'
 import { malformed, type Refusal, type Verdict } from './outcome.ts'
-import { targetAt, versionsTold, type Target } from './target.ts'
+import { cohortsAt, targetAt, versionsTold, type Target } from './target.ts'
 import { momentOf } from './time.ts'
 
 export interface Accepted {
@@ -53,7 +53,7 @@ function settle(
   const served = before?.version ?? null
   const verdicts: Verdict[] = []
   // That an upstream is in trouble changes nothing that is served, and must be told whatever the guards say.
-  if (change.kind === 'upstream-problem') return accepted(next, before, after, [], context)
+  if (change.kind === 'upstream-problem') return accepted(current, next, before, after, [], context)
   if (after.version !== null && after.version !== served) {
     // What a ramp brings was judged when it began, by force or not; it only reaches more agents.
     const baseline = change.kind === 'ramp' ? after.version : (served ?? next.lastServed)
@@ -67,7 +67,8 @@ function settle(
   }
   verdicts.push(...judgeLost(current, next, change, context))
   const source = next.source.version
-  const hidden = next.pin !== null || next.halt !== null
+  // A pin that settles moves nobody: its version was judged when it was set.
+  const hidden = change.kind !== 'settle' && (next.pin !== null || next.halt !== null)
   if (current !== null && hidden && source !== null && source !== current.source.version) {
     // A source that moves under a pin or a halt is not served yet; it is guarded against the source it replaces.
     verdicts.push(...judge({ version: source, baseline: current.source.version, limits: next, isBlocked, force }))
@@ -82,7 +83,7 @@ function settle(
     const { guard, detail: message } = refused
     return { outcome: 'refused', why: 'guard', guard, field: null, served, message, verdicts }
   }
-  return accepted(next, before, after, verdicts, context)
+  return accepted(current, next, before, after, verdicts, context)
 }
 
 /** The majors once more for cohorts: those whose version nobody is told any more are told the plain path's instead. */
@@ -92,10 +93,12 @@ function judgeLost(
   change: ChannelChange,
   { isBlocked, now, force }: ChangeContext,
 ): readonly Verdict[] {
-  const [version] = versionsTold(next, isBlocked, now)
-  if (current === null || version === undefined || change.kind === 'ramp') return []
-  const [, ...beside] = versionsTold(current, isBlocked, now)
   const told = versionsTold(next, isBlocked, now)
+  const [version] = told
+  if (current === null || version === undefined || change.kind === 'ramp') return []
+  const [plain, ...cohorts] = versionsTold(current, isBlocked, now)
+  // While nobody is told anything, cohorts have what they were told before it.
+  const beside = plain === undefined ? [current.lastServedBeside].flatMap((last) => last ?? []) : cohorts
   return beside
     .filter((lost) => !told.includes(lost))
     .flatMap((baseline) => judge({ version, baseline, limits: next, isBlocked, force }))
@@ -109,31 +112,38 @@ function judgeCohorts(
   change: ChannelChange,
   { isBlocked, now, force }: ChangeContext,
 ): readonly Verdict[] {
-  const [plain, ...others] = versionsTold(next, isBlocked, now)
+  const target = targetAt(next, isBlocked, now)
+  // Where the plain path tells nothing, what cohorts are told is still judged.
+  const others = versionsTold(next, isBlocked, now).filter((version) => version !== target.version)
   if (others.length === 0) return []
   const before = current === null ? [] : versionsTold(current, isBlocked, now)
   const moves = change.kind === 'promote' || change.kind === 'ramp'
-  return others
-    .filter((version) => version !== plain)
-    .flatMap((version) => {
-      const stays = before.includes(version)
-      const baseline = stays ? version : (before[0] ?? next.lastServed)
-      const verdicts = judge({ version, baseline, limits: next, isBlocked, force })
-      // A ramp that goes on tells more agents what it brings; what they had before may stay, blocked or not.
-      const anew = !stays || (moves && version === next.source.version)
-      return verdicts.filter(({ guard }) => anew || guard !== 'blocked-version')
-    })
+  const isUrgent = (channel: Channel, version: string): boolean => {
+    const cohorts = cohortsAt(channel, isBlocked, now)
+    return [cohorts?.early, cohorts?.late].some((told) => told?.version === version && told.critical)
+  }
+  return others.flatMap((version) => {
+    const stays = before.includes(version)
+    const baseline = stays ? version : (before[0] ?? next.lastServed)
+    const verdicts = judge({ version, baseline, limits: next, isBlocked, force })
+    // A ramp that goes on tells more agents what it brings; what they had before may stay, blocked or not.
+    const becomesUrgent = isUrgent(next, version) && (current === null || !isUrgent(current, version))
+    const anew = !stays || (moves && version === next.source.version) || becomesUrgent
+    return verdicts.filter(({ guard }) => anew || guard !== 'blocked-version')
+  })
 }
 
 function accepted(
+  current: Channel | null,
   next: Channel,
   before: Target | null,
   after: Target,
   verdicts: readonly Verdict[],
-  { now, actor }: ChangeContext,
+  { now, actor, isBlocked }: ChangeContext,
 ): Accepted {
-  const lastServed = after.version ?? before?.version ?? next.lastServed
-  const channel = { ...next, lastServed, updatedAt: momentOf(now), updatedBy: actor }
+  const told = versionsTold(next, isBlocked, now)
+  const remembered = told.length === 0 && current !== null ? versionsTold(current, isBlocked, now) : told
+  const channel = { ...remembering(next, remembered), updatedAt: momentOf(now), updatedBy: actor }
   return { outcome: 'accepted', channel, before, after, verdicts }
 }
 

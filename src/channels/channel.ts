@@ -93,6 +93,8 @@ export interface Channel {
   readonly ceiling: string | null
   /** The version agents were last told: what guards compare with while nothing is served, so that no halt or "no version" is a way round them. */
   readonly lastServed: string | null
+  /** What cohorts were told beside it then; not there where all agents were told the same. */
+  readonly lastServedBeside?: string
   readonly updatedAt: string
   readonly updatedBy: string
 }
@@ -121,6 +123,14 @@ export function channelOf(document: Document): Channel {
 export function withoutRamp(channel: Channel): Channel {
   const { ramp: _ramp, ...rest } = channel
   return rest
+}
+
+/** The channel with what its agents were last told: the plain path's version first; nothing leaves it as it was. */
+export function remembering(channel: Channel, told: readonly string[]): Channel {
+  const [lastServed, beside] = told
+  if (lastServed === undefined) return channel
+  const { lastServedBeside: _before, ...rest } = channel
+  return { ...rest, lastServed, ...(beside === undefined ? {} : { lastServedBeside: beside }) }
 }
 
 /** A channel as the body of its document. */

@@ -136,12 +136,13 @@ export function compatibility(spans: readonly ServedSpan[], graceMs: number, now
   const served = new Map<string, { first: number; last: number | null; inUse: boolean }>()
   let running: readonly string[] = []
   for (const { version, beside, from, to } of spans) {
-    if (version !== null) running = beside === null ? [version] : [version, beside]
-    for (const told of running) {
-      const known = served.get(told)
-      const last = version === null ? (known?.last ?? from) : to
+    const told = [version, beside].filter((one) => one !== null)
+    if (told.length > 0) running = told
+    for (const one of running) {
+      const known = served.get(one)
+      const last = told.length === 0 ? (known?.last ?? from) : to
       const inUse = to === null || to > since
-      served.set(told, { first: known?.first ?? from, last, inUse: inUse || known?.inUse === true })
+      served.set(one, { first: known?.first ?? from, last, inUse: inUse || known?.inUse === true })
     }
   }
   const versions = [...served]

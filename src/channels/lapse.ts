@@ -1,8 +1,8 @@
 // What time does to a channel's document: ended critical flags and pins are taken out, a pin that must not end is marked.
 // The target changes at the moment itself (target.ts); this is the change that is journaled afterwards, once.
 import type { IsBlocked } from './blocked-version.ts'
-import type { Channel, Pin, Ramp } from './channel.ts'
-import { hasPassed, pinEndRefusal, targetAt } from './target.ts'
+import { remembering, type Channel, type Pin, type Ramp } from './channel.ts'
+import { hasPassed, pinEndRefusal, versionsTold } from './target.ts'
 import { momentOf } from './time.ts'
 
 /**
@@ -17,8 +17,7 @@ export function lapse(channel: Channel, isBlocked: IsBlocked, now: number): Chan
   const pin = channel.pin === null ? null : lapsePin(channel, channel.pin, isBlocked, now)
   const ramp = channel.ramp === undefined ? undefined : lapseRamp(channel.ramp, now)
   if (source === channel.source && pin === channel.pin && ramp === channel.ramp) return null
-  const { version } = targetAt(channel, isBlocked, now)
-  const lapsed = { ...channel, source, pin, lastServed: version ?? channel.lastServed }
+  const lapsed = remembering({ ...channel, source, pin }, versionsTold(channel, isBlocked, now))
   return ramp === undefined ? lapsed : { ...lapsed, ramp }
 }
 

@@ -154,8 +154,7 @@ function nextStage(rollout: Rollout): string | null {
 }
 
 /** What is done to a rollout's document alone. */
-export type RolloutEdit =
-  { readonly kind: 'approve'; readonly stage: string } | { readonly kind: 'pause' | 'rebase' }
+export type RolloutEdit = { readonly kind: 'approve'; readonly stage: string } | { readonly kind: 'pause' | 'rebase' }
 
 export function editRollout(
   control: Control,

@@ -70,6 +70,7 @@ export function makeCloudVersion(major: number, now: number, commit: string): Pa
  */
 export function compareReleases(a: string, b: string): number {
   const [one, other] = [cloudOf(a), cloudOf(b)]
+  if ((one === null) !== (other === null)) return one === null ? -1 : 1
   const order = one !== null && other !== null ? compareCloudReleases(one, other) : compareVersions(a, b)
   if (order !== 0 || a === b) return order
   return a < b ? -1 : 1

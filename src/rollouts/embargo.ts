@@ -61,7 +61,8 @@ export class Secrets {
     const titles = touched.flatMap(titlesOf)
     // A fix has eight characters or more (release-draft.ts).
     const texts = [...fixes, ...titles.filter((title) => title.length >= TITLE_LENGTH_MIN)]
-    this.#texts = [...new Set(texts.map((text) => text.toLowerCase()))]
+    // Upper case, because a small Greek sigma depends on the letters around it.
+    this.#texts = [...new Set(texts.map((text) => text.toLowerCase().toUpperCase()))]
   }
 
   get isEmpty(): boolean {
@@ -97,8 +98,8 @@ export class Secrets {
 
   /** What somebody has written, or that it cannot be shown. */
   words(text: string): string {
-    const lower = text.toLowerCase()
-    return this.#texts.some((secret) => lower.includes(secret)) ? EMBARGOED : text
+    const upper = text.toLowerCase().toUpperCase()
+    return this.#texts.some((secret) => upper.includes(secret)) ? EMBARGOED : text
   }
 
   #hasEmbargoed({ version, security }: Release): boolean {

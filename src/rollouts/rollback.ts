@@ -142,7 +142,8 @@ function beforeIn(rollouts: readonly Rollout[]): BeforeOf {
 
 function movesOf(rollout: Rollout | undefined): ReadonlyMap<string, string | null> {
   const moved = rollout?.stages.flatMap((stage) => stage.moved) ?? []
-  return new Map(moved.map(({ channel, before }) => [channel, before]))
+  // New rules can have moved a channel to a later stage, which found it at the release already: the first move counts.
+  return new Map(moved.toReversed().map(({ channel, before }) => [channel, before]))
 }
 
 export interface AfterPlan {

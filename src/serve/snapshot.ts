@@ -104,7 +104,8 @@ function isSame(one: ServedChannel, other: ServedChannel | undefined): boolean {
   if (!isAlike(one.target, other.target)) return false
   const [ramp, before] = [one.ramp, other.ramp]
   if (ramp === null || before === null) return ramp === before
-  // Seed and percent stand in the document, so in its revision.
+  // A store that has lost a write gives its revision again, to another percentage or another rollout.
+  if (ramp.seed !== before.seed || ramp.percent !== before.percent) return false
   return isAlike(ramp.early, before.early) && isAlike(ramp.late, before.late)
 }
 

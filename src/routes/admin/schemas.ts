@@ -121,6 +121,9 @@ const Channel = Type.Object(
     floor: Nullable(Version),
     ceiling: Nullable(Version),
     lastServed: Nullable(Version),
+    lastServedBeside: Type.Optional(
+      Type.String({ description: 'What cohorts were told beside it, while a ramp made a difference between them.' }),
+    ),
     updatedAt: Moment,
     updatedBy: Type.String(),
     effective: Effective,
