@@ -1,16 +1,12 @@
 // Plays a history through the admin API of a running server as fast as it goes, while updaters poll every channel.
-import { parseVersion } from '../src/channels/version.ts'
-import type { Client, Reply } from './client.ts'
+import type { Client } from './client.ts'
 import { journalFaults, newestSeq, readJournal, type Acknowledged } from './journal.ts'
-import { absent, ReplayCheck, type Told } from './replay-check.ts'
+import { ReplayCheck } from './replay-check.ts'
 import { stepsByChannel, type HistoryStep } from './replay-history.ts'
+import { ask, bare, memberOf, servedBefore, whileUpdatersPoll } from './replay-polls.ts'
 
 /** Operators at work at the same time; each has channels of their own, so that the order within a channel is kept. */
 export const OPERATORS = 8
-/** Updaters at work at the same time, each on a connection of its own. */
-export const UPDATERS = 8
-/** Every so many polls an updater asks as the Teleport proxy's agents do. */
-const WEBAPI_EVERY = 8
 
 export interface ReplayReport {
   /** Changes that the server has acknowledged. */
@@ -49,17 +45,14 @@ export async function replay(control: Client, poll: Client, steps: readonly Hist
   const seqBefore = await newestSeq(control)
   const owners = new Map(names.map((name, index) => [name, index % OPERATORS]))
   const startedMs = performance.now()
-  let isOver = false
-  const updaters = Array.from({ length: UPDATERS }, (_, index) => update(run, names, index, () => isOver))
   const operators = Array.from({ length: OPERATORS }, (_, index) =>
     operate(
       run,
       steps.filter(({ channel }) => owners.get(channel) === index),
     ),
   )
-  const changing = Promise.all(operators).finally(() => (isOver = true))
-  // Together, so that an updater that fails ends the run and is not lost.
-  await Promise.all([changing, ...updaters])
+  const changing = Promise.all(operators).then(() => {})
+  await whileUpdatersPoll(run, names, changing)
   const seconds = (performance.now() - startedMs) / 1_000
   const entries = await readJournal(control, seqBefore)
   const { check, forced, refused } = run
@@ -108,62 +101,4 @@ async function change(run: Run, { channel, version, at }: HistoryStep): Promise<
     throw new Error(`${channel} to ${version} was answered ${reply.status} ${reply.body}`)
   }
   await ask(run, channel, false, revision)
-}
-
-/** One updater: asks for every channel in turn until the changes are over, and then for each once more. */
-async function update(run: Run, names: readonly string[], index: number, isOver: () => boolean): Promise<void> {
-  const start = Math.floor((names.length * index) / UPDATERS)
-  const inTurn = [...names.slice(start), ...names.slice(0, start)]
-  let polls = 0
-  let isLast: boolean
-  do {
-    isLast = isOver()
-    for (const name of inTurn) {
-      polls += 1
-      await ask(run, name, polls % WEBAPI_EVERY === 0, null)
-    }
-  } while (!isLast)
-}
-
-/** Asks once, and has the answer judged; `revision` is the one that it must carry, where that is known. */
-async function ask({ poll, check }: Run, channel: string, asProxy: boolean, revision: number | null): Promise<void> {
-  const underWay = check.pollSent(channel)
-  const path = asProxy ? `/v1/webapi/automaticupgrades/channel/${channel}/version` : `/v1/${channel}/version`
-  const reply = await poll.get(path)
-  const stamped = reply.headers['bellwether-revision']
-  const isStampWrong = revision !== null && stamped !== String(revision)
-  const answer = isStampWrong
-    ? { strange: `revision ${String(stamped)}, not ${revision}` }
-    : told(reply, channel, asProxy)
-  check.pollAnswered(underWay, answer)
-}
-
-/** What an answer tells, by the contract of its path. */
-function told({ status, body }: Reply, channel: string, asProxy: boolean): Told | { readonly strange: string } {
-  if (status === 404 && body === 'unknown channel') return absent
-  if (asProxy && status === 200 && body === 'none') return null
-  if (!asProxy && status === 404 && body === `channel ${channel} has no target version`) return null
-  const version = asProxy ? /^v(.+)$/.exec(body)?.[1] : body
-  return status === 200 && version !== undefined && bare(version) === version
-    ? version
-    : { strange: `${status} ${body}` }
-}
-
-/** What a channel serves before the first change; a server may have it already. */
-async function servedBefore(control: Client, name: string): Promise<Told> {
-  const reply = await control.admin('GET', `/channels/${encodeURIComponent(name)}`)
-  if (reply.status === 404) return absent
-  if (reply.status !== 200) throw new Error(`channel ${name} cannot be read: ${reply.status} ${reply.body}`)
-  const { version } = memberOf(reply, 'effective') as { version: string | null } // The API's own document.
-  return version
-}
-
-/** A version as it is served; text that is none stays as it is, for the server to refuse. */
-function bare(version: string): string {
-  const parsed = parseVersion(version)
-  return parsed.outcome === 'parsed' ? parsed.value : version
-}
-
-function memberOf(reply: Reply, member: string): unknown {
-  return (JSON.parse(reply.body) as Record<string, unknown>)[member] // Every answer of a write is a JSON object.
 }

@@ -26,6 +26,8 @@ export interface LoadOptions {
   /** Asked for at random, instead of the one path. */
   readonly channels?: number
   readonly threads?: number
+  /** What every answer must be, where that is not BODY; only autocannon looks. */
+  readonly body?: string
 }
 
 /** Answers that came and were right; a failure throws. */
@@ -34,7 +36,7 @@ export async function load(url: string, path: string, options: LoadOptions): Pro
 }
 
 async function loadWithAutocannon(url: string, path: string, options: LoadOptions): Promise<number> {
-  const { connections, seconds, pipelined = 1, isClosing = false, channels = 0, threads = 1 } = options
+  const { connections, seconds, pipelined = 1, isClosing = false, channels = 0, threads = 1, body = BODY } = options
   const paths = channels === 0 ? [] : randomPaths(channels)
   const result = await autocannon({
     url: `${url}${path}`,
@@ -42,7 +44,7 @@ async function loadWithAutocannon(url: string, path: string, options: LoadOption
     duration: seconds,
     pipelining: pipelined,
     ...(threads > 1 ? { workers: threads } : {}),
-    ...(channels === 0 ? { expectBody: BODY } : { requests: paths.map((each) => ({ path: each })) }),
+    ...(channels === 0 ? { expectBody: body } : { requests: paths.map((each) => ({ path: each })) }),
     // Not reconnectRate: with that autocannon counts no answer at all.
     ...(isClosing ? { headers: { connection: 'close' } } : {}),
   })

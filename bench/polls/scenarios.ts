@@ -6,6 +6,7 @@ import { makeCertificate } from '../certificate.ts'
 import { Client } from '../client.ts'
 import { residentMb } from '../process-figures.ts'
 import { summarize, type Summary } from '../summary.ts'
+import { cohort } from './cohort.ts'
 import { idleConnections, load, loadAtRate, loadOverTls, type Generator, type RateResult } from './generators.ts'
 import { Rounds, type Ratio, type Row } from './rounds.ts'
 import { bellwether, fastifyRedis, fixture, isInstalled, nginx, type Place, type Subject } from './subjects.ts'
@@ -306,4 +307,5 @@ export const scenarios: Readonly<Record<string, Scenario>> = {
   workers,
   latency,
   memory,
+  cohort,
 }

@@ -10,7 +10,8 @@ import t, { type Test } from 'tap'
 import { BENCH_TOKEN, startBellwether, type BellwetherProcess } from '../../bench/bellwether-process.ts'
 import { Client } from '../../bench/client.ts'
 import { readHistory, type HistoryStep } from '../../bench/replay-history.ts'
-import { OPERATORS, replay, UPDATERS } from '../../bench/replay-run.ts'
+import { UPDATERS } from '../../bench/replay-polls.ts'
+import { OPERATORS, replay } from '../../bench/replay-run.ts'
 
 /** Every test starts several processes; a machine that is busy takes its time. */
 const FILE_TIMEOUT_MS = 240_000
