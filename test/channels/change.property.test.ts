@@ -1,13 +1,15 @@
 // Random histories of one channel: whatever is done, and whether lapses are written down or not, nothing is served that
-// a guard forbids. What agents have is followed by looking at the target at every tick, never by what the channel says.
+// a guard forbids, to no cohort. What agents have is followed by looking at the targets at every tick, never by what the
+// channel says.
 import { deepStrictEqual } from 'node:assert/strict'
 import fc from 'fast-check'
 import t from 'tap'
 import { applyChange } from '../../src/channels/change.ts'
 import type { Channel } from '../../src/channels/channel.ts'
+import { cohortRanks } from '../../src/channels/cohort.ts'
 import type { ChangeContext, ChannelChange } from '../../src/channels/draft.ts'
 import { lapse } from '../../src/channels/lapse.ts'
-import { nextExpiry, sameTarget, targetAt, type Target } from '../../src/channels/target.ts'
+import { cohortsAt, nextExpiry, sameTarget, targetAt, versionsTold, type Target } from '../../src/channels/target.ts'
 import { compareVersions, majorOf } from '../../src/channels/version.ts'
 import { anyStep, anyVersion, changeOf, T0, TICK_MS, type Step } from '../fixtures/channel-arbitraries.ts'
 import { frozen } from '../fixtures/channel-samples.ts'
@@ -34,31 +36,112 @@ class Tally {
 class Agents {
   last: Target | null = null
   version: string | null = null
+  readonly cohorts: Cohorts
+  readonly #tally: Tally
+
+  constructor(tally: Tally) {
+    this.#tally = tally
+    this.cohorts = new Cohorts(tally)
+  }
+
+  see(channel: Channel, blocked: ReadonlySet<string>, now: number, forced: boolean): void {
+    const target = targetAt(channel, (version) => blocked.has(version), now)
+    const { version } = target
+    const lastTold = this.version
+    if (version !== null) {
+      checkTold(channel, version, { told: this.last?.version ?? null, has: this.version }, blocked, forced)
+      const majors = this.version === null ? 0 : majorOf(version) - majorOf(this.version)
+      if (blocked.has(version)) this.#tally.add('a blocked version stays')
+      if (majors !== 0) this.#tally.add(forced ? 'a major by force' : 'a major up')
+      this.version = version
+    }
+    this.cohorts.see(channel, blocked, now, forced, lastTold)
+    // Where the plain path tells nothing, what the first cohorts are told is all that any agent is told.
+    if (version === null)
+      this.version = cohortsAt(channel, (told) => blocked.has(told), now)?.early.version ?? this.version
+    this.#tally.add(`because ${target.because}`)
+    this.last = target
+  }
+}
+
+/** What is checked of what agents are told next: its limits, the block list, and its major against what they have. */
+function checkTold(
+  channel: Channel,
+  version: string,
+  before: { readonly told: string | null; readonly has: string | null },
+  blocked: ReadonlySet<string>,
+  forced: boolean,
+): void {
+  const { floor, ceiling } = channel
+  const outside =
+    (floor !== null && compareVersions(version, floor) < 0) ||
+    (ceiling !== null && compareVersions(version, ceiling) > 0)
+  if (outside) throw new Error(`${version} is outside ${floor} … ${ceiling}`)
+  if (version !== before.told && blocked.has(version)) throw new Error(`${version} is blocked and served anew`)
+  const majors = before.has === null ? 0 : majorOf(version) - majorOf(before.has)
+  if (!forced && (majors < 0 || majors > 1)) throw new Error(`agents go from ${before.has} to ${version}`)
+}
+
+/** So many of the hundred, at places apart: every step of a ramp reaches some and leaves some. */
+const WATCHED = [0, 7, 14, 23, 31, 42, 58, 66, 85, 99]
+
+/** One of the watched cohorts: what it was told last, and what its agents have. */
+interface Watched {
+  told: string | null
+  has: string | null
+  /** The ramp that had reached it, by its seed. */
+  reachedBy: string | null
+}
+
+const ranksBySeed = new Map<string, readonly number[]>()
+
+/** Agents of some cohorts of one channel, who believe what their own paths tell. */
+class Cohorts {
+  readonly #watched = WATCHED.map((cohort): [number, Watched] => [cohort, { told: null, has: null, reachedBy: null }])
   readonly #tally: Tally
 
   constructor(tally: Tally) {
     this.#tally = tally
   }
 
-  see(channel: Channel, blocked: ReadonlySet<string>, now: number, forced: boolean): void {
-    const target = targetAt(channel, (version) => blocked.has(version), now)
-    const { version } = target
-    if (version !== null) {
-      const outside =
-        (channel.floor !== null && compareVersions(version, channel.floor) < 0) ||
-        (channel.ceiling !== null && compareVersions(version, channel.ceiling) > 0)
-      if (outside) throw new Error(`${version} is outside ${channel.floor} … ${channel.ceiling}`)
-      if (version !== this.last?.version && blocked.has(version))
-        throw new Error(`${version} is blocked and served anew`)
-      const majors = this.version === null ? 0 : majorOf(version) - majorOf(this.version)
-      if (!forced && (majors < 0 || majors > 1)) throw new Error(`agents go from ${this.version} to ${version}`)
-      if (blocked.has(version)) this.#tally.add('a blocked version stays')
-      if (majors !== 0) this.#tally.add(forced ? 'a major by force' : 'a major up')
-      this.version = version
-    }
-    this.#tally.add(`because ${target.because}`)
-    this.last = target
+  get versions(): ReadonlySet<string | null> {
+    return new Set(this.#watched.map(([, { has }]) => has))
   }
+
+  /** `lastTold` is the plain path's last version: a channel remembers no more of the time before a halt or "no version". */
+  see(channel: Channel, blocked: ReadonlySet<string>, now: number, forced: boolean, lastTold: string | null): void {
+    const isBlocked = (version: string): boolean => blocked.has(version)
+    const targets = cohortsAt(channel, isBlocked, now)
+    const plain = targetAt(channel, isBlocked, now)
+    const known = versionsTold(channel, isBlocked, now)
+    if (targets !== null) this.#tally.add(plain.version === null ? 'a ramp from no version' : 'a ramp is under way')
+    for (const [cohort, watched] of this.#watched) {
+      const isReached = targets !== null && (ranksOf(targets.seed)[cohort] ?? 0) < targets.percent
+      const { version } = targets === null ? plain : isReached ? targets.early : targets.late
+      const { seed = null } = channel.ramp ?? {}
+      if (watched.reachedBy !== seed) watched.reachedBy = null
+      if (watched.reachedBy !== null && targets !== null && !isReached)
+        throw new Error(`cohort ${cohort} goes back to ${version}`)
+      if (isReached && watched.reachedBy === null) {
+        watched.reachedBy = seed
+        this.#tally.add('a cohort is reached')
+      }
+      if (version !== null) {
+        if (!known.includes(version)) throw new Error(`${version} is told, but is none of ${known.join(', ')}`)
+        checkTold(channel, version, { told: watched.told, has: watched.told ?? lastTold }, blocked, forced)
+        watched.has = version
+      }
+      watched.told = version
+    }
+  }
+}
+
+function ranksOf(seed: string): readonly number[] {
+  const known = ranksBySeed.get(seed)
+  if (known !== undefined) return known
+  const ranks = cohortRanks(seed)
+  ranksBySeed.set(seed, ranks)
+  return ranks
 }
 
 class History {
@@ -68,6 +151,7 @@ class History {
   readonly agents: Agents
   readonly #tally: Tally
   readonly #lapsesWritten: boolean
+  #isRampForced = false
 
   constructor(tally: Tally, lapsesWritten: boolean) {
     this.#tally = tally
@@ -99,11 +183,15 @@ class History {
       this.#writeLapse()
     if (step.does === 'block') this.blocked.add(step.version)
     if (step.does === 'unblock') this.blocked.delete(step.version)
-    const change = changeOf(step, this.now)
+    const change = changeOf(step, this.now, this.channel)
     const isUpstream = change?.kind === 'upstream' || change?.kind === 'upstream-problem'
     // Nobody is there to force what an upstream says.
-    const forced = change !== null && step.force && !isUpstream
-    if (change !== null && (!isUpstream || this.channel?.source.kind === 'forward')) this.#change(change, forced)
+    const isForced = change !== null && step.force && !isUpstream
+    // What a ramp brings was judged, or forced, when it began.
+    const goesOn = (change?.kind === 'promote' || change?.kind === 'ramp') && this.channel?.ramp !== undefined
+    const forced = isForced || (goesOn && this.#isRampForced)
+    if (change !== null && (!isUpstream || this.channel?.source.kind === 'forward')) this.#change(change, isForced)
+    if (change?.kind === 'promote') this.#isRampForced = forced
     // Blocking and unblocking move nothing: nobody forced them.
     if (this.channel !== null) this.agents.see(this.channel, this.blocked, this.now, forced)
   }
@@ -154,9 +242,12 @@ const KINDS = [
   'resume',
   'critical',
   'edit',
+  'promote',
+  'ramp',
+  'settle',
 ]
 const GUARDS = ['blocked-version', 'floor', 'ceiling', 'major-downgrade', 'major-jump']
-const BECAUSE = ['source', 'pin', 'halt', 'expired', 'held', 'unanswered']
+const BECAUSE = ['source', 'pin', 'halt', 'expired', 'held', 'unanswered', 'ramp']
 
 t.test('no history of changes, expiries, blocks and lapses leads past a guard', async (t) => {
   const tally = new Tally()
@@ -174,10 +265,12 @@ t.test('no history of changes, expiries, blocks and lapses leads past a guard', 
         const { channel, agents } = history
         // The baseline that channels keep is what agents have, once what time did is written down.
         const settled = channel && (lapse(channel, (version) => history.blocked.has(version), history.now) ?? channel)
-        return settled === null || settled.lastServed === agents.version
+        if (settled === null) return true
+        const { lastServed } = settled
+        return lastServed === agents.version || agents.cohorts.versions.has(lastServed)
       },
     ),
-    { numRuns: 1_500 },
+    { numRuns: 2_500 },
   )
   tally.assertAtLeast(t, 100, [
     ...KINDS.map((kind) => `accepted: ${kind}`),
@@ -188,6 +281,9 @@ t.test('no history of changes, expiries, blocks and lapses leads past a guard', 
     'a blocked version stays',
     'a major by force',
     'a major up',
+    'a ramp is under way',
+    'a ramp from no version',
+    'a cohort is reached',
   ])
 })
 
@@ -237,6 +333,8 @@ t.test(
           limits: {},
           withSource: true,
           force: false,
+          percent: null,
+          plainPath: 'last',
         })
         for (const step of steps) history.take(step)
         const stored = change.kind === 'create' ? null : history.channel

@@ -53,7 +53,7 @@ t.test('each step is a span up to the next, and the last one lasts', async (t) =
     'null 2-',
   ])
   t.strictSame(spansOf(channelOf({ source: sourceOf('15.1.2', { critical: true }) })), [
-    { version: '15.1.2', critical: true, because: 'source', revision: 1, from: NOW, to: null },
+    { version: '15.1.2', beside: null, critical: true, because: 'source', revision: 1, from: NOW, to: null },
   ])
   t.strictSame(spansOf(), [])
 })
@@ -105,6 +105,7 @@ t.test('a deleted channel serves nothing until it is made again', async (t) => {
   const spans = spansOf(serving('15.1.2'), DELETED, serving('15.1.4'))
   t.strictSame(spans[1], {
     version: null,
+    beside: null,
     critical: false,
     because: 'deleted',
     revision: 2,

@@ -1,8 +1,15 @@
-// Cloud release versions: their parts, their order by time, and what is none.
+// Cloud release versions: their parts, their order by time, what is none, and how they are made; which release is newer.
 import fc from 'fast-check'
 import t from 'tap'
-import { compareCloudReleases, parseCloudRelease, type CloudRelease } from '../../src/rollouts/cloud-version.ts'
+import {
+  compareCloudReleases,
+  compareReleases,
+  makeCloudVersion,
+  parseCloudRelease,
+  type CloudRelease,
+} from '../../src/rollouts/cloud-version.ts'
 import { isOneShortLine, strangeText } from '../fixtures/channel-texts.ts'
+import { mistakeOf } from '../fixtures/rollout-samples.ts'
 
 function releaseOf(text: string): CloudRelease {
   const release = parseCloudRelease(text)
@@ -111,3 +118,115 @@ t.test('any text as a Cloud release is read or refused in one short line', async
   )
   t.pass()
 })
+
+const CUT_AT = Date.UTC(2023, 6, 12, 12, 36, 33, 999)
+const SECONDS_MAX = 253_402_300_799
+
+/** The version that is made of a commit; throws where none is. */
+function made(commit: string, major = 15): string {
+  const version = makeCloudVersion(major, CUT_AT, commit)
+  if (version.outcome === 'parsed') return version.value
+  throw new Error(version.message)
+}
+
+t.test('a whole commit is shortened to seven characters, a part of one is taken as it is', async (t) => {
+  t.equal(made(`aabbccd${'0'.repeat(33)}`), '15.0.0-cloud.20230712T123633.aabbccd')
+  t.equal(made('aabbcc'), '15.0.0-cloud.20230712T123633.aabbcc')
+  t.equal(made('aabbccddeeff'), '15.0.0-cloud.20230712T123633.aabbccddeeff')
+  t.equal(made('123456', 9), '9.0.0-cloud.20230712T123633.123456')
+  t.equal(made(`1234567${'0'.repeat(33)}`), '15.0.0-cloud.20230712T123633.1234567')
+})
+
+t.test('a whole commit that semver would refuse in short is lengthened up to its first letter', async (t) => {
+  t.equal(made(`0123456a${'0'.repeat(32)}`), '15.0.0-cloud.20230712T123633.0123456a')
+  t.equal(made(`${'0'.repeat(39)}a`), `15.0.0-cloud.20230712T123633.${'0'.repeat(39)}a`)
+})
+
+t.test('a commit of digits alone that begins with a zero is refused, and the refusal says what to give', async (t) => {
+  for (const commit of ['012345', '0123456', '000000', '0'.repeat(40)]) {
+    const mistake = mistakeOf(makeCloudVersion(15, CUT_AT, commit))
+    t.match(mistake, /^commit .*only digits and begins with a zero.*give more of the commit's characters.*a letter/)
+  }
+  t.equal(made('012345a'), '15.0.0-cloud.20230712T123633.012345a', 'one character more is enough')
+})
+
+t.test('a commit or a major that can be none is refused by its name', async (t) => {
+  for (const commit of ['', 'aabbc', 'AABBCC', 'aabbcg', ' aabbcc', 'a'.repeat(41), 'x'.repeat(1_000)]) {
+    const mistake = mistakeOf(makeCloudVersion(15, CUT_AT, commit))
+    t.match(mistake, /^commit must be 6 to 40 of 0-9 and a-f/)
+    t.ok(isOneShortLine(mistake), mistake)
+  }
+  for (const major of [-1, 1.5, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 53]) {
+    t.match(mistakeOf(makeCloudVersion(major, CUT_AT, 'aabbcc')), /^major must be a whole number/, String(major))
+  }
+})
+
+t.test('whatever version is made is read back into what it was made of', async (t) => {
+  const hex = fc.oneof(
+    fc.string({ unit: fc.constantFrom(...'0123456789abcdef'.split('')), minLength: 6, maxLength: 40 }),
+    fc.string({ unit: fc.constantFrom(...'0019'.split('')), minLength: 6, maxLength: 40 }),
+    fc.string({ unit: fc.constantFrom(...'00123456789a'.split('')), minLength: 40, maxLength: 40 }),
+  )
+  const seen = { parsed: 0, refused: 0, lengthened: 0 }
+  fc.assert(
+    fc.property(fc.nat({ max: 999 }), fc.nat({ max: SECONDS_MAX }), hex, (major, seconds, commit) => {
+      const version = makeCloudVersion(major, seconds * 1_000 + (seconds % 1_000), commit)
+      seen[version.outcome] += 1
+      if (version.outcome === 'refused') return /^0\d+$/.test(commit)
+      const value = releaseOf(version.value)
+      if (value.commit.length > 7 && commit.length === 40) seen.lengthened += 1
+      const isShort = commit.length === 40 ? value.commit.length >= 7 : value.commit === commit
+      return value.cutAt === seconds * 1_000 && value.major === major && commit.startsWith(value.commit) && isShort
+    }),
+    { numRuns: 2_000 },
+  )
+  t.ok(seen.parsed > 500 && seen.refused > 100 && seen.lengthened > 20, JSON.stringify(seen))
+})
+
+t.test('the newer of two Cloud releases is the one that was cut later, whatever their majors', async (t) => {
+  const older = '16.0.0-cloud.20230101T000000.aabbcc'
+  const newer = '15.0.0-cloud.20230712T123633.aabbcc'
+  t.ok(compareReleases(older, newer) < 0)
+  t.ok(compareReleases(newer, older) > 0)
+})
+
+t.test('other releases are ordered by semver, prereleases and all', async (t) => {
+  const order = ['14.9.9', '15.0.0-rc.1', '15.0.0-rc.2', '15.0.0', '15.1.9', '15.1.10', '16.0.0']
+  t.strictSame([...order].reverse().sort(compareReleases), order)
+})
+
+t.test('no two versions are equally new, even where semver makes no difference', async (t) => {
+  t.equal(compareReleases('15.1.4', '15.1.4'), 0)
+  t.ok(compareReleases('1.28.2+k3s1', '1.28.2+k3s2') < 0)
+  t.ok(compareReleases('1.28.2+k3s2', '1.28.2+k3s1') > 0)
+  t.ok(compareReleases('1.28.2', '1.28.2+k3s1') < 0)
+})
+
+const someCloudVersion = fc
+  .tuple(fc.constantFrom(14, 15, 16), fc.nat({ max: 5 }), fc.constantFrom('aabbcc', 'bbccdd', '1234567'))
+  .map(([major, second, commit]) => `${major}.0.0-cloud.20230712T12363${second}.${commit}`)
+const somePlainVersion = fc
+  .tuple(
+    fc.constantFrom(14, 15, 16),
+    fc.constantFrom('0.0', '0.1', '1.0'),
+    fc.constantFrom('', '-rc.1', '-cloud.1', '+a', '+b'),
+  )
+  .map(([major, rest, suffix]) => `${major}.${rest}${suffix}`)
+
+function isTotalOrder([a, b, c]: readonly [string, string, string]): boolean {
+  const [ab, bc, ac] = [compareReleases(a, b), compareReleases(b, c), compareReleases(a, c)]
+  const isTransitive = ab > 0 || bc > 0 || ac <= 0
+  return Math.sign(compareReleases(b, a)) === -Math.sign(ab) && (ab === 0) === (a === b) && isTransitive
+}
+
+for (const [what, version] of [
+  ['Cloud releases', someCloudVersion],
+  ['other releases', somePlainVersion],
+  // A pipeline may take both, and a channel that is at one may get the other.
+  ['releases of both forms', fc.oneof(someCloudVersion, somePlainVersion)],
+] as const) {
+  t.test(`${what} are in one order: of three, the first is not after the last`, async (t) => {
+    fc.assert(fc.property(fc.tuple(version, version, version), isTotalOrder), { numRuns: 5_000 })
+    t.pass()
+  })
+}

@@ -1,6 +1,8 @@
 // Rendering: what an agent is told about a target, and that nothing but a target is ever a 200.
 import fc from 'fast-check'
 import t from 'tap'
+import { COHORTS, cohortRanks } from '../../src/channels/cohort.ts'
+import type { Target } from '../../src/channels/target.ts'
 import { parseVersion } from '../../src/channels/version.ts'
 import { renderChannel, renderCommon, type Answer } from '../../src/serve/answers.ts'
 import { anyVersion } from '../fixtures/channel-arbitraries.ts'
@@ -110,5 +112,69 @@ await t.test('every answer states the length of its body, and its kind', (t) => 
     t.equal(headers.get('Cache-Control'), 'public, max-age=10')
     t.equal(headers.size, answer.headers.length / 2, 'no header twice')
   }
+  t.end()
+})
+
+const PLAIN: Target = { version: '15.1.4', critical: false, because: 'ramp', detail: null }
+
+/** A channel whose ramp tells these versions to the cohorts that it has reached, and to the others. */
+function renderRamp(percent: number, early: string | null, late: string | null, seed = 'cloud/15.2.0') {
+  const told = (version: string | null): Target => ({ ...PLAIN, version })
+  return renderChannel('stable/cloud', 7, PLAIN, 10, { seed, percent, early: told(early), late: told(late) })
+}
+
+await t.test('a hundred cohorts share two faces, rendered once', (t) => {
+  const { cohorts, ramp, version } = renderRamp(30, '15.2.0', '15.1.4')
+  t.equal(cohorts?.length, COHORTS)
+  t.equal(new Set(cohorts).size, 2)
+  t.ok(Object.isFrozen(cohorts) && Object.isFrozen(ramp))
+  for (const face of new Set(cohorts)) {
+    t.ok(Object.isFrozen(face))
+    for (const answer of [face.version, face.webapiVersion, face.critical]) t.ok(Object.isFrozen(answer), answer.body)
+  }
+  t.match(ramp, { seed: 'cloud/15.2.0', percent: 30, early: { version: '15.2.0' }, late: { version: '15.1.4' } })
+  t.equal(version.body, '15.1.4')
+  t.equal(
+    cohorts?.find((face) => face.version.body === '15.1.4')?.version,
+    version,
+    'the plain answer is one of theirs',
+  )
+  t.end()
+})
+
+await t.test('a cohort has the face of the new version exactly where its rank is below the percentage', (t) => {
+  fc.assert(
+    fc.property(fc.string(), fc.integer({ min: 1, max: 99 }), (seed, percent) => {
+      const { cohorts } = renderRamp(percent, '15.2.0', '15.1.4', seed)
+      const ranks = cohortRanks(seed)
+      return cohorts?.every(
+        ({ version }, cohort) => version.body === ((ranks[cohort] ?? 0) < percent ? '15.2.0' : '15.1.4'),
+      )
+    }),
+    { numRuns: 200 },
+  )
+  t.pass()
+  t.end()
+})
+
+await t.test('a channel without a ramp has no faces but its own', (t) => {
+  t.match(render('15.1.4'), { cohorts: null, ramp: null })
+  t.end()
+})
+
+await t.test('for cohorts too nothing but a version is a 200, and no version is told as such', (t) => {
+  const { cohorts } = renderRamp(50, 'latest', null)
+  const bodies = new Set(
+    cohorts?.map(({ version, webapiVersion }) => `${version.status} ${webapiVersion.status} ${webapiVersion.body}`),
+  )
+  t.same([...bodies].toSorted(), ['404 200 none', '503 503 channel stable/cloud has a target that is not a version'])
+  t.end()
+})
+
+await t.test('what the targets of a ramp were made of may change without changing what is served', (t) => {
+  const early = { ...PLAIN, version: '15.2.0' }
+  const channel = renderChannel('a', 1, PLAIN, 10, { seed: 's', percent: 50, early, late: PLAIN })
+  Object.assign(early, { version: '1.0.0' })
+  t.match(channel.ramp?.early, { version: '15.2.0' })
   t.end()
 })

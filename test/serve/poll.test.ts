@@ -8,6 +8,8 @@ import { NOW } from '../fixtures/channel-samples.ts'
 import { foreignTargets, malformedPaths } from '../fixtures/poll-paths.ts'
 import { polls, stateOf, WORLDS } from '../fixtures/poll-worlds.ts'
 
+const FORMS = ['/v1', '/v1/webapi/automaticupgrades/channel', '/webapi/automaticupgrades/channel'] as const
+
 function snapshotOf(world: (typeof WORLDS)[number]) {
   const state = stateOf(world)
   return state === null ? null : new ReplicaState(state, 10, NOW).snapshot
@@ -43,8 +45,10 @@ await t.test('what names no channel and no value is not found', (t) => {
 
 await t.test('any text has an answer, and a 200 only where it is a well-formed poll', (t) => {
   const snapshot = snapshotOf('default')
+  const polled = { channels: 0, cohorts: 0 }
   const part = fc.oneof(
     fc.constantFrom('/', 'v1', 'webapi', 'automaticupgrades', 'channel', 'stable', 'cloud', 'version', 'critical', '?'),
+    fc.constantFrom('cohort', 'cohort/7', 'cohort/99', 'cohort/100', 'cohort/07', 'cohort/-1', 'ramp/last'),
     fc.string({ unit: 'binary', maxLength: 3 }),
   )
   const target = fc.oneof(
@@ -52,6 +56,13 @@ await t.test('any text has an answer, and a 200 only where it is a well-formed p
     fc.array(part).map((parts) => parts.join('')),
     fc.array(part).map((parts) => `/v1/${parts.join('/')}/version`),
     fc.array(part).map((parts) => `/webapi/automaticupgrades/channel/${parts.join('/')}/critical`),
+    fc.tuple(fc.constantFrom(...FORMS), part).map(([form, name]) => `${form}/${name}/version`),
+    fc
+      .tuple(fc.constantFrom(...FORMS), fc.constantFrom('stable/cloud', 'ramp/last', 'nope', ''), part)
+      .map(([form, name, cohort]) => `${form}/${name}/cohort/${cohort}/version`),
+    fc
+      .tuple(fc.constantFrom(...FORMS), fc.constantFrom('stable/cloud', 'ramp/last', 'nope'), fc.nat({ max: 120 }))
+      .map(([form, name, cohort]) => `${form}/${name}/cohort/${cohort}/critical`),
   )
   fc.assert(
     fc.property(target, (url) => {
@@ -62,12 +73,103 @@ await t.test('any text has an answer, and a 200 only where it is a well-formed p
         /^(?:https?:\/\/[^/?]+)?(?:(\/v1)?\/webapi\/automaticupgrades\/channel|\/v1)\/([^?]+)\/(?:version|critical)(?:\?[^]*)?$/i.exec(
           url,
         )
-      const isPoll = match !== null && parseChannelName(match[2] ?? '').outcome === 'parsed'
+      const path = match?.[2] ?? ''
+      const isOfCohort = /\/cohort\/(?:0|[1-9]\d?)$/.test(path)
+      const name = isOfCohort ? path.slice(0, path.lastIndexOf('/cohort/')) : path
+      const isPoll = match !== null && parseChannelName(name).outcome === 'parsed'
+      if (isPoll) polled[isOfCohort ? 'cohorts' : 'channels'] += 1
       return isPoll ? cold === 503 : status === 404 && cold === 404
     }),
-    { numRuns: 3_000 },
+    { numRuns: 5_000 },
   )
-  t.pass('3,000 targets')
+  t.ok(polled.channels > 100 && polled.cohorts > 50, JSON.stringify(polled))
+  t.end()
+})
+
+function bodyOf(world: (typeof WORLDS)[number], path: string): string {
+  const { status, body } = answerPoll(snapshotOf(world), path)
+  return `${status} ${body}`
+}
+
+await t.test('a cohort is told the new version where the ramp has reached it, else the one before', (t) => {
+  // Of 100 cohorts, as many as the ramp has percent; 9 is the last of them, 7 the next one.
+  for (const [form, v] of [
+    [FORMS[0], ''],
+    [FORMS[1], 'v'],
+    [FORMS[2], 'v'],
+  ] as const) {
+    for (const name of ['ramp/last', 'ramp/first']) {
+      const bodies = Array.from({ length: 100 }, (_, cohort) =>
+        bodyOf('channels', `${form}/${name}/cohort/${cohort}/version`),
+      )
+      t.equal(bodies.filter((body) => body === `200 ${v}15.2.0`).length, 49, `${form}/${name}`)
+      t.equal(bodies.filter((body) => body === `200 ${v}15.1.4`).length, 51, `${form}/${name}`)
+      t.same([bodies[9], bodies[7]], [`200 ${v}15.2.0`, `200 ${v}15.1.4`], `${form}/${name}`)
+      t.equal(bodyOf('channels', `${form}/${name}/cohort/9/critical`), '200 no')
+      t.equal(bodyOf('channels', `${form}/${name}/cohort/7/critical`), '200 yes')
+    }
+    t.equal(bodyOf('channels', `${form}/ramp/last/version`), `200 ${v}15.1.4`, 'the plain path is among the last')
+    t.equal(bodyOf('channels', `${form}/ramp/first/version`), `200 ${v}15.2.0`, 'the plain path is among the first')
+  }
+  t.end()
+})
+
+await t.test('the cohorts of a channel that tells all agents the same answer as the channel itself', (t) => {
+  const snapshot = snapshotOf('channels')
+  for (const name of [
+    'stable/cloud',
+    'stable/urgent',
+    'stable/halted',
+    'stable/empty',
+    'ramp/pinned',
+    'ramp/halted',
+    'broken/word',
+  ]) {
+    for (const form of FORMS) {
+      for (const value of ['version', 'critical']) {
+        const whole = answerPoll(snapshot, `${form}/${name}/${value}`)
+        for (const cohort of [0, 7, 9, 99]) {
+          const answer = answerPoll(snapshot, `${form}/${name}/cohort/${cohort}/${value}`)
+          if (answer !== whole) t.fail(`${form}/${name}/cohort/${cohort}/${value} is another answer`)
+        }
+      }
+    }
+  }
+  t.equal(bodyOf('channels', '/v1/ramp/pinned/cohort/9/version'), '200 15.1.2')
+  t.equal(bodyOf('channels', '/v1/ramp/halted/cohort/9/version'), '404 channel ramp/halted has no target version')
+  t.equal(bodyOf('channels', '/webapi/automaticupgrades/channel/ramp/halted/cohort/9/version'), '200 none')
+  t.end()
+})
+
+await t.test('a cohort that is none is not found, one of an unknown channel is of an unknown channel', (t) => {
+  for (const form of FORMS) {
+    for (const cohort of ['100', '07', '-1', '00', '٧', '7.0', '']) {
+      t.equal(bodyOf('channels', `${form}/ramp/last/cohort/${cohort}/version`), '404 not found', `${form} ${cohort}`)
+      t.equal(bodyOf('default ramping', `${form}/nope/cohort/${cohort}/version`), '404 not found', `${form} ${cohort}`)
+    }
+    t.equal(bodyOf('channels', `${form}/ramp/last/cohort/version`), '404 not found', form)
+    t.equal(bodyOf('channels', `${form}/cohort/7/version`), '404 not found', form)
+    t.equal(bodyOf('channels', `${form}/nope/cohort/7/version`), '404 unknown channel', form)
+    t.equal(bodyOf('cold', `${form}/nope/cohort/7/version`), '503 no channel is loaded yet', form)
+  }
+  t.end()
+})
+
+await t.test("on the webapi path an unknown channel's cohorts are those of the channel default", (t) => {
+  for (const form of FORMS.slice(1)) {
+    t.equal(bodyOf('default ramping', `${form}/nope/cohort/9/version`), '200 v15.2.0')
+    t.equal(bodyOf('default ramping', `${form}/nope/cohort/7/version`), '200 v15.1.4')
+    t.equal(bodyOf('default ramping', `${form}/nope/cohort/9/critical`), '200 no')
+    t.equal(bodyOf('default ramping', `${form}/nope/version`), '200 v15.1.4')
+    t.equal(bodyOf('default', `${form}/nope/cohort/9/version`), '200 v14.3.2', 'where default has no ramp')
+    t.equal(bodyOf('default halted', `${form}/nope/cohort/9/version`), '200 none')
+    t.equal(
+      bodyOf('default ramping', `${form}/stable/cloud/cohort/9/version`),
+      '200 v15.1.4',
+      'a known channel is itself',
+    )
+  }
+  t.equal(bodyOf('default ramping', '/v1/nope/cohort/9/version'), '404 unknown channel')
   t.end()
 })
 

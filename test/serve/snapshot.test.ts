@@ -2,15 +2,28 @@
 import t from 'tap'
 import { badRequest, methodNotAllowed, noSnapshot, renderChannel } from '../../src/serve/answers.ts'
 import { Snapshot } from '../../src/serve/snapshot.ts'
-import { targetAt } from '../../src/channels/target.ts'
-import { channelOf, HALT, nothingBlocked, NOW, pinOf, sourceOf } from '../fixtures/channel-samples.ts'
-import type { Channel } from '../../src/channels/channel.ts'
+import { cohortsAt, targetAt } from '../../src/channels/target.ts'
+import { channelOf, HALT, HOUR_MS, inHours, nothingBlocked, NOW, pinOf, sourceOf } from '../fixtures/channel-samples.ts'
+import type { Channel, Ramp } from '../../src/channels/channel.ts'
 
 const STAMP = { seq: 1, epoch: 'one', at: NOW }
 
-function served(name: string, revision = 1, more: Partial<Channel> = {}) {
+function served(name: string, revision = 1, more: Partial<Channel> = {}, now = NOW) {
   const channel = channelOf({ name, ...more })
-  return renderChannel(name, revision, targetAt(channel, nothingBlocked, NOW), 10)
+  const target = targetAt(channel, nothingBlocked, now)
+  return renderChannel(name, revision, target, 10, cohortsAt(channel, nothingBlocked, now))
+}
+
+/** A ramp from 15.1.4, which is critical for an hour. */
+const RAMP: Ramp = {
+  seed: 'cloud/15.2.0',
+  percent: 30,
+  plainPath: 'first',
+  before: { version: '15.1.4', critical: true, criticalUntil: inHours(1) },
+}
+
+function ramping(name: string, { now = NOW, ...ramp }: Partial<Ramp> & { readonly now?: number } = {}) {
+  return served(name, 1, { source: sourceOf('15.2.0'), ramp: { ...RAMP, ...ramp } }, now)
 }
 
 /** Everything that can be reached from a value by its own properties, prototypes left out, with the way to it. */
@@ -57,11 +70,13 @@ await t.test('nothing that can be reached from a snapshot can be changed', (t) =
       served('b', 2, { pin: pinOf('15.1.2', { critical: true }) }),
       served('c', 3, { halt: HALT }),
       served('d', 4, { source: sourceOf('latest') }),
+      ramping('e'),
     ],
     STAMP,
     10,
   )
-  const roots = { snapshot, a: snapshot.find('a'), b: snapshot.find('b'), c: snapshot.find('c'), d: snapshot.find('d') }
+  const channels = ['a', 'b', 'c', 'd', 'e'].map((name) => [name, snapshot.find(name)])
+  const roots: Readonly<Record<string, unknown>> = { snapshot, ...Object.fromEntries(channels) }
   const before = JSON.stringify(roots)
   const found = new Map<object, string>()
   for (const [name, root] of Object.entries(roots)) reachable(root, name, found)
@@ -147,5 +162,51 @@ await t.test('what has changed between two snapshots is what is served otherwise
     .map(({ name }) => (name === 'channel-7' ? moved : served(name)))
   const loaded = Snapshot.of([...again, served('new')], { ...STAMP, epoch: 'two' }, 10)
   t.equal(loaded.changesSince(after).size, 0, 'the same, loaded anew, is no change')
+  t.end()
+})
+
+/** Whether the second of two snapshots of one channel is taken for a change after the first. */
+function isChange(before: ReturnType<typeof served>, after: ReturnType<typeof served>): boolean {
+  const first = Snapshot.of([before], STAMP, 10)
+  // As it comes from the journal, and as it comes from a store that is loaded anew.
+  const [next, anew] = [
+    first.with(new Map([[after.name, after]]), { ...STAMP, seq: 2 }),
+    Snapshot.of([after], STAMP, 10),
+  ]
+  const [one, other] = [next, anew].map((snapshot) => snapshot.changesSince(first).has(after.name))
+  if (one !== other) throw new Error('it depends on how the snapshot was made')
+  return one === true
+}
+
+await t.test('a ramp whose urgency ends is a change, whichever of its versions that is of', (t) => {
+  const later = NOW + HOUR_MS
+  t.ok(
+    isChange(ramping('a'), ramping('a', { now: later })),
+    'only the cohorts that it has not reached are told otherwise',
+  )
+  t.ok(isChange(ramping('a', { plainPath: 'last' }), ramping('a', { plainPath: 'last', now: later })))
+  t.notOk(isChange(ramping('a'), ramping('a', { now: later - 1 })))
+  t.notOk(isChange(ramping('a'), ramping('a')), 'the same, made anew')
+  t.end()
+})
+
+await t.test('a ramp that begins, ends or is hidden is a change, also where the plain path tells the same', (t) => {
+  const before = served('a')
+  t.ok(
+    isChange(
+      before,
+      ramping('a', { plainPath: 'last', before: { version: '15.1.4', critical: false, criticalUntil: null } }),
+    ),
+  )
+  t.ok(isChange(ramping('a'), served('a', 1, { source: sourceOf('15.2.0') })))
+  t.ok(isChange(ramping('a'), served('a', 1, { source: sourceOf('15.2.0'), ramp: RAMP, pin: pinOf('15.2.0') })))
+  t.end()
+})
+
+await t.test('a ramp that reaches other cohorts is a change, whatever revision the store says it has', (t) => {
+  // A store that has lost a write gives its revision again, to another one.
+  t.ok(isChange(ramping('a'), ramping('a', { percent: 60 })), 'more of them')
+  t.ok(isChange(ramping('a'), ramping('a', { percent: 10 })), 'fewer of them')
+  t.ok(isChange(ramping('a'), ramping('a', { seed: 'cloud/15.2.1' })), 'others of them')
   t.end()
 })
