@@ -22,6 +22,7 @@ t.test('a created channel is answered whole, with its revision as ETag, and agen
     revision: 1,
     description: 'for all',
     source: { kind: 'static', version: '15.1.4', critical: true, criticalUntil: '2026-03-02T00:00:00.000Z' },
+    ramp: null,
     pin: null,
     halt: null,
     floor: '15.0.0',

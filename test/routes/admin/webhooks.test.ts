@@ -1,0 +1,191 @@
+// GitHub's webhook through the whole control plane: labels sign changes off in the releases that have them, tags register
+// releases, and what comes late or twice changes nothing. Which deliveries are believed is in github-webhook.test.ts.
+import { createHmac, randomUUID } from 'node:crypto'
+import t, { type Test } from 'tap'
+import { at, itemsOf, type Fields } from '../../fixtures/admin-json.ts'
+import { channelPath, type Reply } from '../../fixtures/admin-session.ts'
+import { cloud, codesOf, commitOf, startRollouts, type RolloutSession } from '../../fixtures/rollout-session.ts'
+import { answering, startUpstream } from '../../fixtures/upstream-server.ts'
+
+const SECRET = "It's a Secret to Everybody"
+const LABEL = 'cloud/verified'
+const PULL = 'https://github.com/example/agent/pull/12'
+const change = { id: '12', title: 'Faster joins', author: 'ada', url: PULL }
+const reason = 'because'
+
+function start(t: Test): Promise<RolloutSession> {
+  return startRollouts(t, { packagesAllow: ['127.0.0.1'], github: { secret: SECRET, verifiedLabel: LABEL } })
+}
+
+/** Delivers an event as GitHub does: signed, and under a delivery id of its own. */
+function deliver(session: RolloutSession, event: string, payload: Fields, signedBy = SECRET): Promise<Reply> {
+  const body = JSON.stringify(payload)
+  return session.inject({
+    method: 'POST',
+    url: '/admin/v1/webhooks/github',
+    headers: {
+      'content-type': 'application/json',
+      'x-github-event': event,
+      'x-github-delivery': randomUUID(),
+      'x-hub-signature-256': `sha256=${createHmac('sha256', signedBy).update(body).digest('hex')}`,
+    },
+    payload: body,
+  })
+}
+
+/** The event of a label that was set or taken away at so many minutes past noon. */
+function label(action: 'labeled' | 'unlabeled', minute: number, more: Fields = {}): Fields {
+  const updated = `2026-03-01T12:${String(minute).padStart(2, '0')}:00Z`
+  return {
+    action,
+    label: { name: LABEL },
+    pull_request: { number: 12, html_url: PULL, updated_at: updated, ...more },
+    sender: { login: 'mona-lisa' },
+  }
+}
+
+function pushed(day: number, more: Fields = {}): Fields {
+  const commit = commitOf(day).padEnd(40, '0')
+  return {
+    ref: `refs/tags/v${cloud(day)}`,
+    after: commit,
+    head_commit: { id: commit, timestamp: '2026-03-01T00:00:00Z' },
+    pusher: { name: 'octocat' },
+    ...more,
+  }
+}
+
+/** Who has signed the change off; null for nobody. */
+async function signedBy(session: RolloutSession, day = 1): Promise<unknown> {
+  const signedOff = at(await session.done('GET', `/releases/${cloud(day)}`), 'changes', 0, 'signedOff')
+  return signedOff === null ? null : at(signedOff, 'by')
+}
+
+t.test('a label signs the change off in every release that has it, and taking it away takes that back', async (t) => {
+  const session = await start(t)
+  await session.pipeline([{ name: 'all', channels: ['all'], requireSignOff: true }])
+  await session.register(1, { changes: [change] })
+  await session.register(2, { changes: [{ ...change, id: 'other' }] })
+  await session.register(3, { changes: [{ ...change, url: null }] })
+  await session.register(4, { changes: [{ ...change, url: 'https://github.com/example/other/pull/12' }] })
+  t.strictSame(codesOf(await session.stage(1, 0)), ['sign-off'])
+  const labeled = await deliver(session, 'pull_request', label('labeled', 1))
+  t.equal(labeled.status, 200)
+  t.strictSame(labeled.body, { outcome: 'applied', releases: [cloud(3), cloud(2), cloud(1)] })
+  const entry = await session.lastEntry()
+  t.match(entry, { kind: 'release.verify', actor: 'mona-lisa/github', reason: /^GitHub delivery [-0-9a-f]{36}$/ })
+  t.equal(labeled.headers['bellwether-seq'], String(entry.seq))
+  for (const day of [1, 2, 3]) t.equal(await signedBy(session, day), 'mona-lisa/github')
+  t.equal(await signedBy(session, 4), null, 'the same number elsewhere')
+  t.equal(at(await session.stage(1, 0), 'state'), 'ready')
+  const unlabeled = await deliver(session, 'pull_request', label('unlabeled', 2))
+  t.equal(at(unlabeled.body, 'outcome'), 'applied')
+  t.equal((await session.lastEntry()).kind, 'release.unverify')
+  t.strictSame(codesOf(await session.stage(1, 0)), ['sign-off'])
+})
+
+t.test('an event that comes later than a newer one is not heard', async (t) => {
+  const session = await start(t)
+  await session.register(1, { changes: [change] })
+  await deliver(session, 'pull_request', label('labeled', 2))
+  const entries = (await session.journal()).length
+  const late = await deliver(session, 'pull_request', label('unlabeled', 1))
+  t.equal(late.status, 202)
+  t.match(late.body, { outcome: 'ignored', why: /a later event of it was heard/ })
+  t.equal(await signedBy(session), 'mona-lisa/github')
+  t.equal((await session.journal()).length, entries)
+  await deliver(session, 'pull_request', label('unlabeled', 3))
+  t.equal(await signedBy(session), null)
+  const other = await deliver(session, 'pull_request', label('labeled', 9, { html_url: `${PULL}3`, number: 123 }))
+  t.match(other.body, { outcome: 'ignored', why: `no release has the change ${PULL}3` })
+})
+
+t.test(
+  'a delivery that is sent again under another id changes nothing, even after the state has moved on',
+  async (t) => {
+    const session = await start(t)
+    await session.register(1, { changes: [change] })
+    const first = await deliver(session, 'pull_request', label('labeled', 1))
+    t.equal(first.headers['idempotency-replayed'], undefined)
+    await session.done('DELETE', `/releases/${cloud(1)}/changes/12/verify`)
+    const before = await session.digest()
+    for (let times = 0; times < 3; times += 1) {
+      const again = await deliver(session, 'pull_request', label('labeled', 1))
+      t.equal(again.status, 200)
+      t.strictSame(again.body, first.body)
+      t.equal(again.headers['idempotency-replayed'], 'true')
+      t.equal(again.headers['bellwether-seq'], first.headers['bellwether-seq'])
+    }
+    t.equal(await session.digest(), before)
+    t.equal(await signedBy(session), null)
+  },
+)
+
+t.test('a pushed tag registers a release of the control plane alone, which no channel gets', async (t) => {
+  const session = await start(t)
+  await session.pipeline([{ name: 'canary', channels: ['canary'], auto: true }])
+  const reply = await deliver(session, 'push', pushed(1))
+  t.equal(reply.status, 200)
+  t.strictSame(reply.body, { outcome: 'applied', releases: [cloud(1)] })
+  t.hasStrict(await session.done('GET', `/releases/${cloud(1)}`), {
+    kind: 'control-plane',
+    commit: commitOf(1).padEnd(40, '0'),
+    cutBy: 'octocat/github',
+    changes: null,
+    rollouts: [],
+  })
+  const set = await session.call('PUT', channelPath('canary', '/version'), { version: cloud(1), reason })
+  t.equal(at(set.body, 'guard'), 'blocked-version')
+  t.strictSame(itemsOf(await session.done('GET', '/rollouts/cloud')), [])
+})
+
+t.test('the same tag twice registers one release, whether it is a replay or another push', async (t) => {
+  const session = await start(t)
+  const first = await deliver(session, 'push', pushed(1))
+  const replay = await deliver(session, 'push', pushed(1))
+  t.strictSame(replay.body, first.body)
+  t.equal(replay.headers['idempotency-replayed'], 'true')
+  const entries = (await session.journal()).length
+  const another = await deliver(session, 'push', pushed(1, { pusher: { name: 'mona-lisa' } }))
+  t.equal(another.status, 202)
+  t.match(another.body, { outcome: 'ignored', why: `release ${cloud(1)} is registered already` })
+  const both = await Promise.all([1, 2, 3].map(() => deliver(session, 'push', pushed(2))))
+  t.ok(both.every(({ status }) => status === 200))
+  t.equal((await session.journal()).length, entries + 1)
+})
+
+t.test('who cut a release with a tag may not approve it under a token of that name', async (t) => {
+  const session = await start(t)
+  const server = await startUpstream(t)
+  server.serve('', answering(200, ''))
+  await session.pipeline([{ name: 'all', channels: ['all'], approvals: 1 }])
+  await deliver(session, 'push', pushed(1))
+  const packages = [`http://127.0.0.1:${server.port}/agent.tgz`]
+  await session.done('POST', `/releases/${cloud(1)}/artifacts`, { kind: 'full', packages })
+  const { Octocat, bob } = await session.people('Octocat', 'bob')
+  const refused = await session.step('approve', {}, null, Octocat)
+  t.equal(at(refused.body, 'code'), 'not_approver')
+  t.equal((await session.step('approve', {}, null, bob)).status, 200)
+  t.equal((await session.step('promote', {}, null, Octocat)).status, 200)
+})
+
+t.test('a wrong signature is bad_signature, and without a secret there is no webhook: webhook_off', async (t) => {
+  const session = await start(t)
+  const before = await session.digest()
+  const wrong = await deliver(session, 'push', pushed(1), 'another secret')
+  t.equal(wrong.status, 401)
+  t.equal(at(wrong.body, 'code'), 'bad_signature')
+  t.equal(await session.digest(), before)
+  const off = await startRollouts(t)
+  const reply = await deliver(off, 'push', pushed(1))
+  t.equal(reply.status, 404)
+  t.equal(at(reply.body, 'code'), 'webhook_off')
+})
+
+t.test('a label of a withdrawn release signs nothing off', async (t) => {
+  const session = await start(t)
+  await session.register(1, { changes: [change] })
+  await session.done('POST', `/releases/${cloud(1)}/withdraw`, { reason })
+  t.equal((await deliver(session, 'pull_request', label('labeled', 1))).status, 202)
+  t.equal(await signedBy(session), null)
+})
