@@ -47,7 +47,7 @@ function isBuildCurrent(): boolean {
   const built = statSync(BUILT, { throwIfNoEntry: false })?.mtimeMs
   if (built === undefined) return false
   const sources = readdirSync(join(ROOT, 'src'), { recursive: true, encoding: 'utf8' })
-  return sources.every((name) => !name.endsWith('.ts') || statSync(join(ROOT, 'src', name)).mtimeMs <= built)
+  return sources.every((name) => !/\.(?:ts|lua)$/.test(name) || statSync(join(ROOT, 'src', name)).mtimeMs <= built)
 }
 
 /** The arguments that make Node.js run the server: the build where it is current, else the source. */
@@ -58,8 +58,8 @@ export function currentEntry(): readonly string[] {
 /** The same for figures that are about the build: it is made anew where it is not current. */
 export function builtEntry(): readonly string[] {
   if (!isBuildCurrent()) {
-    const { status, stdout } = spawnSync('npx', ['tsc', '-p', 'tsconfig.build.json'], { cwd: ROOT, encoding: 'utf8' })
-    if (status !== 0) throw new Error(`the build failed: ${stdout}`)
+    const { status, stderr } = spawnSync(process.execPath, ['scripts/build.mjs'], { cwd: ROOT, encoding: 'utf8' })
+    if (status !== 0) throw new Error(`the build failed: ${stderr}`)
   }
   // As `npm start` runs it.
   return ['--v8-pool-size=1', BUILT]
