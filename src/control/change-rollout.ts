@@ -24,7 +24,7 @@ import {
   type RolloutChoice,
   type RolloutOutcome,
 } from './rollouts.ts'
-import { beginning, keyOf, rolloutDocuments } from './start-rollouts.ts'
+import { beginning, keyOf, newerThan, rolloutDocuments } from './start-rollouts.ts'
 
 type Untouched = Extract<RolloutOutcome, { outcome: 'done' }>['untouched']
 
@@ -64,7 +64,7 @@ export function startRollout(
       }
       const rollout = before === null ? fresh : startAgain(fresh, before)
       if (dryRun) return wouldBe(control, state, rollout, [])
-      const others = rolloutDocuments(state, pipeline).map(({ key, revision }) => ({ key, expected: revision }))
+      const others = newerThan(state, pipeline, release).map(({ key, revision }) => ({ key, expected: revision }))
       const reads = [readOf(state, pipelineKey(pipeline)), readOf(state, releaseKey(version)), ...others]
       return { outcome: 'commit', writes: planWrites(state, rollout, []), reads }
     },

@@ -3,12 +3,12 @@
 // is committed against the rollout as it was decided on.
 import { advance, isHeldBack, stageUnderWay, type Advance, type GateSamples } from '../rollouts/advance.ts'
 import { overtaken, overtakenNow, planPromotion } from '../rollouts/promotion.ts'
-import { rolloutOf, stageAt, type Rollout } from '../rollouts/rollout.ts'
+import { rolloutKey, rolloutOf, stageAt, type Rollout } from '../rollouts/rollout.ts'
 import type { ReplicaLog } from '../serve/replica.ts'
 import type { ReplicaState } from '../serve/replica-state.ts'
 import { COMMIT_WRITES_MAX, StoreOutcomeUnknown, StoreUnavailable, type Document } from '../store/port.ts'
 import { currentState, type Control, type Request } from './control.ts'
-import { carryOut, nothing, type Decided } from './decide.ts'
+import { carryOut, nothing, readOf, type Decided } from './decide.ts'
 import { GateWatch, type EvaluateGate } from './gate-watch.ts'
 import { SYSTEM_ACTOR } from './journal-lapses.ts'
 import { earlyFacts, factReads, readRunningOf, stageFacts } from './rollout-facts.ts'
@@ -117,7 +117,9 @@ export class RolloutDriver {
           const over = overtakenNow(all, now).slice(0, ENDED_AT_ONCE_MAX)
           const [first, ...others] = over
           if (first === undefined) return NOTHING
-          return { outcome: 'commit', writes: planWrites(state, first, [], others), reads: [] }
+          const newer = new Set(over.flatMap(({ supersededBy }) => supersededBy ?? []))
+          const reads = [...newer].map((release) => readOf(state, rolloutKey(pipeline, release)))
+          return { outcome: 'commit', writes: planWrites(state, first, [], others), reads }
         },
         answerOf: (entry) => outcomeOf(control, entry),
       })

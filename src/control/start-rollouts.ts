@@ -55,8 +55,17 @@ export function startRollouts(state: ReplicaState, release: Release, context: Ru
         .slice(0, PRUNED_AT_ONCE_MAX)
         .map(({ key }) => writeOf(state, key, null)),
     ],
-    reads: taking.map(({ key, revision }) => ({ key, expected: revision })),
+    reads: [...taking, ...taking.flatMap((document) => newerThan(state, pipelineOf(document).name, release))].map(
+      ({ key, revision }) => ({ key, expected: revision }),
+    ),
   }
+}
+
+/** The rollouts that decide whether one of this release is over at once: mostly there are none. */
+export function newerThan(state: ReplicaState, pipeline: string, { version }: Release): readonly Document[] {
+  return rolloutDocuments(state, pipeline).filter(
+    (document) => compareReleases(rolloutOf(document).release, version) > 0,
+  )
 }
 
 /**

@@ -129,7 +129,10 @@ t.test('a promotion that is sent twice promotes one stage, not two: the stage is
   const unnamed = await session.call('POST', '/rollouts/cloud/promote', {})
   t.match(unnamed, { status: 400, body: { code: 'invalid_request', errors: [{ field: 'stage' }] } })
   const both = await Promise.all([1, 2].map(() => session.step('promote', { stage: 'a' })))
-  t.strictSame(both.map(({ status }) => status).toSorted((a, b) => a - b), [200, 422])
+  t.strictSame(
+    both.map(({ status }) => status).toSorted((a, b) => a - b),
+    [200, 422],
+  )
   t.strictSame([await session.told('a'), await session.told('b')], [cloud(1), cloud(0)])
 })
 
