@@ -6,6 +6,7 @@ import type { JournalEntry } from '../../src/store/port.ts'
 import { channelDocument } from '../fixtures/poll-worlds.ts'
 import { NOW, sourceOf } from '../fixtures/channel-samples.ts'
 import { checkRun, type Attempt, type Observation, type Run, type ViolationKind } from '../fixtures/fleet-checker.ts'
+import { cohortRanks } from '../../src/channels/cohort.ts'
 import { range } from '../fixtures/store-changes.ts'
 
 const REPLICAS = ['a', 'b', 'c'] as const
@@ -247,3 +248,221 @@ t.test('an accepted store may be behind from the decision on, and its entry may 
   t.strictSame(checkRun({ ...run, journal: [...run.journal, start], finals }), [])
   t.end()
 })
+
+const ROLLED_OUT = ['to/some', 'to/all'] as const
+const SHARES = [10, 50, 100] as const
+const rules = ROLLED_OUT.map((channel) => ({ name: channel, channels: [channel] }))
+
+/** Releases that go through two stages by a ramp each; every cohort of both channels is polled after each step. */
+function cleanRollouts(releases: number): Run {
+  const journal: JournalEntry[] = []
+  const observations: Observation[] = []
+  const documents = new Map<string, NonNullable<JournalEntry['changes'][number]['after']>>()
+  const enter = (kind: string, reason: string, bodies: Readonly<Record<string, object>>): void => {
+    const seq = journal.length + 1
+    const changes = Object.entries(bodies).map(([key, body]) => {
+      const before = documents.get(key) ?? null
+      const after = { key, revision: (before?.revision ?? 0) + 1, format: 1, body: { ...body } }
+      documents.set(key, after)
+      return { key, before, after }
+    })
+    const at = new Date(NOW).toISOString()
+    const said = { actor: 'ann', kind, reason, requestId: reason }
+    journal.push({ seq, mark: `m-${seq}`, format: 1, at, ...said, subjects: Object.keys(bodies), changes })
+  }
+  const channelBody = (name: string, version: string, ramp?: object) =>
+    channelDocument(name, 1, { source: sourceOf(version), ...(ramp === undefined ? {} : { ramp: ramp as never }) }).body
+  for (const name of ROLLED_OUT)
+    enter('channel.create', `create-${name}`, { [`channel/${name}`]: channelBody(name, '1.0.0') })
+  for (const n of range(1, releases)) {
+    const [release, earlier] = [`1.1.${n}`, n === 1 ? '1.0.0' : `1.1.${n - 1}`]
+    const key = `rollout/fleet/${release}`
+    let stages = ROLLED_OUT.map((name) => ({ name, state: 'waiting', percent: 0 }))
+    enter('release.register', `register-${n}`, { [key]: { release, rules: { stages: rules }, stages } })
+    for (const [index, name] of ROLLED_OUT.entries()) {
+      for (const percent of SHARES) {
+        const isOver = percent === 100
+        stages = stages.map((stage, at) =>
+          at === index ? { name, state: isOver ? 'done' : 'promoting', percent } : stage,
+        )
+        const before = { version: earlier, critical: false, criticalUntil: null }
+        const ramp = { seed: `fleet/${release}`, percent, plainPath: 'last', before }
+        enter(percent === SHARES[0] ? 'rollout.promote' : 'rollout.step', `${release}-${name}-${percent}`, {
+          [key]: { release, rules: { stages: rules }, stages },
+          [`channel/${name}`]: channelBody(name, release, isOver ? undefined : ramp),
+        })
+        const revision = documents.get(`channel/${name}`)?.revision ?? 0
+        const sentAt = journal.length * 1_000
+        const shared = {
+          replica: 'a',
+          channel: name,
+          value: 'version',
+          status: 200,
+          revision,
+          sentAt,
+          receivedAt: sentAt + 1,
+        } as const
+        observations.push({ ...shared, body: isOver ? release : earlier })
+        for (const [cohort, rank] of cohortRanks(ramp.seed).entries()) {
+          observations.push({ ...shared, cohort, body: rank < percent ? release : earlier })
+        }
+      }
+    }
+  }
+  const asks = range(1, releases).map((n) => ({ marker: `register-${n}`, outcome: 'acknowledged' as const }))
+  const versions = new Map(ROLLED_OUT.map((name) => [name, releases === 0 ? '1.0.0' : `1.1.${releases}`]))
+  return {
+    journal,
+    observations,
+    attempts: [],
+    asks,
+    finals: [{ replica: 'a', epoch: 'e', seq: journal.length, versions }],
+  }
+}
+
+/** The journal with its seqs and revisions made to follow again, so that nothing but the planted fault is wrong. */
+function renumbered(journal: readonly JournalEntry[]): readonly JournalEntry[] {
+  const known = new Map<string, NonNullable<JournalEntry['changes'][number]['after']>>()
+  return journal.map((entry, index) => ({
+    ...entry,
+    seq: index + 1,
+    changes: entry.changes.map(({ key, after }) => {
+      const before = known.get(key) ?? null
+      if (after === null) return { key, before, after }
+      const next = { ...after, revision: (before?.revision ?? 0) + 1 }
+      known.set(key, next)
+      return { key, before, after: next }
+    }),
+  }))
+}
+
+/** A clean run with another journal, of which only the journal is looked at. */
+function withJournal(run: Run, journal: readonly JournalEntry[]): Run {
+  return { ...run, journal: renumbered(journal), observations: [], asks: [], finals: [] }
+}
+
+function edited(entry: JournalEntry, prefix: string, edit: (body: Record<string, unknown>) => object): JournalEntry {
+  const changes = entry.changes.map((change) =>
+    change.after === null || !change.key.startsWith(prefix)
+      ? change
+      : { ...change, after: { ...change.after, body: { ...edit({ ...change.after.body }) } } },
+  )
+  return { ...entry, changes }
+}
+
+const at = (run: Run, reason: string): number => run.journal.findIndex((entry) => entry.reason === reason)
+
+const rolloutFaults: Readonly<
+  Record<string, { plant: (run: Run, n: number) => Run; kinds: readonly ViolationKind[] }>
+> = {
+  'a cohort that is told the release too early': {
+    plant: (run, n) => {
+      const late = run.observations.findIndex(({ body, cohort }) => cohort !== undefined && body === `1.1.${n - 1}`)
+      return { ...run, observations: replaced(run.observations, late, (o) => ({ ...o, body: `1.1.${n}` })) }
+    },
+    kinds: ['wrong answer'],
+  },
+  'a plain path that follows the first cohorts': {
+    plant: (run, n) => {
+      const late = run.observations.findIndex(({ body, cohort }) => cohort === undefined && body === `1.1.${n - 1}`)
+      const ramped = run.observations.findIndex((o, index) => index > late && o.cohort === undefined)
+      return { ...run, observations: replaced(run.observations, ramped, (o) => ({ ...o, body: `1.1.${n}` })) }
+    },
+    kinds: ['wrong answer'],
+  },
+  'a stage that is promoted twice': {
+    plant: (run, n) => {
+      const first = at(run, `1.1.${n}-to/some-10`)
+      const { journal } = run
+      const [again, start] = [journal[first], journal[first - 1]]
+      if (again === undefined || start === undefined) throw new Error('there is no promotion')
+      // A second driver whose rollout was still the one before.
+      const stale = {
+        ...edited(start, 'rollout/', (body) => body),
+        reason: 'stale',
+        changes: start.changes.slice(0, 1),
+      }
+      return withJournal(run, [
+        ...journal.slice(0, first + 1),
+        { ...stale, kind: 'x' },
+        { ...again, reason: 'again' },
+        ...journal.slice(first + 1),
+      ])
+    },
+    kinds: ['doubled promotion', 'ramp back'],
+  },
+  'a stage that is promoted before the one before it is done': {
+    plant: (run, n) => {
+      const soon = run.journal.slice(0, at(run, `1.1.${n}-to/all-10`) + 1)
+      return withJournal(
+        run,
+        soon.filter(({ reason }) => reason !== `1.1.${n}-to/some-100`),
+      )
+    },
+    kinds: ['skipped stage'],
+  },
+  'a channel that is moved ahead of its stage': {
+    plant: (run, n) => {
+      const first = at(run, `1.1.${n}-to/some-10`)
+      const body = channelDocument('to/all', 1, { source: sourceOf(`1.1.${n}`) }).body
+      const ahead = {
+        key: 'channel/to/all',
+        before: null,
+        after: { key: 'channel/to/all', revision: 1, format: 1, body },
+      }
+      return withJournal(
+        run,
+        replaced(run.journal, first, (entry) => ({ ...entry, changes: [...entry.changes, ahead] })),
+      )
+    },
+    kinds: ['skipped stage'],
+  },
+  'a promotion that leaves its channel where it is': {
+    plant: (run, n) => {
+      const first = at(run, `1.1.${n}-to/all-10`)
+      return withJournal(
+        run,
+        replaced(run.journal, first, (entry) => ({ ...entry, changes: entry.changes.slice(0, 1) })),
+      )
+    },
+    kinds: ['half a promotion'],
+  },
+  'a ramp that goes back': {
+    plant: (run, n) => {
+      const second = at(run, `1.1.${n}-to/all-50`)
+      const less = (entry: JournalEntry): JournalEntry =>
+        edited(entry, 'channel/', (body) => ({ ...body, ramp: { ...(body['ramp'] as object), percent: 5 } }))
+      return withJournal(run, replaced(run.journal, second, less))
+    },
+    kinds: ['ramp back'],
+  },
+  'a step that takes a channel back': {
+    plant: (run, n) => {
+      const last = at(run, `1.1.${n}-to/all-100`)
+      const back = (entry: JournalEntry): JournalEntry =>
+        edited(entry, 'channel/', () => channelDocument('to/all', 1, { source: sourceOf(`1.1.${n - 1}`) }).body)
+      return withJournal(run, replaced(run.journal, last, back).slice(0, last + 1))
+    },
+    kinds: ['ramp back', 'skipped stage'],
+  },
+  'a registration that was acknowledged and lost': {
+    plant: (run) => ({ ...run, asks: [{ marker: 'register-999', outcome: 'acknowledged' }] }),
+    kinds: ['lost write'],
+  },
+  'a promotion that was refused and is made': {
+    plant: (run, n) => ({ ...run, asks: [{ marker: `1.1.${n}-to/some-10`, outcome: 'refused' }] }),
+    kinds: ['ghost write'],
+  },
+}
+
+t.test('a clean run of rollouts has no violation', (t) => {
+  for (const releases of [0, 1, 4]) t.strictSame(checkRun(cleanRollouts(releases)), [], `${releases} releases`)
+  t.end()
+})
+
+for (const [name, { plant, kinds }] of Object.entries(rolloutFaults)) {
+  t.test(`${name}: caught, wherever it is`, (t) => {
+    for (const n of [2, 3, 4]) t.strictSame(kindsIn(plant(cleanRollouts(4), n)), kinds, `release ${n} of 4`)
+    t.end()
+  })
+}
