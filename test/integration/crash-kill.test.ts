@@ -81,7 +81,7 @@ async function check(t: Test, server: Running, model: CrashModel, writers: Write
 
   const channels = jsonOf(await server.control.admin('GET', '/channels?limit=500'))['items'] as Shown[] // The API's list.
   t.same(
-    channels.map(({ revision: _revision, effective: _effective, upstream: _upstream, ...body }) => body),
+    channels.map(({ revision: _revision, effective: _effective, upstream: _upstream, ramp: _ramp, ...body }) => body),
     [...model.bodies('channel/').values()],
   )
   const tokens = jsonOf(await server.control.admin('GET', '/tokens'))['items'] as Shown[] // The same.
