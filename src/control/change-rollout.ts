@@ -105,15 +105,18 @@ export function promote(
       const state = currentState(control)
       const found = find(state)
       if ('outcome' in found) return null
-      return readRunningOf(control, state, rolloutOf(found.document), found.index)
+      const { document, index } = found
+      return { document, running: await readRunningOf(control, state, rolloutOf(document), index) }
     },
-    decide(state, now, running): Decided<RolloutOutcome> {
+    decide(state, now, prepared): Decided<RolloutOutcome> {
       const found = find(state)
       if ('outcome' in found) return answer(found)
       const { document, index } = found
       if (!isExpected(conditions.expectedRevisions, document)) return answer({ outcome: 'stale', current: document })
       const rollout = rolloutOf(document)
-      const facts = running === null ? null : stageFacts(state, rollout, index, running, now)
+      // What was read was read for its rules, which a re-base can have changed.
+      if (prepared?.document !== document) return { outcome: 'again' }
+      const facts = stageFacts(state, rollout, index, prepared.running, now)
       if (facts === null) return { outcome: 'again' }
       const { actor, reason } = request
       const plan = planPromotion(facts, index, { actor, reason, force, critical })

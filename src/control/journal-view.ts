@@ -53,6 +53,11 @@ export async function isKnownHere({ replica }: Control, seq: number): Promise<bo
   return replica.fault === null && (await replica.until((state) => state.seq >= seq)) && replica.fault === null
 }
 
+/** Whether this replica follows its store and has applied entry `seq` already. */
+export function isAppliedHere({ replica }: Control, seq: number): boolean {
+  return replica.fault === null && replica.state !== null && replica.state.seq >= seq
+}
+
 /** A journal entry as this caller may see it, null where nothing of it is theirs to see. */
 export function viewOf(control: Control, entry: JournalEntry, identity: Identity): JournalEntry | null {
   const changes = entry.changes.filter(({ key }) => maySee(identity, key))

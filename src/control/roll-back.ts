@@ -1,12 +1,13 @@
 // Rollbacks: a release taken back from every channel that it has reached, and the one step that comes after. Also resumes a
 // rollout that was paused, which is asked for by the same word.
 import { blockedVersionBody, blockedVersionKey, blockedVersionOf, type IsBlocked } from '../channels/blocked-version.ts'
+import { channelKey } from '../channels/channel.ts'
 import { momentOf } from '../channels/time.ts'
 import { compareReleases } from '../rollouts/cloud-version.ts'
 import { refuse } from '../rollouts/outcome.ts'
 import { releaseBody, releaseKey, releaseOf, type Release } from '../rollouts/release.ts'
-import { channelsOf, planResume, planRollback, planUnpin, type RollbackFacts } from '../rollouts/rollback.ts'
-import { frontierOf, rolloutOf, type Rollout } from '../rollouts/rollout.ts'
+import { planResume, planRollback, planUnpin, type RollbackFacts } from '../rollouts/rollback.ts'
+import { channelsOf, frontierOf, rolloutOf, type Rollout } from '../rollouts/rollout.ts'
 import { resumeRollout } from '../rollouts/rollout-draft.ts'
 import type { ReplicaState } from '../serve/replica-state.ts'
 import type { Document, Expectation, Write } from '../store/port.ts'
@@ -55,7 +56,9 @@ export function rollBack(
     prepare: () => (dryRun ? nothing() : lapsed(control)),
     decide(state, now) {
       const standing =
-        choice.release === null ? documentsNewestFirst(state, choice.pipeline).find(standsPinned) : undefined
+        choice.release === null
+          ? documentsNewestFirst(state, choice.pipeline).find((one) => stands(state, one))
+          : undefined
       if (standing !== undefined) {
         const { release } = rolloutOf(standing)
         const message = `the rollback of ${release} stands; end it with unpin or resume, or name with \`release\` what to take back besides`
@@ -86,6 +89,8 @@ export function rollBack(
       const good = (plan.rollout.rollback?.channels ?? []).flatMap(({ to }) => to ?? [])
       const reads = [
         readOf(state, blockedVersionKey(rollout.release)),
+        // Those that are left alone were found not to tell the release; that must still be so.
+        ...channelsOf(rollout).map((name) => readOf(state, channelKey(name))),
         ...[...new Set(good)].map((version) => readOf(state, releaseKey(version))),
         ...plan.channels.flatMap((channel) => blockListReads(state, channel)),
       ]
@@ -139,6 +144,7 @@ export function endRollback(
       if (dryRun) return wouldBe(control, state, plan.rollout, plan.channels, untouched)
       const reads: readonly Expectation[] = [
         embargoRead(state),
+        ...(rollout.rollback?.channels ?? []).map(({ channel }) => readOf(state, channelKey(channel))),
         ...plan.channels.flatMap((channel) => blockListReads(state, channel)),
       ]
       const writes = planWrites(state, plan.rollout, plan.channels)
@@ -183,8 +189,15 @@ function unblockBad(state: ReplicaState, version: string, now: number): readonly
   return lapses === null ? null : [writeOf(state, key, null), ...lapses]
 }
 
-function standsPinned(document: Document): boolean {
-  return isPinned(rolloutOf(document))
+/** Whether a channel is pinned or halted by a rollback still. */
+function stands(state: ReplicaState, document: Document): boolean {
+  const rollout = rolloutOf(document)
+  const { rollback } = rollout
+  if (rollback === null || !isPinned(rollout)) return false
+  const names = rollback.channels.map(({ channel }) => channel)
+  return [...channelsIn(state, names).values()].some(({ pin, halt }) =>
+    [pin, halt].some((set) => set?.at === rollback.at && set.by === rollback.by),
+  )
 }
 
 function hasReached(rollout: Rollout): boolean {

@@ -9,8 +9,8 @@ import type { Control } from './control.ts'
 
 /** Few, so that no page reaches far beyond the time that is asked about. */
 const PAGE = 8
-/** Some kilobytes each; forgotten as a whole when there are more. */
-const STEPS_MAX = 20_000
+/** About a kilobyte each; forgotten as a whole when there are more. */
+const STEPS_MAX = 50_000
 
 interface Step extends HistoryStep {
   readonly before: Document | null
@@ -70,7 +70,8 @@ async function spansOf(
 function withTold(spans: readonly ServedSpan[], found: Channel | null, sinceMs: number): readonly ServedSpan[] {
   const running = spans[0]?.version === null ? (found?.lastServed ?? null) : null
   if (running === null) return spans
-  const before = { version: running, beside: null, critical: false, because: 'source', revision: 0 } as const
+  const beside = found?.lastServedBeside ?? null
+  const before = { version: running, beside, critical: false, because: 'source', revision: 0 } as const
   return [{ ...before, from: sinceMs, to: sinceMs }, ...spans]
 }
 

@@ -122,7 +122,7 @@ function step(
   return { outcome: 'steps', rollout: percent < COHORTS ? stepped : startSoaking(stepped, index, now), channels }
 }
 
-/** Whether some channel tells all of its agents the release, as far as the stage has come. */
+/** Whether some channel tells the release to as many of its agents as the stage has come to. */
 function isServed({ rollout, channels }: StageFacts, index: number): boolean {
   const { progress } = stageAt(rollout, index)
   return progress.moved.some(({ channel: name }) => {

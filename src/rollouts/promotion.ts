@@ -7,7 +7,7 @@ import { momentOf } from '../channels/time.ts'
 import { compareReleases } from './cloud-version.ts'
 import { blocker, conditionBlockers, named, type StageFacts } from './conditions.ts'
 import { refuse, type Blocker, type RolloutRefusal } from './outcome.ts'
-import { frontierOf, stageAt, withStage, type Moved, type Rollout } from './rollout.ts'
+import { frontierOf, restarted, stageAt, withStage, type Moved, type Rollout } from './rollout.ts'
 
 export interface PromotionContext {
   readonly actor: string
@@ -69,8 +69,9 @@ export function planPromotion(facts: StageFacts, index: number, context: Promoti
     ...progress.moved.filter(({ channel }) => !channels.some(({ name }) => name === channel)),
     ...moves.map((move) => move.moved),
   ]
+  // Agents that come late are watched for as long as the others were.
   const promoted = isLate
-    ? withStage(rollout, index, { moved })
+    ? restarted(withStage(rollout, index, { moved }), now)
     : startStage(withStage(rollout, index, { moved, critical: context.critical }), index, percent, now)
   return { outcome: 'planned', rollout: promoted, channels, leftBehind }
 }

@@ -7,14 +7,13 @@ import type { IsBlocked } from '../channels/blocked-version.ts'
 import { malformed, type Refusal } from '../channels/outcome.ts'
 import { versionsTold } from '../channels/target.ts'
 import { momentOf } from '../channels/time.ts'
-import { parseVersion } from '../channels/version.ts'
+import { compareVersions, parseVersion } from '../channels/version.ts'
 import { refuse, type GuardedChannel, type RolloutRefusal } from './outcome.ts'
 import type { Release } from './release.ts'
 import type { RuleContext } from './release-draft.ts'
 import { releaseBlockers, type StageFacts } from './conditions.ts'
 import { whyItStays } from './promotion.ts'
-import { restarted } from './rollout-draft.ts'
-import type { RolledBack, RolledBackChannel, Rollout } from './rollout.ts'
+import { channelsOf, restarted, type RolledBack, type RolledBackChannel, type Rollout } from './rollout.ts'
 
 export interface RollbackFacts {
   readonly rollout: Rollout
@@ -64,7 +63,6 @@ export function planRollback(facts: RollbackFacts, context: RollbackContext): Ro
   const to = context.to === null ? null : parseVersion(context.to)
   if (to?.outcome === 'unparsed') return malformed('to', to.message)
   if (to?.value === release.version) return malformed('to', 'is the release that is to be taken back')
-  if (rollout.state === 'rolled back') return refuse('rollout_over', `${release.version} was rolled back already`)
   const before = beforeIn(facts.rollouts)
   const moved = movesOf(rollout)
   const steps: RolledBackChannel[] = []
@@ -78,7 +76,7 @@ export function planRollback(facts: RollbackFacts, context: RollbackContext): Ro
       if (moved.has(name)) untouched.push({ channel: name, why: why ?? '' })
       continue
     }
-    const good = to?.value ?? lastGood(facts, before, name)
+    const good = to?.value ?? lastGood(facts, before, channel) ?? goodSource(facts, channel)
     if (good === null && channel.halt !== null) {
       untouched.push({ channel: name, why: whyItStays(channel) ?? '' })
       continue
@@ -87,8 +85,14 @@ export function planRollback(facts: RollbackFacts, context: RollbackContext): Ro
     changes.apply(channel, good === null ? { kind: 'halt' } : { kind: 'rollback', version: good, critical })
   }
   if (changes.refused.length > 0) return { outcome: 'refused', why: 'guards', channels: changes.refused }
+  const { rollback: earlier } = rollout
+  // Again only where somebody has brought it back since.
+  if (earlier !== null && steps.length === 0) {
+    return refuse('rollout_over', `${release.version} was rolled back already, and no channel tells it`)
+  }
   const at = momentOf(now)
-  const rollback = { reason, by: actor, at, channels: steps, stateBefore: rollout.state, unpinnedAt: null }
+  const stateBefore = earlier?.stateBefore ?? rollout.state
+  const rollback = { reason, by: actor, at, channels: steps, stateBefore, unpinnedAt: null }
   return {
     outcome: 'planned',
     rollout: { ...rollout, state: 'rolled back', endedAt: at, paused: null, rollback },
@@ -96,13 +100,6 @@ export function planRollback(facts: RollbackFacts, context: RollbackContext): Ro
     channels: changes.channels,
     untouched,
   }
-}
-
-/** Every channel that the release can have reached: those of all stages, whoever has told them, and what was moved by older rules. */
-export function channelsOf({ rules, stages }: Rollout): readonly string[] {
-  const named = rules.stages.flatMap(({ channels }) => channels)
-  const moved = stages.flatMap((stage) => stage.moved.map(({ channel }) => channel))
-  return [...new Set([...named, ...moved])]
 }
 
 /** Why a channel is left alone: it does not tell any agent the release. */
@@ -116,15 +113,27 @@ function whyUntouched(channel: Channel, version: string, isBlocked: IsBlocked, n
 }
 
 /** What a channel was told before the release, or before that, up to the first that is neither bad nor blocked; null for none. */
-function lastGood({ rollout, isBad, isBlocked }: RollbackFacts, before: BeforeOf, channel: string): string | null {
+function lastGood(facts: RollbackFacts, before: BeforeOf, channel: Channel): string | null {
   const seen = new Set<string>()
-  let version = before(rollout.release, channel)
-  while (version !== null && (isBad(version) || isBlocked(version) || version === rollout.release)) {
+  let version = before(facts.rollout.release, channel.name)
+  while (version !== null && !isGood(facts, channel, version)) {
     if (seen.has(version)) return null
     seen.add(version)
-    version = before(version, channel)
+    version = before(version, channel.name)
   }
   return version
+}
+
+/** What an operator's pin to the release has covered, where that is good. */
+function goodSource(facts: RollbackFacts, channel: Channel): string | null {
+  const { version } = channel.source
+  return version !== null && isGood(facts, channel, version) ? version : null
+}
+
+function isGood({ rollout, isBad, isBlocked }: RollbackFacts, { floor, ceiling }: Channel, version: string): boolean {
+  if (version === rollout.release || isBad(version) || isBlocked(version)) return false
+  const isBelow = floor !== null && compareVersions(version, floor) < 0
+  return !isBelow && (ceiling === null || compareVersions(version, ceiling) <= 0)
 }
 
 /** What a channel was told before this pipeline promoted a release there; null where it did not, or it was told nothing. */

@@ -7,7 +7,8 @@ import type { Pipeline, PipelineRules, StageRules } from './pipeline.ts'
 import { supersede } from './promotion.ts'
 import { personOf, type Release } from './release.ts'
 import type { RuleContext } from './release-draft.ts'
-import { frontierOf, stageAt, withStage, type Rollout, type StageProgress } from './rollout.ts'
+import { PIPELINE_CHANNELS_MAX } from './pipeline-draft.ts'
+import { channelsOf, frontierOf, restarted, stageAt, withStage, type Rollout, type StageProgress } from './rollout.ts'
 
 type Drafted = { readonly outcome: 'drafted'; readonly rollout: Rollout } | RolloutRefusal
 
@@ -117,12 +118,6 @@ export function resumeRollout(rollout: Rollout, { now, reason }: RuleContext): D
   return { outcome: 'drafted', rollout: restarted({ ...rollout, paused: null }, now) }
 }
 
-/** The rollout with its step or soaking under way beginning now. */
-export function restarted(rollout: Rollout, now: number): Rollout {
-  const index = rollout.stages.findIndex(({ state }) => state === 'promoting' || state === 'soaking')
-  return index === -1 ? rollout : withStage(rollout, index, { since: momentOf(now) })
-}
-
 /** Takes the rules that the pipeline has now. What was promoted must still be there, at the same places. */
 export function rebaseRollout(rollout: Rollout, pipeline: Pipeline, pipelineRevision: number, now: number): Drafted {
   const ended = overRefusal(rollout)
@@ -142,6 +137,11 @@ export function rebaseRollout(rollout: Rollout, pipeline: Pipeline, pipelineRevi
     return refuse('not_rebased', message)
   }
   const stages = rules.stages.map((stage) => rollout.stages.find(({ name }) => name === stage.name) ?? waiting(stage))
+  const channels = channelsOf({ ...rollout, rules })
+  if (channels.length > PIPELINE_CHANNELS_MAX) {
+    const message = `with the channels that it has moved already it would have ${channels.length}; a rollback takes ${PIPELINE_CHANNELS_MAX} at most`
+    return refuse('not_rebased', message)
+  }
   // What was found by other gates, or waited for by other rules, says nothing of these.
   const rebased = restarted({ ...rollout, rules, pipelineRevision, stages }, now)
   const isDone = stages.every(({ state }) => state === 'done')

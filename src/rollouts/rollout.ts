@@ -1,5 +1,6 @@
 // What a rollout is: how far one release has come in one pipeline. Its document says what was done and is moved only
 // together with the channels that it moves; what holds it back is not stored but judged anew every time (conditions.ts).
+import { momentOf } from '../channels/time.ts'
 import type { Document, JsonObject } from '../store/port.ts'
 import type { PipelineRules, StageRules } from './pipeline.ts'
 
@@ -127,6 +128,13 @@ export function frontierOf({ stages }: Rollout): number {
   return stages.findLastIndex(({ state }) => state !== 'waiting')
 }
 
+/** Every channel that the release can have reached: those of all stages, whoever has told them, and what was moved by older rules. */
+export function channelsOf({ rules, stages }: Rollout): readonly string[] {
+  const named = rules.stages.flatMap(({ channels }) => channels)
+  const moved = stages.flatMap((stage) => stage.moved.map(({ channel }) => channel))
+  return [...new Set([...named, ...moved])]
+}
+
 /** A stage's rules and progress. Throws a RangeError for an index beyond the stages: a fault of the caller. */
 export function stageAt(
   rollout: Rollout,
@@ -140,4 +148,10 @@ export function stageAt(
 /** The rollout with one stage's progress replaced. */
 export function withStage(rollout: Rollout, index: number, progress: Partial<StageProgress>): Rollout {
   return { ...rollout, stages: rollout.stages.map((stage, at) => (at === index ? { ...stage, ...progress } : stage)) }
+}
+
+/** The rollout with its step or soaking under way beginning now. */
+export function restarted(rollout: Rollout, now: number): Rollout {
+  const index = rollout.stages.findIndex(({ state }) => state === 'promoting' || state === 'soaking')
+  return index === -1 ? rollout : withStage(rollout, index, { since: momentOf(now) })
 }

@@ -4,7 +4,6 @@ import type { IsBlocked } from '../../src/channels/blocked-version.ts'
 import type { Channel } from '../../src/channels/channel.ts'
 import type { StageFacts } from '../../src/rollouts/conditions.ts'
 import {
-  channelsOf,
   planResume,
   planRollback,
   planUnpin,
@@ -13,7 +12,7 @@ import {
   type RollbackFacts,
   type RollbackPlan,
 } from '../../src/rollouts/rollback.ts'
-import type { Rollout } from '../../src/rollouts/rollout.ts'
+import { channelsOf, type Rollout } from '../../src/rollouts/rollout.ts'
 import { blocking, channelOf, frozen, HALT, inHours, NOW, pinOf, sourceOf } from '../fixtures/channel-samples.ts'
 import {
   allowed,
@@ -96,13 +95,22 @@ t.test('a rollback may be urgent, and then says so to every agent', async (t) =>
   t.match(plan(factsOf(), { critical: true }).channels, [{ pin: { critical: true } }, { pin: { critical: true } }, {}])
 })
 
-t.test('a rollout of whatever state can be taken back but once', async (t) => {
+t.test('a rollout of whatever state can be taken back, and again only where a channel tells it again', async (t) => {
   for (const state of ['done', 'superseded', 'withdrawn'] as const) {
     const rollout = { ...ROLLOUT, state }
     t.match(plan(factsOf({ rollout })).rollout, { state: 'rolled back', rollback: { stateBefore: state } })
   }
-  const again = planRollback(factsOf({ rollout: plan().rollout }), contextOf())
+  const { rollout, channels } = plan()
+  const again = planRollback(factsOf({ rollout }, channels), contextOf())
   t.match(problemOf(again), ['rollout_over', /15\.2\.0 was rolled back already/])
+  const [first] = channels
+  const freed = channels.map((channel) => (channel === first ? { ...channel, pin: null } : channel))
+  const twice = plan(factsOf({ rollout }, freed))
+  t.strictSame(
+    twice.channels.map(({ name }) => name),
+    [first?.name],
+  )
+  t.equal(twice.rollout.rollback?.stateBefore, 'running')
 })
 
 t.test('a rollback says why, and where to only in versions that are not the release itself', async (t) => {
@@ -201,8 +209,14 @@ t.test('the pause of a rollout that is taken back is over with it', async (t) =>
 
 t.test('the guard of one channel refuses the rollback of all, and every one that refuses is named', async (t) => {
   const channels = [there('a'), there('b', { floor: '15.1.9' }), there('c', { source: sourceOf(RELEASE) })]
-  t.strictSame(guardsOf(planRollback(factsOf({}, channels), contextOf())), { b: 'floor' })
-  t.strictSame(guardsOf(planRollback(factsOf({}, channels), contextOf({ force: true }))), { b: 'floor' })
+  const named = contextOf({ to: '15.1.0', force: true })
+  t.strictSame(guardsOf(planRollback(factsOf({}, channels), named)), { b: 'floor' })
+  const { channels: moved } = plan(factsOf({}, channels))
+  t.match(
+    moved.find(({ name }) => name === 'b'),
+    { halt: {}, pin: null },
+    'where what came before is outside the limits, its agents stay where they are',
+  )
   const to = contextOf({ to: '14.0.0' })
   t.strictSame(guardsOf(planRollback(factsOf(), to)), {
     a: 'major-downgrade',

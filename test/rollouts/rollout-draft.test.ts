@@ -5,14 +5,13 @@ import {
   approveStage,
   pauseRollout,
   rebaseRollout,
-  restarted,
   resumeRollout,
   rulesOf,
   stageIndex,
   startAgain,
   startRollout,
 } from '../../src/rollouts/rollout-draft.ts'
-import { stageAt, type Rollout, type RolloutState, type StageProgress } from '../../src/rollouts/rollout.ts'
+import { restarted, stageAt, type Rollout, type RolloutState, type StageProgress } from '../../src/rollouts/rollout.ts'
 import { frozen, inHours, NOW } from '../fixtures/channel-samples.ts'
 import {
   allowed,

@@ -4,7 +4,7 @@ import type { ServerResponse } from 'node:http'
 import { Type } from 'typebox'
 import { knownState, type Control } from '../../control/control.ts'
 import type { Identity } from '../../control/identity.ts'
-import { isKnownHere, positionAfter, viewOf } from '../../control/journal-view.ts'
+import { isAppliedHere, isKnownHere, positionAfter, viewOf } from '../../control/journal-view.ts'
 import { isStillIdentified } from '../../control/tokens.ts'
 import type { Clock } from '../../serve/clock.ts'
 import { JournalTrimmed, type JournalEntry, type StorePosition } from '../../store/port.ts'
@@ -16,8 +16,6 @@ import { sendProblem } from './problem.ts'
 const STREAMS_MAX = 100
 /** While a reader is this far behind, the journal is not read on for it. */
 const UNSENT_BYTES_MAX = 1024 * 1024
-/** So many entries wait to be told at most; the journal is read on when they are. */
-const WAITING_MAX = 500
 /** A reader that has not caught up after this long is cut off; it resumes from its last event id when it is ready. */
 const UNSENT_MS = 30_000
 /** Proxies drop connections that are silent for a minute. */
@@ -120,25 +118,33 @@ async function stream(
     else stop.abort()
   }
   let told = Promise.resolve()
-  let waiting = 0
+  let isWaiting = false
   let position = after
   try {
     while (!stop.signal.aborted) {
       const pause = new AbortController()
       const give = (entry: JournalEntry): void => {
         position = { epoch: after.epoch, seq: entry.seq, mark: entry.mark }
-        waiting += 1
-        told = told.then(() => tell(entry)).finally(() => (waiting -= 1))
-        if (response.writableLength > UNSENT_BYTES_MAX || waiting > WAITING_MAX) pause.abort()
+        if (!isWaiting && (identity.role === 'admin' || isAppliedHere(control, entry.seq))) {
+          send(eventOf(control, entry, identity))
+          if (response.writableLength > UNSENT_BYTES_MAX) pause.abort()
+          return
+        }
+        isWaiting = true
+        told = told.then(() => tell(entry)).catch(() => stop.abort())
+        // Nothing more is read before this one could be told.
+        pause.abort()
       }
       await control.store.follow(position, give, AbortSignal.any([stop.signal, pause.signal]))
       await told
+      isWaiting = false
       // It ends by itself where the store was closed.
       if (!pause.signal.aborted) break
       await drained(control.clock, response, stop)
     }
   } catch (error) {
     if (!(error instanceof JournalTrimmed)) throw error
+    await told
     send(`event: trimmed\ndata: ${JSON.stringify({ detail: error.message })}\n\n`)
   } finally {
     clearInterval(heartbeat)
