@@ -41,7 +41,7 @@ async function startRamp({ url, controlUrl }: Subject & { readonly controlUrl: s
     const stages = [{ name: 'all', channels: [CHANNEL], rampPercent: [50], rampMinutes: 24 * 60 }]
     await admin(control, 'PUT', `/pipelines/${PIPELINE}`, { requirePackages: false, stages })
     await admin(control, 'POST', '/releases', { version: NEXT, commit: 'abcdef1', kind: 'full' })
-    await admin(control, 'POST', `/rollouts/${PIPELINE}/promote`, { release: NEXT })
+    await admin(control, 'POST', `/rollouts/${PIPELINE}/promote`, { release: NEXT, stage: 'all' })
     const told: string[] = []
     for (let index = 0; index < 100; index += 1) {
       told.push((await poll.get(`/v1/${CHANNEL}/cohort/${index}/version`)).body)
