@@ -9,7 +9,7 @@ import type { Gate, Pipeline, PromoteWindow, StageRules } from './pipeline.ts'
 import { isTimeOfDay, isTimeZone } from './promote-window.ts'
 import type { RuleContext } from './release-draft.ts'
 
-/** What a rollback pins in one commit, with the rollout and the release: no pipeline may have more than fit. */
+/** What a rollback pins in one commit, with the rollout and the release; a re-base keeps within it, too (rollout-draft.ts). */
 export const PIPELINE_CHANNELS_MAX = COMMIT_WRITES_MAX - 100
 export const STAGES_MAX = 20
 export const GATES_MAX = 10

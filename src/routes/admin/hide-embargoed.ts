@@ -1,5 +1,6 @@
-// What is under an embargo leaves this server for admins only: every JSON answer to anybody else is looked through, whatever
-// route it comes from, for somebody may have written of it in a reason.
+// What is under an embargo leaves this server for admins only: what people have written is looked through in every JSON answer
+// to anybody else, whatever route it comes from. The detail of a problem that only says back what the caller sent is not:
+// hidden or not, it would tell whether that is a secret.
 import type { FastifyInstance } from 'fastify'
 import type { Control } from '../../control/control.ts'
 import { secretsFor } from '../../control/embargoes.ts'
