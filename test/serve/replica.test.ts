@@ -454,6 +454,7 @@ await t.test('the last known good file is never more than a second behind while 
   await clock.advance(999)
   t.equal(await savedSeq(), null)
   await serve(store, '15.1.2', 1)
+  await replica.until((state) => state.seq === 2)
   await clock.advance(1)
   await eventually(async () => (await savedSeq()) === 2)
   await serve(store, '15.1.3', 2)
