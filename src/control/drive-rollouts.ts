@@ -11,7 +11,7 @@ import { currentState, type Control, type Request } from './control.ts'
 import { carryOut, nothing, readOf, type Decided } from './decide.ts'
 import { GateWatch, type EvaluateGate } from './gate-watch.ts'
 import { SYSTEM_ACTOR } from './journal-lapses.ts'
-import { earlyFacts, factReads, readRunningOf, stageFacts } from './rollout-facts.ts'
+import { channelsIn, earlyFacts, factReads, readRunningOf, stageFacts } from './rollout-facts.ts'
 import { outcomeOf, planWrites, runningRollouts, type RolloutOutcome } from './rollouts.ts'
 import { rolloutDocuments } from './start-rollouts.ts'
 
@@ -133,8 +133,9 @@ export class RolloutDriver {
       const rollout = document === undefined ? null : rolloutOf(document)
       if (rollout === null || !isDriven(rollout)) return
       const index = stageUnderWay(rollout) ?? 0
+      // Also while it is paused: whoever is to resume it sees how its gates stand.
       const samples = await this.#gates.look(rollout, index)
-      if (!(await this.#step(key, samples))) return
+      if (rollout.paused !== null || !(await this.#step(key, samples))) return
     }
   }
 
@@ -167,8 +168,12 @@ export class RolloutDriver {
     const rollout = document === undefined ? null : rolloutOf(document)
     const index = rollout === null ? null : stageUnderWay(rollout)
     if (document === undefined || rollout === null || index === null) return null
-    // Most of the time a rollout waits for people or for time: neither its channels nor the journal are looked at for that.
-    if (isHeldBack(earlyFacts(state, rollout, this.#control.clock.now()), index, samples)) return null
+    // Most of the time a rollout waits for people or for time: the journal is not looked at for that, and channels only once
+    // the stage has moved them.
+    const { rules, progress } = stageAt(rollout, index)
+    const channels = channelsIn(state, progress.state === 'waiting' ? [] : rules.channels)
+    const facts = { ...earlyFacts(state, rollout, this.#control.clock.now()), channels }
+    if (isHeldBack(facts, index, samples)) return null
     return { document, index, running: await readRunningOf(this.#control, state, rollout, index) }
   }
 
@@ -194,10 +199,10 @@ interface Prepared {
 
 const NOTHING = { outcome: 'answer', answer: { outcome: 'nothing' } } as const
 
-/** Whether a rollout does anything by itself now. */
+/** Whether a rollout does anything by itself now, or would if it was not paused. */
 function isDriven(rollout: Rollout): boolean {
   const index = stageUnderWay(rollout)
-  if (rollout.state !== 'running' || rollout.paused !== null || index === null) return false
+  if (rollout.state !== 'running' || index === null) return false
   const { rules, progress } = stageAt(rollout, index)
   return progress.state !== 'waiting' || rules.auto
 }
@@ -227,13 +232,21 @@ function decide(
         writes: planWrites(state, next.rollout, []),
         reads: [],
       }
+    case 'suspends':
+      return {
+        outcome: 'commit',
+        kind: 'rollout.suspend',
+        reason: next.reason,
+        writes: planWrites(state, next.rollout, []),
+        reads: factReads(state, facts, index, []),
+      }
     case 'restarts':
       return {
         outcome: 'commit',
         kind: 'rollout.restart',
         reason: next.reason,
         writes: planWrites(state, next.rollout, []),
-        reads: [],
+        reads: factReads(state, facts, index, []),
       }
     case 'finishes':
       return {

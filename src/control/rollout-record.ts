@@ -1,9 +1,8 @@
 // A rollout as the API shows it: beside its document, how every stage stands and what holds it back, judged now.
-import { versionsTold } from '../channels/target.ts'
 import { advance, stageUnderWay, waitBlockers, type GateSamples } from '../rollouts/advance.ts'
-import { endBlockers } from '../rollouts/conditions.ts'
+import { blocker, endBlockers } from '../rollouts/conditions.ts'
 import type { Blocker } from '../rollouts/outcome.ts'
-import { planPromotion, seedOf, whyItStays, type LeftBehind } from '../rollouts/promotion.ts'
+import { isTold, planPromotion, seedOf, whyItStays, type LeftBehind } from '../rollouts/promotion.ts'
 import { rolloutOf, stageAt, type Rollout, type StageProgress } from '../rollouts/rollout.ts'
 import type { ReplicaState } from '../serve/replica-state.ts'
 import type { Document } from '../store/port.ts'
@@ -77,6 +76,7 @@ async function blockersOf(
       return plan.outcome === 'refused' && plan.why === 'held-back' ? plan.blockers : []
     }
     const next = advance(facts, gates, NOBODY)
+    if (next.outcome === 'suspends') return [blocker('channels', next.reason)]
     return next.outcome === 'waits' ? next.blockers : waitBlockers(facts, index, gates)
   }
   return [{ code: 'channels', message: 'its channels change faster than they can be looked at; look again' }]
@@ -94,11 +94,9 @@ function leftBehindIn(control: Control, state: ReplicaState, rollout: Rollout, i
   return rules.channels.flatMap((name) => {
     const channel = channels.get(name)
     if (channel === undefined) return { channel: name, why: 'does not exist' }
+    if (isTold(rollout, progress, channel, state.isBlocked, control.clock.now())) return []
     const { ramp, source } = channel
-    const isBehind = ramp?.seed === seedOf(rollout) && ramp.percent < progress.percent
-    const isTold = versionsTold(channel, state.isBlocked, control.clock.now()).includes(rollout.release)
-    if (isTold && !isBehind) return []
-    const at = isBehind ? `${ramp.percent} % of its ramp` : (source.version ?? 'no version')
+    const at = ramp?.seed === seedOf(rollout) ? `${ramp.percent} % of its ramp` : (source.version ?? 'no version')
     return { channel: name, why: whyItStays(channel) ?? `is at ${at}` }
   })
 }

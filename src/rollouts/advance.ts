@@ -8,7 +8,7 @@ import { blocker, conditionBlockers, endBlockers, named, type StageFacts } from 
 import { gateStanding, unwatchedSince } from './gate-standing.ts'
 import type { Blocker } from './outcome.ts'
 import type { StageRules } from './pipeline.ts'
-import { finishStage, seedOf, startSoaking, whyItStays } from './promotion.ts'
+import { finishStage, isTold, seedOf, startSoaking, whyItStays } from './promotion.ts'
 import { frontierOf, stageAt, withStage, type GateSample, type Rollout } from './rollout.ts'
 
 /** What the gates of a stage have found, by the gate's name, oldest first. */
@@ -26,7 +26,9 @@ export type Advance =
   | { readonly outcome: 'steps'; readonly rollout: Rollout; readonly channels: readonly Channel[] }
   /** The soaking is over. */
   | { readonly outcome: 'finishes'; readonly rollout: Rollout }
-  /** Nobody has watched the gates for a while: what went by does not count. */
+  /** No channel of the stage tells the release: until one does, no time counts. */
+  | { readonly outcome: 'suspends'; readonly rollout: Rollout; readonly reason: string }
+  /** Nobody has watched the gates for a while, or no channel has told the release: what went by does not count. */
   | { readonly outcome: 'restarts'; readonly rollout: Rollout; readonly reason: string }
   /** Stage `index` is promoted by itself, once nothing holds it back (promotion.ts). */
   | { readonly outcome: 'may-promote'; readonly index: number }
@@ -58,27 +60,28 @@ export function advance(facts: StageFacts, samples: GateSamples, context: Advanc
     const next = withStage({ ...rollout, paused }, index, { gates: samples })
     return { outcome: 'pauses', rollout: next, reason: failing.message }
   }
-  const unwatched = unwatchedGate(facts, rules, since, samples)
-  if (unwatched !== null) {
-    return { outcome: 'restarts', rollout: withStage(rollout, index, { since: momentOf(now) }), reason: unwatched }
+  if (!isServed(facts, index)) return suspend(facts, index)
+  const anew = progress.since === null ? 'its channels tell agents again' : unwatchedGate(facts, rules, since, samples)
+  if (anew !== null) {
+    return { outcome: 'restarts', rollout: withStage(rollout, index, { since: momentOf(now) }), reason: anew }
   }
-  const blockers = [...waitBlockers(facts, index, samples)]
+  const blockers = waitBlockers(facts, index, samples)
   if (progress.state === 'promoting') return step(facts, index, samples, blockers, context)
-  if (!isServed(facts, index)) {
-    blockers.push(blocker('channels', 'no channel of the stage serves it any more; promote it again, or roll it back'))
-  }
   if (blockers.length > 0) return { outcome: 'waits', blockers }
   return { outcome: 'finishes', rollout: finishStage(withStage(rollout, index, { gates: samples }), index, now) }
 }
 
 /**
- * Whether the next thing is held back whatever the channels and the journal say: facts without them are enough to know.
- * A gate that fails or was not watched must be seen to all the same.
+ * Whether the next thing is held back whatever the journal says, and before the stage is promoted whatever its channels say:
+ * facts without them are enough to know. A gate that fails or was not watched must be seen to all the same, and so must a
+ * stage that has begun, or ceased, to be told to nobody.
  */
 export function isHeldBack(facts: StageFacts, index: number, samples: GateSamples): boolean {
   const { rules, progress } = stageAt(facts.rollout, index)
   if (progress.state === 'waiting') return conditionBlockers(facts, index).length > 0
-  const since = Date.parse(progress.since ?? '')
+  if (isServed(facts, index) !== (progress.since !== null)) return false
+  if (progress.since === null) return true
+  const since = Date.parse(progress.since)
   if (failingGate(facts, rules, since, samples) !== null || unwatchedGate(facts, rules, since, samples) !== null)
     return false
   return waitBlockers(facts, index, samples).length > 0
@@ -89,6 +92,15 @@ export function waitBlockers(facts: StageFacts, index: number, samples: GateSamp
   const { rules, progress } = stageAt(facts.rollout, index)
   if (progress.state !== 'promoting' && progress.state !== 'soaking') return []
   return [...timeBlockers(rules, progress.state, progress.since, facts.now), ...gateBlockers(facts, index, samples)]
+}
+
+/** Agents that are told nothing, or something else, say nothing of the release: its step or its soaking begins anew after that. */
+function suspend(facts: StageFacts, index: number): Advance {
+  const { progress } = stageAt(facts.rollout, index)
+  const who = named(heldInWords(facts, index))
+  const message = `no channel of the stage tells agents the release: ${who}; promote it again, or roll it back`
+  if (progress.since === null) return { outcome: 'waits', blockers: [blocker('channels', message)] }
+  return { outcome: 'suspends', rollout: withStage(facts.rollout, index, { since: null }), reason: message }
 }
 
 function step(
@@ -113,28 +125,22 @@ function step(
     if (applied.outcome === 'refused') blockers.push(blocker('guard', `channel ${name}: ${applied.message}`))
     else channels.push(applied.channel)
   }
-  // A ramp that reaches nobody any more must not come to its end as if it had.
-  if (channels.length === 0 && blockers.length === 0 && !isServed(facts, index)) {
-    blockers.push(blocker('channels', `no channel of the stage would move: ${named(heldInWords(facts, index))}`))
-  }
   if (blockers.length > 0) return { outcome: 'waits', blockers }
   const stepped = withStage(rollout, index, { percent, since: momentOf(now), gates: samples })
   return { outcome: 'steps', rollout: percent < COHORTS ? stepped : startSoaking(stepped, index, now), channels }
 }
 
-/** Whether some channel tells the release to as many of its agents as the stage has come to. */
-function isServed({ rollout, channels }: StageFacts, index: number): boolean {
-  const { progress } = stageAt(rollout, index)
-  return progress.moved.some(({ channel: name }) => {
+/** Whether some channel of the stage, whoever has set it, tells the release to as many of its agents as the stage has come to. */
+function isServed({ rollout, channels, isBlocked, now }: StageFacts, index: number): boolean {
+  const { rules, progress } = stageAt(rollout, index)
+  return rules.channels.some((name) => {
     const channel = channels.get(name)
-    if (channel?.source.version !== rollout.release || channel.halt !== null) return false
-    const isBehind = channel.ramp?.seed === seedOf(rollout) && channel.ramp.percent < progress.percent
-    return !isBehind && (channel.pin === null || channel.pin.version === rollout.release)
+    return channel !== undefined && isTold(rollout, progress, channel, isBlocked, now)
   })
 }
 
 function heldInWords({ rollout, channels }: StageFacts, index: number): readonly string[] {
-  return stageAt(rollout, index).progress.moved.map(({ channel: name }) => {
+  return stageAt(rollout, index).rules.channels.map((name) => {
     const channel = channels.get(name)
     if (channel === undefined) return `${name} does not exist any more`
     return `${name} ${whyItStays(channel) ?? `is at ${channel.source.version ?? 'no version'}`}`
@@ -147,8 +153,10 @@ function timeBlockers(
   since: string | null,
   now: number,
 ): Blocker[] {
+  // While no channel tells it, its time has not begun.
+  if (since === null) return []
   const isRamp = state === 'promoting'
-  const endsAt = Date.parse(since ?? '') + (isRamp ? rampMinutes : soakMinutes) * MINUTE_MS
+  const endsAt = Date.parse(since) + (isRamp ? rampMinutes : soakMinutes) * MINUTE_MS
   if (now >= endsAt) return []
   return [
     blocker(

@@ -1,13 +1,15 @@
 // The promotion of a stage as a pure plan: every channel that moves, everything that holds it back, and the rollouts that
 // are overtaken by it. Nothing of it is half: one commit writes the whole plan, or nothing.
+import type { IsBlocked } from '../channels/blocked-version.ts'
 import { applyChange } from '../channels/change.ts'
 import type { Channel } from '../channels/channel.ts'
 import { COHORTS } from '../channels/cohort.ts'
+import { cohortsAt, versionsTold } from '../channels/target.ts'
 import { momentOf } from '../channels/time.ts'
 import { compareReleases } from './cloud-version.ts'
 import { blocker, conditionBlockers, named, type StageFacts } from './conditions.ts'
 import { refuse, type Blocker, type RolloutRefusal } from './outcome.ts'
-import { frontierOf, restarted, stageAt, withStage, type Moved, type Rollout } from './rollout.ts'
+import { frontierOf, restarted, stageAt, withStage, type Moved, type Rollout, type StageProgress } from './rollout.ts'
 
 export interface PromotionContext {
   readonly actor: string
@@ -38,7 +40,7 @@ type Disposition =
   | { readonly outcome: 'there' }
 
 /** What the order of a rollout's cohorts is made from. */
-export function seedOf({ pipeline, release }: Rollout): string {
+export function seedOf({ pipeline, release }: Pick<Rollout, 'pipeline' | 'release'>): string {
   return `${pipeline}/${release}`
 }
 
@@ -165,6 +167,20 @@ function dispose(
 export function whyItStays({ pin, halt }: Channel): string | null {
   if (halt !== null) return `is halted by ${halt.by}: ${halt.reason}`
   return pin === null ? null : `is pinned to ${pin.version} by ${pin.by}: ${pin.reason}`
+}
+
+/** Whether a channel of a stage tells the release, to as many of its agents as the stage has come to. */
+export function isTold(
+  { pipeline, release }: Rollout,
+  { percent }: StageProgress,
+  channel: Channel,
+  isBlocked: IsBlocked,
+  now: number,
+): boolean {
+  // A pin to the release tells all of them, whatever the ramp under it has come to.
+  const cohorts = cohortsAt(channel, isBlocked, now)
+  const isBehind = cohorts?.seed === seedOf({ pipeline, release }) && cohorts.percent < percent
+  return !isBehind && versionsTold(channel, isBlocked, now).includes(release)
 }
 
 /**

@@ -295,7 +295,7 @@ t.test('a step or a soaking that nobody has watched begins anew, and says which 
       reason: `gate errors was not evaluated since ${inMinutes(40)}; what went by does not count`,
     })
     t.strictSame(found.outcome === 'restarts' && found.rollout.stages, [{ ...rollout.stages[0], since: inMinutes(90) }])
-    const known = someFacts(rollout, { now: NOW + 90 * MINUTE_MS })
+    const known = someFacts(rollout, { now: NOW + 90 * MINUTE_MS, channels: channelsByName(channel) })
     t.notOk(isHeldBack(known, 0, { latency: [sampleAt(89)], errors: [sampleAt(40)] }), 'that must be seen to')
     t.notOk(isHeldBack(known, 0, {}), 'never evaluated')
   }
@@ -310,17 +310,28 @@ t.test('a gate may have the name of what every object has', async (t) => {
   t.strictSame(samplesOf({ errors: [sampleAt(0)] }, 'errors'), [sampleAt(0)])
 })
 
-t.test('whether it is held back is known without its channels where they cannot make a difference', async (t) => {
-  const ramp = oneStage({ ...RAMP, gates: [GATE] }, underWay('promoting', 10, 'a', 'b'))
-  const held = (rollout: Rollout, minutes: number, samples: GateSamples = {}) =>
-    isHeldBack(someFacts(rollout, { now: NOW + minutes * MINUTE_MS, channels: new Map() }), 0, samples)
-  t.ok(held(ramp, 1), 'by its time')
-  t.ok(held(ramp, 30, { errors: [sampleAt(30, 'failed')] }), 'by its gate')
-  t.notOk(held(ramp, 30, { errors: [sampleAt(29)] }))
-  t.notOk(held(ramp, 2, FAILED), 'a gate that fails must be seen to')
-  t.notOk(held(oneStage({ auto: true }, {}), 0))
-  t.ok(held(oneStage({ auto: true, approvals: 1 }, {}), 0), 'by its conditions')
-})
+t.test(
+  'whether it is held back is known without the journal, and before its promotion without its channels',
+  async (t) => {
+    const ramp = oneStage({ ...RAMP, gates: [GATE] }, underWay('promoting', 10, 'a', 'b'))
+    const held = (rollout: Rollout, minutes: number, samples: GateSamples = {}, channels = [ramping('a', 10)]) =>
+      isHeldBack(
+        someFacts(rollout, { now: NOW + minutes * MINUTE_MS, channels: channelsByName(...channels) }),
+        0,
+        samples,
+      )
+    t.ok(held(ramp, 1), 'by its time')
+    t.ok(held(ramp, 30, { errors: [sampleAt(30, 'failed')] }), 'by its gate')
+    t.notOk(held(ramp, 30, { errors: [sampleAt(29)] }))
+    t.notOk(held(ramp, 2, FAILED), 'a gate that fails must be seen to')
+    t.notOk(held(ramp, 1, {}, []), 'that nobody is told any more must be seen to')
+    const suspended = oneStage(RAMP, { ...underWay('promoting', 10, 'a', 'b'), since: null })
+    t.ok(held(suspended, 90, {}, []), 'by that nobody is told')
+    t.notOk(held(suspended, 1), 'that somebody is told again must be seen to')
+    t.notOk(held(oneStage({ auto: true }, {}), 0, {}, []))
+    t.ok(held(oneStage({ auto: true, approvals: 1 }, {}), 0, {}, []), 'by its conditions')
+  },
+)
 
 t.test('a soaking ends when its minutes are over, and says until when it lasts', async (t) => {
   const rollout = oneStage({ soakMinutes: 60 }, underWay('soaking', 100, 'a'))
@@ -333,7 +344,7 @@ t.test('a soaking ends when its minutes are over, and says until when it lasts',
   })
 })
 
-t.test('a stage is not done where no channel of it tells all of its agents the release any more', async (t) => {
+t.test('no time counts while no channel of a stage tells the release as far as the stage has come', async (t) => {
   const rollout = oneStage({ channels: ['a', 'b'] }, underWay('soaking', 100, 'a', 'b'))
   const moved = channelOf({ name: 'a', source: sourceOf('15.1.5') })
   for (const b of [
@@ -343,31 +354,45 @@ t.test('a stage is not done where no channel of it tells all of its agents the r
     channelOf({ name: 'b', source: sourceOf(null) }),
   ]) {
     const found = next(rollout, { channels: [moved, b] })
-    t.match(found, { blockers: [{ code: 'channels', message: /no channel of the stage serves it/ }] })
+    t.match(found, {
+      outcome: 'suspends',
+      reason: /^no channel of the stage tells agents the release: a is at 15\.1\.5/,
+    })
+    t.strictSame(found.outcome === 'suspends' && found.rollout.stages, [{ ...rollout.stages[0], since: null }])
   }
-  t.match(next(rollout, { channels: [] }), { outcome: 'waits' }, 'deleted')
+  t.match(next(rollout, { channels: [] }), { outcome: 'suspends', reason: /a does not exist any more, b does not/ })
   for (const b of [there('b'), there('b', { pin: pinOf(RELEASE) })]) {
     t.match(next(rollout, { channels: [moved, b] }), { outcome: 'finishes' }, 'one of them is enough')
   }
+  const byHand = oneStage({ channels: ['a', 'b'] }, underWay('soaking', 100, 'a'))
+  t.match(next(byHand, { channels: [moved, there('b')] }), { outcome: 'finishes' }, 'whoever has told it')
 })
 
-t.test('a ramp that reaches nobody any more does not come to its end as if it had', async (t) => {
+t.test('a stage that is told to nobody waits, and begins its step or its soaking anew once it is told', async (t) => {
+  for (const [state, percent, told] of [
+    ['promoting', 10, ramping('a', 10)],
+    ['soaking', 100, there('a')],
+  ] as const) {
+    const suspended = oneStage(
+      { ...RAMP, channels: ['a'], gates: [GATE] },
+      { ...underWay(state, percent, 'a'), since: null },
+    )
+    const halted = { ...told, halt: HALT }
+    t.match(next(suspended, { minutes: 500, channels: [halted], samples: FAILED }), {
+      outcome: 'waits',
+      blockers: [{ code: 'channels', message: /a is halted by .*; promote it again, or roll it back/ }],
+    })
+    const found = next(suspended, { minutes: 500, channels: [told], samples: FAILED })
+    t.match(found, { outcome: 'restarts', reason: 'its channels tell agents again' })
+    t.strictSame(found.outcome === 'restarts' && found.rollout.stages, [
+      { ...suspended.stages[0], since: inMinutes(500) },
+    ])
+  }
+})
+
+t.test('a step may move no channel where one tells all of its agents already', async (t) => {
   const rollout = oneStage(RAMP, underWay('promoting', 10, 'a', 'b'))
-  const channels = [ramping('a', 10, { pin: pinOf('15.1.2') }), channelOf({ name: 'b', source: sourceOf('15.1.5') })]
-  t.match(next(rollout, { minutes: 30, channels }), {
-    outcome: 'waits',
-    blockers: [
-      { code: 'channels', message: /no channel of the stage would move: a is pinned to 15\.1\.2 .*, b is at 15\.1\.5/ },
-    ],
-  })
-  t.match(next(rollout, { minutes: 30, channels: [] }), {
-    blockers: [{ message: /a does not exist any more, b does not/ }],
-  })
-  t.equal(
-    stepOf(rollout, { minutes: 30, channels: [there('a')] }).channels.length,
-    0,
-    'where one has all of it, it may go on',
-  )
+  t.equal(stepOf(rollout, { minutes: 30, channels: [there('a')] }).channels.length, 0)
 })
 
 t.test('what a stage waits for is asked of any stage, and only one under way waits for time and gates', async (t) => {

@@ -232,6 +232,52 @@ t.test('resuming begins the soaking anew: what the gates found before says nothi
   t.equal(at(await session.rollout(1), 'state'), 'done')
 })
 
+t.test('the gates of a paused rollout are asked all the same, so that one sees when it may be resumed', async (t) => {
+  const session = await startRollouts(t, GATES)
+  await session.pipeline([stage('canary', { auto: true, soakMinutes: 10, gates: [gate] })])
+  await session.register(1)
+  session.found = failing('failed', 9, null)
+  await session.look()
+  await session.pass(2)
+  const { body } = await session.call('GET', '/rollouts/cloud')
+  t.match(body, { items: [{ stages: [{ state: 'paused' }] }] })
+  session.found = () => PASSED
+  await session.pass(2)
+  const standing = await session.stage(1, 0)
+  t.equal(at(standing, 'state'), 'paused', 'nothing goes on by itself')
+  t.equal(at(listAt(standing, 'gates', 0, 'samples').at(-1), 'verdict'), 'passed')
+})
+
+t.test('time does not count while every channel of the stage is halted or moved by hand', async (t) => {
+  const session = await startRollouts(t, GATES)
+  await session.pipeline([stage('all', { channels: ['a', 'b'], soakMinutes: 10 })])
+  await session.register(1)
+  await session.step('promote')
+  await session.pass(8)
+  await session.done('PUT', channelPath('a', '/halt'), { reason })
+  await session.pass(1)
+  t.hasStrict(await session.stage(1, 0), { since: '2026-03-01T00:00:00.000Z' }, 'b tells it still')
+  await session.done('PUT', channelPath('b', '/pin'), { version: cloud(0), reason })
+  await session.pass(60)
+  const suspended = await session.stage(1, 0)
+  t.hasStrict(suspended, { state: 'soaking', since: null })
+  t.match(at(suspended, 'blockers'), [
+    {
+      code: 'channels',
+      message: /no channel of the stage tells agents the release: a is halted by .*, b is pinned to/,
+    },
+  ])
+  const kinds = (await session.journal()).map(({ kind }) => kind)
+  t.equal(kinds.filter((kind) => kind === 'rollout.suspend').length, 1)
+  await session.done('DELETE', channelPath('a', '/halt'), { reason })
+  await session.pass(1)
+  t.match(await session.lastEntry(), { kind: 'rollout.restart', reason: 'its channels tell agents again' })
+  await session.pass(9)
+  t.equal(at(await session.stage(1, 0), 'state'), 'soaking')
+  await session.pass(1)
+  t.hasStrict(await session.rollout(1), { state: 'done' })
+})
+
 t.test('a gate that fails during a ramp pauses it where it is, and resuming begins the step anew', async (t) => {
   const session = await startRollouts(t, GATES)
   await session.pipeline([stage('all', { rampPercent: [25], rampMinutes: 10, gates: [gate] })])
