@@ -7,7 +7,8 @@ import {
   type HistoryStep,
   type ServedSpan,
 } from '../channels/history.ts'
-import { JOURNAL_PAGE_MAX } from '../store/port.ts'
+import { JOURNAL_PAGE_MAX, type Document } from '../store/port.ts'
+import { momentOf } from '../channels/time.ts'
 import { knownState, type Control } from './control.ts'
 
 /** A channel's history is read back this many entries at most: years of it, and a bound on what one request may cost. */
@@ -20,10 +21,24 @@ export async function hasHistory(control: Control, name: string): Promise<boolea
   return (await control.store.journal({ subject, limit: 1 })).entries.length > 0
 }
 
-/** What a channel served when, oldest first, as far back as HISTORY_ENTRIES_MAX entries reach. */
+/** What a channel served when, oldest first. */
 export async function channelSpans(control: Control, name: string): Promise<readonly ServedSpan[]> {
+  return (await channelPast(control, name)).spans
+}
+
+interface ChannelPast {
+  readonly spans: readonly ServedSpan[]
+  /** Before this moment (RFC 3339) nobody knows; null where the channel's whole past was read. */
+  readonly knownSince: string | null
+}
+
+/** A channel's past as far back as HISTORY_ENTRIES_MAX entries, and what the journal keeps, reach. */
+async function channelPast(control: Control, name: string): Promise<ChannelPast> {
   const key = channelKey(name)
+  const state = knownState(control)
   const steps: HistoryStep[] = []
+  /** What the oldest step that is known has found; null where that has made the channel for the first time. */
+  let found: Document | null = state.document(key) ?? null
   let beforeSeq: number | null = null
   do {
     const page = await control.store.journal({
@@ -37,13 +52,40 @@ export async function channelSpans(control: Control, name: string): Promise<read
       const { before, after } = change
       const revision = after?.revision ?? before?.revision ?? 0
       steps.push({ at: Date.parse(at), revision, channel: after === null ? null : channelOf(after) })
+      found = before
     }
     beforeSeq = page.next
   } while (beforeSeq !== null && steps.length < HISTORY_ENTRIES_MAX)
-  return servedSpans(steps.toReversed(), knownState(control).isBlocked, control.clock.now())
+  const oldest = steps.at(-1)
+  const isWhole = found === null && (oldest === undefined || oldest.revision === 1)
+  const known = isWhole ? null : await knownSince(control, oldest?.at ?? control.clock.now(), beforeSeq !== null)
+  // What the oldest entry found was told before it, from when on nobody knows.
+  if (found !== null && known !== null) {
+    steps.push({ at: Date.parse(known), revision: found.revision, channel: channelOf(found) })
+  }
+  const spans = servedSpans(steps.toReversed(), state.isBlocked, control.clock.now())
+  return { spans, knownSince: known }
+}
+
+/** From when on a past is known that was read back to `oldestAt`, and whether there is more of it. */
+async function knownSince({ store }: Control, oldestAt: number, isCut: boolean): Promise<string> {
+  const begins = isCut ? null : await store.journalBegins()
+  return begins !== null && Date.parse(begins) < oldestAt ? begins : momentOf(oldestAt)
+}
+
+export interface ChannelCompatibility extends Compatibility {
+  /** Before this moment (RFC 3339) the channel may have served other versions within the grace period; null where all are known. */
+  readonly unknownBefore: string | null
 }
 
 /** Every version that agents of this channel may still run (DESIGN §5). `graceMs` in milliseconds. */
-export async function channelCompatibility(control: Control, name: string, graceMs: number): Promise<Compatibility> {
-  return compatibility(await channelSpans(control, name), graceMs, control.clock.now())
+export async function channelCompatibility(
+  control: Control,
+  name: string,
+  graceMs: number,
+): Promise<ChannelCompatibility> {
+  const { spans, knownSince: since } = await channelPast(control, name)
+  const now = control.clock.now()
+  const isKnown = since === null || Date.parse(since) <= now - graceMs
+  return { ...compatibility(spans, graceMs, now), unknownBefore: isKnown ? null : since }
 }

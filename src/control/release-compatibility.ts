@@ -17,6 +17,8 @@ export interface ReleaseCompatibility {
     /** The lowest version that agents of the stage may run; null where none was served. */
     readonly oldest: string | null
     readonly tooOld: readonly TooOld[]
+    /** Channels of which nobody knows any more what they have served before a moment within the grace period. */
+    readonly unknown: readonly { readonly channel: string; readonly before: string }[]
   }[]
 }
 
@@ -34,10 +36,17 @@ export async function releaseCompatibility(
   const stages: ReleaseCompatibility['stages'][number][] = []
   for (const one of asked) {
     for (const { name, channels } of one.stages) {
-      const { versions } = await readRunning(control, state, channels, grace ?? one.grace)
+      const { versions, unknown } = await readRunning(control, state, channels, grace ?? one.grace)
       const oldest = lowestVersion([...versions.values()].flat())
-      stages.push({ pipeline: one.name, stage: name, oldest, tooOld: tooOldFor(minAgentVersion, versions) })
+      const tooOld = tooOldFor(minAgentVersion, versions)
+      const gaps = minAgentVersion === null ? [] : [...unknown].map(([channel, before]) => ({ channel, before }))
+      stages.push({ pipeline: one.name, stage: name, oldest, tooOld, unknown: gaps })
     }
   }
-  return { version, minAgentVersion, compatible: stages.every(({ tooOld }) => tooOld.length === 0), stages }
+  return {
+    version,
+    minAgentVersion,
+    compatible: stages.every(({ tooOld, unknown }) => tooOld.length + unknown.length === 0),
+    stages,
+  }
 }

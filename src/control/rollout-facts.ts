@@ -2,7 +2,7 @@
 // versions their agents may still run, for which the journal is asked.
 import { channelKey, channelOf, type Channel } from '../channels/channel.ts'
 import { compatibility } from '../channels/history.ts'
-import { parseDuration } from '../channels/time.ts'
+import { momentOf, parseDuration } from '../channels/time.ts'
 import type { StageFacts } from '../rollouts/conditions.ts'
 import { releaseKey, releaseOf, type Release } from '../rollouts/release.ts'
 import { stageAt, type Rollout, type StageProgress } from '../rollouts/rollout.ts'
@@ -12,12 +12,14 @@ import { blockListReads } from './change-channel.ts'
 import type { Control } from './control.ts'
 import { readOf } from './decide.ts'
 import { embargoesOf, embargoRead } from './embargoes.ts'
-import { spansSince } from './served-since.ts'
+import { servedSince } from './served-since.ts'
 
 /** What agents of some channels may run, as it was read for exactly these documents. */
 export interface Running {
   readonly documents: ReadonlyMap<string, Document | undefined>
   readonly versions: ReadonlyMap<string, readonly string[]>
+  /** The moment before which nobody knows any more what a channel has served within the grace period, by channel. */
+  readonly unknown: ReadonlyMap<string, string>
 }
 
 /** Reads what agents of these channels may still run: every version served within `grace` (ISO 8601) before now. */
@@ -31,19 +33,21 @@ export async function readRunning(
   const graceMs = duration.outcome === 'parsed' ? duration.value : 0
   const documents = new Map(names.map((name) => [name, state.document(channelKey(name))]))
   const versions = new Map<string, readonly string[]>()
+  const unknown = new Map<string, string>()
   const now = control.clock.now()
   const there = [...documents.values()].flatMap((document) => document ?? [])
-  const spans = await spansSince(control, state, there, now - graceMs)
+  const found = await servedSince(control, state, there, now - graceMs)
   for (const [name, document] of documents) {
-    const found = document === undefined ? undefined : spans.get(document.key)
-    if (found === undefined) continue
-    const { versions: served } = compatibility(found, graceMs, now)
+    const since = document === undefined ? undefined : found.get(document.key)
+    if (since === undefined) continue
+    if (since.unknownBefore !== null) unknown.set(name, momentOf(since.unknownBefore))
+    const { versions: served } = compatibility(since.spans, graceMs, now)
     versions.set(
       name,
       served.map(({ version }) => version),
     )
   }
-  return { documents, versions }
+  return { documents, versions, unknown }
 }
 
 /** The same for a stage; nothing is read where the release works with every agent. */
@@ -81,6 +85,7 @@ export function stageFacts(
     channels,
     isBlocked: state.isBlocked,
     running: running.versions,
+    unknown: running.unknown,
     embargoes: embargoesOf(state),
     now,
   }
@@ -95,7 +100,8 @@ function tellsMore({ state }: StageProgress): boolean {
 export function earlyFacts(state: ReplicaState, rollout: Rollout, now: number): StageFacts {
   const release = releaseIn(state, rollout)
   const [channels, running] = [new Map<string, Channel>(), new Map<string, readonly string[]>()]
-  return { rollout, release, channels, isBlocked: state.isBlocked, running, embargoes: embargoesOf(state), now }
+  const { isBlocked } = state
+  return { rollout, release, channels, isBlocked, running, unknown: new Map(), embargoes: embargoesOf(state), now }
 }
 
 /** The release of a rollout. Releases are never deleted. */

@@ -1,10 +1,9 @@
 // What channels have served since a moment, for the compatibility rule: read from the journal, each entry once for all of the
 // channels that it has changed, and kept. A promotion changes hundreds of channels in one entry of half a megabyte.
-import { channelNameOf, channelOf, type Channel } from '../channels/channel.ts'
+import { channelOf, type Channel } from '../channels/channel.ts'
 import { servedSpans, type HistoryStep, type ServedSpan } from '../channels/history.ts'
 import type { ReplicaState } from '../serve/replica-state.ts'
 import type { Document, JournalPage } from '../store/port.ts'
-import { channelSpans } from './channel-history.ts'
 import type { Control } from './control.ts'
 
 /** Few, so that no page reaches far beyond the time that is asked about. */
@@ -12,58 +11,66 @@ const PAGE = 8
 /** About a kilobyte each; forgotten as a whole when there are more. */
 const STEPS_MAX = 50_000
 
+/** What a channel served since a moment, oldest first, as far as the journal tells. */
+export interface ServedSince {
+  readonly spans: readonly ServedSpan[]
+  /** Before this moment (milliseconds since the epoch) it may have served what nobody knows any more; null where all is known. */
+  readonly unknownBefore: number | null
+}
+
 interface Step extends HistoryStep {
   readonly before: Document | null
 }
 
-/** A channel's steps by the revision that each has made. */
-type Steps = Map<number, Step>
+/** What the journal says of one channel, by revisions. */
+interface Steps {
+  /** What has made each revision. */
+  readonly made: Map<number, Step>
+  /** What has deleted the channel at each revision. */
+  readonly deleted: Map<number, Step>
+  /** The newest revision that the journal has no entry of any more; it never has one again. */
+  lostRevision: number | null
+}
 
 /** What was read, as long as the state that it belongs to lives: another history has another state. */
 const histories = new WeakMap<ReplicaState, Map<string, Steps>>()
 
 /** What the channels of these documents served since `sinceMs` (milliseconds since the epoch), by their keys. */
-export async function spansSince(
+export async function servedSince(
   control: Control,
   state: ReplicaState,
   documents: readonly Document[],
   sinceMs: number,
-): Promise<ReadonlyMap<string, readonly ServedSpan[]>> {
+): Promise<ReadonlyMap<string, ServedSince>> {
   const all = stepsIn(state)
-  for (const { key } of documents) if (!all.has(key)) all.set(key, new Map())
-  const spans = new Map<string, readonly ServedSpan[]>()
-  for (const document of documents) spans.set(document.key, await spansOf(control, state, document, sinceMs, all))
-  return spans
+  for (const { key } of documents) {
+    if (!all.has(key)) all.set(key, { made: new Map(), deleted: new Map(), lostRevision: null })
+  }
+  const chains = new Map<Document, Chain>()
+  for (const document of documents) chains.set(document, await readChain(control, document, sinceMs, all))
+  const hasGaps = [...chains.values()].some(({ lost }) => lost !== null)
+  const beginsAt = hasGaps ? await control.store.journalBegins() : null
+  const now = control.clock.now()
+  return new Map(
+    [...chains].map(([document, { steps, lost }]) => {
+      const [oldest] = steps
+      const found = oldest === undefined ? document : oldest.before
+      const first = found === null ? [] : [{ at: sinceMs, revision: found.revision, channel: channelOf(found) }]
+      const spans = servedSpans([...first, ...steps], state.isBlocked, now)
+      const unknownBefore = lost === null ? null : gapEnd(beginsAt, oldest?.at ?? now, sinceMs)
+      return [
+        document.key,
+        { spans: withTold(spans, found === null ? null : channelOf(found), sinceMs), unknownBefore },
+      ]
+    }),
+  )
 }
 
-async function spansOf(
-  control: Control,
-  state: ReplicaState,
-  document: Document,
-  sinceMs: number,
-  all: Map<string, Steps>,
-): Promise<readonly ServedSpan[]> {
-  let chain = chainOf(all.get(document.key), document, sinceMs)
-  let beforeSeq: number | null = null
-  while (chain.outcome === 'unknown') {
-    const page: JournalPage = await control.store.journal({
-      subject: document.key,
-      limit: PAGE,
-      ...(beforeSeq === null ? {} : { beforeSeq }),
-    })
-    learn(all, page)
-    chain = chainOf(all.get(document.key), document, sinceMs)
-    beforeSeq = page.next
-    if (beforeSeq === null) break
-  }
-  // It was deleted and made again: what its agents were told before that they may still run.
-  if (chain.outcome === 'made again') return channelSpans(control, channelNameOf(document.key) ?? '')
-  const [oldest] = chain.steps
-  const found = oldest === undefined ? document : oldest.before
-  const first = found === null ? [] : [{ at: sinceMs, revision: found.revision, channel: channelOf(found) }]
-  const steps: readonly HistoryStep[] = [...first, ...chain.steps]
-  const spans = servedSpans(steps, state.isBlocked, control.clock.now())
-  return withTold(spans, found === null ? null : channelOf(found), sinceMs)
+/** Until when what is missing can have been; null where that is before the time that is asked about. */
+function gapEnd(beginsAt: string | null, knownFrom: number, sinceMs: number): number | null {
+  // Entries that are missing although none was trimmed were lost with a store that had gone back.
+  const end = beginsAt === null ? knownFrom : Math.min(Date.parse(beginsAt), knownFrom)
+  return end > sinceMs ? end : null
 }
 
 /** A channel that told nothing then had told something before: its agents were to stay on that. */
@@ -76,38 +83,77 @@ function withTold(spans: readonly ServedSpan[], found: Channel | null, sinceMs: 
 }
 
 interface Chain {
-  readonly outcome: 'known' | 'unknown' | 'made again'
-  /** Those since then, oldest first, as far as they are known without a gap. */
+  /** Those since then, oldest first, without a gap. */
   readonly steps: readonly Step[]
+  /** The revision whose entry would be the next one back, and is not known; null where nothing is missing. */
+  readonly lost: number | null
+}
+
+async function readChain(
+  { store }: Control,
+  document: Document,
+  sinceMs: number,
+  all: ReadonlyMap<string, Steps>,
+): Promise<Chain> {
+  const known = all.get(document.key)
+  let chain = chainOf(known, document, sinceMs)
+  let beforeSeq: number | null = null
+  while (known !== undefined && chain.lost !== null && chain.lost !== known.lostRevision) {
+    const page: JournalPage = await store.journal({
+      subject: document.key,
+      limit: PAGE,
+      ...(beforeSeq === null ? {} : { beforeSeq }),
+    })
+    learn(all, page)
+    chain = chainOf(known, document, sinceMs)
+    beforeSeq = page.next
+    if (beforeSeq === null) known.lostRevision = chain.lost
+  }
+  return chain
 }
 
 /** Goes back from a document, each step saying which revision it has changed. */
 function chainOf(known: Steps | undefined, document: Document, sinceMs: number): Chain {
   const steps: Step[] = []
-  for (let revision: number | null = document.revision; revision !== null;) {
-    const step: Step | undefined = known?.get(revision)
-    if (step === undefined) return { outcome: 'unknown', steps: steps.toReversed() }
-    if (step.at < sinceMs) break
+  const chain = (lost: number | null): Chain => ({ steps: steps.toReversed(), lost })
+  for (let revision = document.revision; ;) {
+    const step = known?.made.get(revision)
+    if (step === undefined) return chain(revision)
+    if (step.at < sinceMs) return chain(null)
     steps.push(step)
-    if (step.before === null && step.revision > 1) return { outcome: 'made again', steps: steps.toReversed() }
-    revision = step.before?.revision ?? null
+    if (step.before !== null) {
+      ;({ revision } = step.before)
+      continue
+    }
+    // It was made for the first time, or anew: what its agents were told before that they may still run.
+    revision -= 1
+    if (revision === 0) return chain(null)
+    const deletion = known?.deleted.get(revision)
+    if (deletion === undefined) return chain(revision)
+    if (deletion.at < sinceMs) {
+      steps.push({ ...deletion, at: sinceMs })
+      return chain(null)
+    }
+    steps.push(deletion)
   }
-  return { outcome: 'known', steps: steps.toReversed() }
 }
 
-function learn(all: Map<string, Steps>, { entries }: JournalPage): void {
+function learn(all: ReadonlyMap<string, Steps>, { entries }: JournalPage): void {
   for (const { at, changes } of entries) {
     for (const { key, before, after } of changes) {
-      if (after === null) continue
-      const step = { at: Date.parse(at), revision: after.revision, before }
-      all.get(key)?.set(after.revision, { ...step, channel: channelOf(after) })
+      const known = all.get(key)
+      const revision = after?.revision ?? before?.revision
+      if (known === undefined || revision === undefined) continue
+      const channel = after === null ? null : channelOf(after)
+      const into = after === null ? known.deleted : known.made
+      into.set(revision, { at: Date.parse(at), revision, channel, before })
     }
   }
 }
 
 function stepsIn(state: ReplicaState): Map<string, Steps> {
   const before = histories.get(state)
-  const count = [...(before?.values() ?? [])].reduce((sum, { size }) => sum + size, 0)
+  const count = [...(before?.values() ?? [])].reduce((sum, { made, deleted }) => sum + made.size + deleted.size, 0)
   if (before !== undefined && count < STEPS_MAX) return before
   const fresh = new Map<string, Steps>()
   histories.set(state, fresh)

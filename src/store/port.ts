@@ -158,6 +158,8 @@ export interface Store {
    * given since) is not in the store's history any more, and with JournalTrimmed where the next entry is kept no more. */
   follow(after: StorePosition, on: (entry: JournalEntry) => void, signal: AbortSignal): Promise<void>
   journal(query: JournalQuery): Promise<JournalPage>
+  /** When the oldest entry that is kept was made; null where none was ever trimmed. */
+  journalBegins(): Promise<string | null>
   /** Where the store stands, whatever any replica knows. */
   position(): Promise<StorePosition>
   /** Begins a new epoch; rejects with StoreRegressed where the store is no longer at `found`. */
@@ -166,7 +168,7 @@ export interface Store {
   close(): Promise<void>
 }
 
-/** What replicas of one store tell each other besides; nothing of it is durable, and no poll's answer depends on it. */
+/** What replicas of one store tell each other besides; any of it may be lost, and no poll's answer depends on it. */
 export interface Coordination {
   /** Takes or keeps the lease `name` for `ttlMs`; false while somebody else has it. It ends by itself with its time. */
   lease(name: string, owner: string, ttlMs: number): Promise<boolean>
@@ -176,7 +178,8 @@ export interface Coordination {
   announce(id: string, body: JsonObject, ttlMs: number): Promise<void>
   /** What was announced whose time is not over, by id. */
   announced(): Promise<ReadonlyMap<string, JsonObject>>
-  /** Keeps small facts under `topic`, by name, in place of older ones; null takes one away. */
+  /** Keeps small facts under `topic`, by name, in place of older ones; null takes one away. They outlive the replica,
+   * without a promise: who reads them must do without, and must not trust their form. */
   note(topic: string, facts: Readonly<Record<string, string | null>>): Promise<void>
   noted(topic: string): Promise<ReadonlyMap<string, string>>
 }

@@ -10,7 +10,7 @@ import { sendRefusal } from './change.ts'
 import { sendJournalPage } from './journal.ts'
 import { sendProblem } from './problem.ts'
 import { ChannelParams, PageQuery } from './request-schemas.ts'
-import { Nullable, ref } from './schemas.ts'
+import { Moment, Nullable, ref } from './schemas.ts'
 
 /** RFD 109: agents may be this long behind. */
 const GRACE_DEFAULT = 'P14D'
@@ -20,6 +20,10 @@ const Compatibility = Type.Object({
   versions: Type.Array(
     Type.Object({ version: Type.String(), firstServedAt: Type.String(), lastServedAt: Nullable(Type.String()) }),
   ),
+  unknownBefore: Type.Union([Moment, Type.Null()], {
+    description:
+      'Before this moment the channel may have served other versions within the grace period: the journal does not tell of them any more. null where all are known.',
+  }),
 })
 
 export function channelHistoryRoutes(control: Control): FastifyPluginAsyncTypebox {

@@ -150,6 +150,12 @@ export class EmbeddedStore implements Store {
     }
   }
 
+  /** This store keeps all of its journal. */
+  async journalBegins(): Promise<null> {
+    this.#checkOpen()
+    return null
+  }
+
   /** Ends every follower, closes the file and frees the folder; closing again waits for the same. */
   close(): Promise<void> {
     this.#closed ??= this.#end()

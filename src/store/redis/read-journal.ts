@@ -39,6 +39,14 @@ export async function entryOfRequest(client: RedisClient, keys: Keys, requestId:
   return entry ?? null
 }
 
+/** When the oldest entry that is kept was made; null where nothing was trimmed. */
+export async function beginningOf(client: RedisClient, keys: Keys): Promise<string | null> {
+  const [oldest] = streamEntries(await client.xrange(keys.journal, '-', '+', 'COUNT', 1))
+  if (oldest === undefined) return null
+  const { seq, at } = readEntry(oldest.fields.get('entry') ?? '')
+  return seq === 1 ? null : at
+}
+
 /** Up to `count` entries below `before`, newest first. */
 async function entriesBefore(
   client: RedisClient,

@@ -30,7 +30,7 @@ import { followJournal } from './feed.ts'
 import { standingOf } from './history.ts'
 import { keysOf } from './keys.ts'
 import { REDIS_LIMITS, type RedisLimits } from './limits.ts'
-import { entryOfRequest, readPage } from './read-journal.ts'
+import { beginningOf, entryOfRequest, readPage } from './read-journal.ts'
 import { readState } from './read-state.ts'
 import type { RedisTarget } from './redis-url.ts'
 import { listOf } from './replies.ts'
@@ -103,6 +103,10 @@ export class RedisStore implements Store {
   journal(query: JournalQuery): Promise<JournalPage> {
     const { keys, limits } = this.#session
     return this.#session.readMuch('Reading the journal', (client) => readPage(client, keys, limits, query))
+  }
+
+  journalBegins(): Promise<string | null> {
+    return this.#session.read('Reading the journal', (client) => beginningOf(client, this.#session.keys))
   }
 
   async position(): Promise<StorePosition> {

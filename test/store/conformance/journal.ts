@@ -76,6 +76,13 @@ const QUERIES: readonly Omit<JournalQuery, 'limit'>[] = [
 ]
 
 export async function journal(t: Test, makePlace: MakePlace): Promise<void> {
+  await t.test('a journal of which nothing was trimmed has no beginning', async (t) => {
+    const store = await freshStore(t, makePlace)
+    t.equal(await store.journalBegins(), null)
+    await commit(store, [put('channel/1', 0)])
+    t.equal(await store.journalBegins(), null)
+  })
+
   await t.test('every filter, alone and with others, gives the entries that match, newest first', async (t) => {
     const store = await freshStore(t, makePlace)
     const entries = await fill(store)

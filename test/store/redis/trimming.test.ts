@@ -33,6 +33,17 @@ await redisTest('the newest entries are kept, and nothing is left of the older o
   t.match(await store.committed('r-151'), { seq: 151 })
 })
 
+await redisTest('the journal begins with the oldest entry that is kept', async (t) => {
+  const server = await startRedis(t)
+  const store = openAt(t, server.url, trims)
+  const at = (n: number): string => new Date(Date.UTC(2026, 0, 1, 0, n)).toISOString()
+  t.equal(await store.journalBegins(), null, 'there is none')
+  for (const n of range(1, KEPT)) await commit(store, [put(`a/${n}`, 0)], { at: at(n) })
+  t.equal(await store.journalBegins(), null, 'all that there ever were')
+  for (const n of range(KEPT + 1, KEPT + 7)) await commit(store, [put(`a/${n}`, 0)], { at: at(n) })
+  t.equal(await store.journalBegins(), at(8))
+})
+
 await redisTest('whoever is too far behind must load anew, and can', async (t) => {
   const server = await startRedis(t)
   const store = openAt(t, server.url, trims)
