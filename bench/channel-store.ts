@@ -67,7 +67,7 @@ function releaseWrite(index: number, at: string): Write {
   }))
   const body = releaseBody({
     ...{ version, commit, cutAt: at, cutBy: 'bench', registeredAt: at, registeredBy: 'bench', kind: 'full', changes },
-    ...{ minAgentVersion: null, security: null, notesUrl: null, withdrawn: null, bad: null },
+    ...{ minAgentVersion: null, security: null, notesUrl: null, withdrawn: null, bad: null, edition: 1 },
     packages: [{ url: `https://example.com/agent-${version}.tar.gz`, foundAt: at }],
   })
   return { key: releaseKey(version), expected: 0, body }

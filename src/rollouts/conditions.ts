@@ -18,6 +18,8 @@ export interface StageFacts {
   readonly isBlocked: IsBlocked
   /** The versions that agents of the stage's channels may still run, by channel; only asked where the release has a lowest one. */
   readonly running: ReadonlyMap<string, readonly string[]>
+  /** Where that is not known back to the beginning of the grace period: the moment before which it is not, by channel. */
+  readonly unknown: ReadonlyMap<string, string>
   readonly embargoes: readonly Embargo[]
   /** Milliseconds since the epoch. */
   readonly now: number
@@ -36,7 +38,7 @@ export function conditionBlockers(facts: StageFacts, index: number): readonly Bl
     ...signOffBlockers(facts.release, rules),
     ...approvalBlockers(facts.release, rules, progress),
     ...windowBlockers(rules, facts.now),
-    ...compatibilityBlockers(facts.release, facts.running),
+    ...compatibilityBlockers(facts),
   ]
 }
 
@@ -76,14 +78,10 @@ export function releaseBlockers({ release, rollout, isBlocked, embargoes }: Stag
 
 function stageBeforeBlockers(rollout: Rollout, index: number): readonly Blocker[] {
   const before = rollout.stages.slice(0, index).find(({ state }) => state !== 'done')
-  return before === undefined
-    ? []
-    : [
-        blocker(
-          'stage-before',
-          `stage ${before.name} is ${before.state === 'waiting' ? 'not promoted yet' : before.state}`,
-        ),
-      ]
+  if (before === undefined) return []
+  const underWay = rollout.paused === null ? before.state : 'paused'
+  const stands = before.state === 'waiting' ? 'not promoted yet' : underWay
+  return [blocker('stage-before', `stage ${before.name} is ${stands}`)]
 }
 
 function signOffBlockers(release: Release, { requireSignOff }: StageRules): readonly Blocker[] {
@@ -97,18 +95,20 @@ function signOffBlockers(release: Release, { requireSignOff }: StageRules): read
   return [blocker('sign-off', `${count(unsigned.length, 'significant change')} not signed off: ${ids}`)]
 }
 
-/** People who have approved and who count: everybody once, and not who cut or registered the release. */
+/** People who have approved the release as it is, and who count: everybody once, and not who cut or registered it. */
 export function approvers(release: Release, { approvals }: StageProgress): readonly string[] {
   const barred = new Set([personOf(release.cutBy), personOf(release.registeredBy)])
-  return [...new Set(approvals.map(({ by }) => personOf(by)))].filter((person) => !barred.has(person))
+  const valid = approvals.filter(({ edition }) => edition === release.edition)
+  return [...new Set(valid.map(({ by }) => personOf(by)))].filter((person) => !barred.has(person))
 }
 
 function approvalBlockers(release: Release, rules: StageRules, progress: StageProgress): readonly Blocker[] {
   const given = approvers(release, progress).length
   if (given >= rules.approvals) return []
-  return [
-    blocker('approvals', `${given} of ${count(rules.approvals, 'approval')}; whoever cut the release does not count`),
-  ]
+  const isEdited = progress.approvals.some(({ edition }) => edition !== release.edition)
+  const edited = isEdited ? ', nor does who approved it before it was edited' : ''
+  const message = `${given} of ${count(rules.approvals, 'approval')}; whoever cut the release does not count${edited}`
+  return [blocker('approvals', message)]
 }
 
 function windowBlockers({ promoteWindow }: StageRules, now: number): readonly Blocker[] {
@@ -139,13 +139,19 @@ export function tooOldFor(
   )
 }
 
-function compatibilityBlockers({ minAgentVersion }: Release, running: StageFacts['running']): readonly Blocker[] {
+function compatibilityBlockers({ release, running, unknown }: StageFacts): readonly Blocker[] {
+  const { minAgentVersion } = release
+  if (minAgentVersion === null) return []
+  const works = `it works with agents from ${minAgentVersion} on`
   const tooOld = tooOldFor(minAgentVersion, running)
-  if (tooOld.length === 0) return []
-  const who = named(tooOld.map(({ channel, version }) => `${channel} has served ${version}`))
-  return [
-    blocker('compatibility', `it works with agents from ${minAgentVersion} on, but within the grace period ${who}`),
-  ]
+  if (tooOld.length > 0) {
+    const who = named(tooOld.map(({ channel, version }) => `${channel} has served ${version}`))
+    return [blocker('compatibility', `${works}, but within the grace period ${who}`)]
+  }
+  if (unknown.size === 0) return []
+  const who = named([...unknown].map(([channel, before]) => `${channel} before ${before}`))
+  const message = `${works}, but what was served within the grace period is not known: the journal does not tell of ${who}; wait, or give the pipeline a shorter grace and re-base`
+  return [blocker('compatibility', message)]
 }
 
 export function blocker(code: BlockerCode, message: string): Blocker {

@@ -28,6 +28,8 @@ export interface ReleaseDraft extends ReleaseEdit {
   readonly version: string
   readonly commit: string
   readonly cutAt?: string
+  /** The person who cut it, where that is not who registers it. */
+  readonly cutBy?: string
   readonly kind: ReleaseKind
 }
 
@@ -40,6 +42,9 @@ export interface RuleContext {
 
 /** What is hidden wherever it stands while it is embargoed, so it must not be a word that stands everywhere. */
 const FIX = /^[A-Za-z][A-Za-z0-9._-]{7,99}$/
+
+/** The name of a token or a login at GitHub, and whatever the journal may have after it: `alice`, `bot[bot]/github`. */
+const PERSON = /^[A-Za-z0-9][A-Za-z0-9 ._@[\]-]*(?:\/[A-Za-z0-9._-]*)?$/
 
 type Drafted = { readonly outcome: 'drafted'; readonly release: Release } | RolloutRefusal
 
@@ -72,11 +77,16 @@ export function draftRelease(
     }
     cutAt = named
   }
+  const cutBy = draft.cutBy?.trim() ?? actor
+  // What is no such name would bar nobody from approving, like @alice.
+  if (draft.cutBy !== undefined && !PERSON.test(cutBy)) {
+    return malformed('cutBy', `must be a person's name as in the journal or on GitHub, not ${quoted(draft.cutBy)}`)
+  }
   const blank: Release = {
     version: version.value,
     commit: draft.commit,
     cutAt,
-    cutBy: actor,
+    cutBy,
     registeredAt: momentOf(now),
     registeredBy: actor,
     kind: draft.kind,
@@ -87,12 +97,34 @@ export function draftRelease(
     packages,
     withdrawn: null,
     bad: null,
+    edition: 1,
   }
-  return editRelease(blank, draft, null)
+  return withEdit(blank, draft, null)
 }
 
 /** The release with what an edit says of it; sign-offs of changes that stay are kept. */
 export function editRelease(release: Release, edit: ReleaseEdit, reason: string | null): Drafted {
+  const drafted = withEdit(release, edit, reason)
+  return drafted.outcome === 'refused' ? drafted : { ...drafted, release: inEdition(drafted.release, release) }
+}
+
+/** The next edition where something else is in the release than before. */
+function inEdition(next: Release, before: Release): Release {
+  return contentOf(next) === contentOf(before) ? next : { ...next, edition: before.edition + 1 }
+}
+
+/** What somebody who approves a release has to know of it, as one text. */
+function contentOf({ kind, changes, minAgentVersion, security, packages }: Release): string {
+  return JSON.stringify([
+    kind,
+    changes?.map(({ id, title, author, url, significant }) => [id, title, author, url, significant]),
+    minAgentVersion,
+    security?.fixes,
+    packages.map(({ url }) => url).toSorted(),
+  ])
+}
+
+function withEdit(release: Release, edit: ReleaseEdit, reason: string | null): Drafted {
   let next = release
   if (edit.changes !== undefined) {
     const changes = draftChanges(edit.changes, release.changes ?? [])
@@ -177,7 +209,8 @@ export function addArtifacts(release: Release, packages: readonly ReleasePackage
   if (release.withdrawn !== null) return over(release)
   const urls = new Set(packages.map(({ url }) => url))
   const kept = release.packages.filter(({ url }) => !urls.has(url))
-  return { outcome: 'drafted', release: { ...release, kind: 'full', packages: [...kept, ...packages] } }
+  const next: Release = { ...release, kind: 'full', packages: [...kept, ...packages] }
+  return { outcome: 'drafted', release: inEdition(next, release) }
 }
 
 /** One change signed off, or with its sign-off taken back, or withdrawn. */

@@ -49,7 +49,7 @@ export interface Release {
   /** The whole hash, or what is known of it. */
   readonly commit: string
   readonly cutAt: string
-  /** Who cut it, as the journal names actors. */
+  /** Who cut it, as the journal names actors, with or without what stands after the slash. */
   readonly cutBy: string
   readonly registeredAt: string
   readonly registeredBy: string
@@ -65,6 +65,8 @@ export interface Release {
   readonly withdrawn: Withdrawal | null
   /** It was rolled back: no pipeline promotes it, until its rollout is resumed. */
   readonly bad: Withdrawal | null
+  /** Counts up whenever something else is in it than before: who has approved an earlier edition has not approved this one. */
+  readonly edition: number
 }
 
 /** The kind of document, as keys of the store begin. */
@@ -100,5 +102,5 @@ export function unsignedChanges({ changes }: Release): readonly ReleaseChange[] 
 /** The person behind an actor: two tokens of one name are one person, and so is that name on GitHub. */
 export function personOf(actor: string): string {
   const slash = actor.lastIndexOf('/')
-  return (slash === -1 ? actor : actor.slice(0, slash)).toLowerCase()
+  return (slash === -1 ? actor : actor.slice(0, slash)).trim().toLowerCase()
 }

@@ -95,8 +95,11 @@ export function approveStage(rollout: Rollout, release: Release, index: number, 
     return refuse('not_approver', `${person} has cut ${release.version}; somebody else must approve it`)
   }
   const { progress } = stageAt(rollout, index)
-  if (progress.approvals.some(({ by }) => personOf(by) === person)) return { outcome: 'drafted', rollout }
-  const approvals = [...progress.approvals, { by: actor, at: momentOf(now) }].slice(-APPROVALS_MAX)
+  const { edition } = release
+  const earlier = progress.approvals.find(({ by }) => personOf(by) === person)
+  if (earlier?.edition === edition) return { outcome: 'drafted', rollout }
+  const others = progress.approvals.filter((approval) => approval !== earlier)
+  const approvals = [...others, { by: actor, at: momentOf(now), edition }].slice(-APPROVALS_MAX)
   return { outcome: 'drafted', rollout: withStage(rollout, index, { approvals }) }
 }
 

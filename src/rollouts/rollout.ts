@@ -10,6 +10,8 @@ export type RolloutState = 'running' | 'done' | 'superseded' | 'rolled back' | '
 export interface Approval {
   readonly by: string
   readonly at: string
+  /** The edition of the release that was approved. */
+  readonly edition: number
 }
 
 /** A channel that the stage has moved, and what its agents were told before; null where they were told nothing. */

@@ -129,7 +129,7 @@ t.test('where sign-off is required, every significant change is named that nobod
 })
 
 function approvedBy(...people: readonly string[]): Partial<StageProgress> {
-  return { approvals: people.map((by) => ({ by, at: inHours(-1) })) }
+  return { approvals: people.map((by) => ({ by, at: inHours(-1), edition: 1 })) }
 }
 
 t.test('so many different people must approve, and whoever cut or registered the release does not count', async (t) => {
@@ -149,6 +149,26 @@ t.test('so many different people must approve, and whoever cut or registered the
     stages.flatMap((stage) => approvers(someRelease(), stage)),
     ['eve', 'mia'],
   )
+})
+
+t.test(
+  'what is not known any more holds back a release that does not work with every agent, and no other',
+  async (t) => {
+    const facts = { running: new Map([['a', ['15.0.0']]]), unknown: new Map([['a', inHours(-5)]]) }
+    t.strictSame(held({ facts, release: { minAgentVersion: '15.0.0' } }), [
+      `compatibility: it works with agents from 15.0.0 on, but what was served within the grace period is not known: the journal does not tell of a before ${inHours(-5)}; wait, or give the pipeline a shorter grace and re-base`,
+    ])
+    t.match(held({ facts, release: { minAgentVersion: '15.0.1' } }), [/^compatibility: .* a has served 15\.0\.0$/])
+    t.strictSame(held({ facts }), [])
+  },
+)
+
+t.test('whoever has approved an earlier edition of the release has not approved this one', async (t) => {
+  const [rules, progress] = [{ approvals: 1 }, approvedBy('eve/1')]
+  t.strictSame(held({ rules, progress }), [])
+  const message =
+    'approvals: 0 of 1 approval; whoever cut the release does not count, nor does who approved it before it was edited'
+  t.strictSame(held({ rules, progress, release: { edition: 2 } }), [message])
 })
 
 t.test('a closed window holds back, and says when agents are moved', async (t) => {

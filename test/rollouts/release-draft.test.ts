@@ -50,6 +50,7 @@ t.test('a registration says who cut it and when, and leaves open what was not sa
     packages: [],
     withdrawn: null,
     bad: null,
+    edition: 1,
   })
   const packages = [{ url: 'https://p.example.com/a.deb', foundAt: inHours(0) }]
   t.strictSame(allowed(draftRelease(DRAFT, packages, CONTEXT)).release.packages, packages)
@@ -74,6 +75,54 @@ t.test('a registration that cannot be read is refused by the name of its field',
   t.match(mistakeIn({ version: CLOUD, commit: 'ffaabbcc' }), /^commit .*does not begin with aabbcc/)
   t.equal(drafted({ version: CLOUD, commit: 'aabbccddee' }).commit, 'aabbccddee')
 })
+
+t.test(
+  'whoever cut the release may be another person than who registers it, by any way to write the name',
+  async (t) => {
+    for (const cutBy of [
+      'alice',
+      'Alice',
+      ' ALICE\t',
+      '\u00a0alice\n',
+      'alice/',
+      'alice/token-7',
+      ' Alice/github ',
+      'alice /x',
+    ]) {
+      const release = drafted({ cutBy })
+      t.equal(release.cutBy, cutBy.trim())
+      t.equal(personOf(release.cutBy), 'alice', JSON.stringify(cutBy))
+      t.equal(release.registeredBy, 'grace/token-9')
+    }
+    for (const cutBy of [
+      'a',
+      'Ann B. Smith',
+      'ann@example.com',
+      'under_score',
+      'dependabot[bot]',
+      'renovate[bot]/github',
+    ]) {
+      t.equal(drafted({ cutBy }).cutBy, cutBy)
+    }
+    const none = [
+      '',
+      '   ',
+      '/',
+      '/alice',
+      '@alice',
+      '-alice',
+      'alice/a/b',
+      'alice//',
+      'alice/ x',
+      'alice,bob',
+      'alice\nbob',
+    ]
+    const strange = ['alice\u0000', 'alice\u200b', '\u0430lice', 'ali\u0441e', 'älice', 'alice;', '<alice>']
+    for (const cutBy of [...none, ...strange]) {
+      t.match(mistakeIn({ cutBy }), /^cutBy must be a person's name as in the journal or on GitHub, not "/, cutBy)
+    }
+  },
+)
 
 t.test('a change is significant unless it is said not to be, and nobody has signed it off', async (t) => {
   const changes = [
@@ -108,6 +157,7 @@ t.test('an edit keeps what it does not speak of, and takes away what it sets to 
     ...before,
     minAgentVersion: null,
     notesUrl: null,
+    edition: 2,
   })
 })
 
@@ -171,6 +221,40 @@ t.test(
   },
 )
 
+t.test('a release is in another edition once something else is in it, and for nothing besides', async (t) => {
+  const before = someRelease({ security: { embargoed: true, fixes: ['SEC-2026-1'], liftedAt: null } })
+  const [change] = before.changes ?? []
+  const { id, title, author, url } = change ?? { id: '', title: '', author: '', url: null }
+  const same = { id, title, author, url }
+  for (const edit of [
+    { changes: [same] },
+    { minAgentVersion: null },
+    { notesUrl: 'https://notes.example/15.2.0' },
+    { security: { embargoed: true, fixes: ['SEC-2026-1'] } },
+  ]) {
+    t.equal(edited(before, edit).edition, 1, JSON.stringify(edit))
+  }
+  for (const edit of [
+    { changes: [{ ...same, title: 'another' }] },
+    { changes: [{ ...same, significant: false }] },
+    { changes: [same, { ...same, id: '2' }] },
+    { changes: [] },
+    { minAgentVersion: '15.0.0' },
+    { security: { embargoed: true, fixes: ['SEC-2026-1', 'SEC-2026-2'] } },
+  ]) {
+    t.equal(edited(before, edit, 'why').edition, 2, JSON.stringify(edit))
+  }
+  const [known] = before.packages
+  const foundAt = inHours(1)
+  const again = { url: known?.url ?? '', foundAt }
+  t.equal(allowed(addArtifacts(before, [again])).release.edition, 1, 'found again')
+  t.equal(
+    allowed(addArtifacts(before, [{ url: 'https://packages.example.com/other.deb', foundAt }])).release.edition,
+    2,
+  )
+  t.equal(allowed(addArtifacts(someRelease({ kind: 'control-plane' }), [again])).release.edition, 2, 'full now')
+})
+
 t.test('an embargo is not taken back by an edit, be it left out or its fixes', async (t) => {
   const before = someRelease({ security: { embargoed: true, fixes: ['SEC-2026-1', 'SEC-2026-2'], liftedAt: null } })
   for (const security of [
@@ -224,7 +308,7 @@ t.test('artifacts make a release full; a package that is found again is there on
   const before = frozen(someRelease({ kind: 'control-plane', packages: [a, b] }))
   const again = { ...a, foundAt: inHours(0) }
   const { release } = allowed(addArtifacts(before, [again]))
-  t.strictSame(release, { ...before, kind: 'full', packages: [b, again] })
+  t.strictSame(release, { ...before, kind: 'full', packages: [b, again], edition: 2 })
   t.match(problemOf(addArtifacts(WITHDRAWN, [a])), ['release_over', /15\.2\.0 was withdrawn: it leaks/])
 })
 
@@ -355,5 +439,6 @@ t.test('an embargo is lifted once, and only where there is one', async (t) => {
 t.test('two tokens of one name are one person, whatever letters it is written in', async (t) => {
   t.equal(personOf('Ann/token-1'), 'ann')
   t.equal(personOf('ANN/token-2'), personOf('ann'))
+  t.equal(personOf('ann /token-3'), 'ann', 'a token may be called so')
   t.equal(personOf('team/ann/token-1'), 'team/ann')
 })

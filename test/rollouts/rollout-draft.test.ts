@@ -94,7 +94,7 @@ t.test('a newer release that has reached nobody, or is over, is not in its way',
 })
 
 t.test('a superseded rollout that begins anew keeps what it had moved and who was for it, nothing else', async (t) => {
-  const approvals = [{ by: 'eve/1', at: inHours(-1) }]
+  const approvals = [{ by: 'eve/1', at: inHours(-1), edition: 1 }]
   const before = rolloutAt([
     { ...doneWith('canary'), gates: { errors: [sampleAt(0)] } },
     { ...underWay('soaking', 100, 'internal'), critical: true, approvals },
@@ -129,13 +129,15 @@ t.test('a stage is found by its name, and a wrong name is answered with the righ
 t.test('whoever approves a stage is written down once, whatever token is used', async (t) => {
   const approve = (rollout: Rollout, actor: string) => approveStage(rollout, someRelease(), 1, ruleContextOf({ actor }))
   const once = allowed(approve(rolloutAt(), 'Eve/token-1')).rollout
-  t.strictSame(once.stages[1]?.approvals, [{ by: 'Eve/token-1', at: inHours(0) }])
+  t.strictSame(once.stages[1]?.approvals, [{ by: 'Eve/token-1', at: inHours(0), edition: 1 }])
   t.strictSame(once.stages[0]?.approvals, [])
   t.equal(allowed(approve(once, 'eve/token-2')).rollout, once)
   t.strictSame(
     allowed(approve(once, 'mia/1')).rollout.stages[1]?.approvals.map(({ by }) => by),
     ['Eve/token-1', 'mia/1'],
   )
+  const again = approveStage(once, someRelease({ edition: 2 }), 1, ruleContextOf({ actor: 'eve/token-2' }))
+  t.match(allowed(again).rollout.stages[1]?.approvals, [{ by: 'eve/token-2', edition: 2 }], 'another edition')
 })
 
 t.test('who cut or registered the release does not approve it, and nobody approves what is over', async (t) => {
@@ -229,7 +231,7 @@ t.test('a rollout keeps its rules until it is re-based, and then takes all of th
 })
 
 t.test('approvals of a stage that waits go with it to its new place', async (t) => {
-  const approvals = [{ by: 'eve/1', at: inHours(-1) }]
+  const approvals = [{ by: 'eve/1', at: inHours(-1), edition: 1 }]
   const rollout = rolloutAt([{}, {}, { approvals }])
   const { rollout: next } = allowed(rebased(rollout, someStage('everyone'), someStage('canary')))
   t.strictSame(

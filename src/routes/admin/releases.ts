@@ -16,7 +16,7 @@ import { sendRefusal, writeParts } from './change.ts'
 import { readCursor, writeCursor } from './cursor.ts'
 import { entityTag, readIfMatch } from './if-match.ts'
 import { sendProblem } from './problem.ts'
-import { PageQuery } from './request-schemas.ts'
+import { PAGE_LIMIT_DEFAULT, PageQuery } from './request-schemas.ts'
 import { presentRelease, sendReleaseOutcome, sendRolloutRefusal } from './rollout-outcomes.ts'
 import {
   CompatibilityQuery,
@@ -29,8 +29,6 @@ import { Moment, Nullable, ref, Version } from './schemas.ts'
 import { writeRequest, writing } from './write-request.ts'
 
 type App = Parameters<FastifyPluginAsyncTypebox>[0]
-
-const LIST_LIMIT_DEFAULT = 100
 
 const reading = { role: 'viewer', wholeServer: true } as const
 const tags = ['releases']
@@ -82,7 +80,7 @@ function listReleasesRoute(app: App, control: Control): void {
       response: answers({ 200: page(ref('Release')) }),
     },
     handler: async (request, reply) => {
-      const { cursor, limit = LIST_LIMIT_DEFAULT } = request.query
+      const { cursor, limit = PAGE_LIMIT_DEFAULT } = request.query
       const after = cursor === undefined ? null : readCursor('name', cursor)
       const state = knownState(control)
       const all = listReleases(state)
@@ -157,6 +155,10 @@ function compatibilityRoute(app: App, control: Control): void {
                 stage: Type.String(),
                 oldest: Nullable(Version),
                 tooOld: Type.Array(Type.Object({ channel: Type.String(), version: Version })),
+                unknown: Type.Array(Type.Object({ channel: Type.String(), before: Moment }), {
+                  description:
+                    'Channels of which the journal does not tell any more what they served within the grace period before this moment.',
+                }),
               }),
             ),
           }),

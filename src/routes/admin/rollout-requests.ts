@@ -70,6 +70,14 @@ export const RegisterBody = Type.Object(
     version: Version,
     commit: Type.String({ maxLength: 64 }),
     cutAt: Type.Optional(Moment),
+    cutBy: Type.Optional(
+      Type.String({
+        minLength: 1,
+        maxLength: 100,
+        description:
+          'Who cut it, by the name that their token or GitHub account has, e.g. `alice`; whoever registers it unless told. Neither of the two may approve it.',
+      }),
+    ),
     kind: Type.Union([Type.Literal('control-plane'), Type.Literal('full')]),
     packages: Type.Optional(Packages),
     ...edit,

@@ -8,6 +8,11 @@ import { Critical, Moment, Nullable, Reason, Version } from './schemas.ts'
 const oneOf = (texts: readonly string[]) => Type.Union(texts.map((text) => Type.Literal(text)))
 
 const Stamp = Type.Object({ by: Type.String(), at: Moment })
+const Approval = Type.Object({
+  by: Type.String(),
+  at: Moment,
+  edition: Type.Integer({ minimum: 1, description: 'The edition of the release that was approved.' }),
+})
 const Withdrawal = Type.Object({ reason: Reason, by: Type.String(), at: Moment })
 
 const ReleaseChange = Type.Object({
@@ -40,6 +45,11 @@ const Release = Type.Object(
     packages: Type.Array(Type.Object({ url: Type.String(), foundAt: Moment })),
     withdrawn: Nullable(Withdrawal),
     bad: Nullable(Withdrawal),
+    edition: Type.Integer({
+      minimum: 1,
+      description:
+        'Counts up whenever its changes, fixes, packages, kind or lowest agent version become others: approvals of an earlier edition do not count.',
+    }),
     servedBy: Type.Array(Type.String(), { description: 'Channels that tell agents this version now.' }),
     rollouts: Type.Array(
       Type.Object({ pipeline: Type.String(), state: Type.String(), supersededBy: Nullable(Version) }),
@@ -119,9 +129,12 @@ const Stage = Type.Object({
   percent: Type.Integer({ description: 'The share of cohorts that are told the release.' }),
   critical: Critical,
   startedAt: Nullable(Moment),
-  since: Nullable(Moment),
+  since: Type.Union([Moment, Type.Null()], {
+    description:
+      'When the step or the soaking under way began; null while no channel of the stage tells agents the release: that time does not count.',
+  }),
   doneAt: Nullable(Moment),
-  approvals: Type.Array(Stamp),
+  approvals: Type.Array(Approval),
   channels: Type.Array(Type.String()),
   moved: Type.Array(Type.Object({ channel: Type.String(), before: Nullable(Version) })),
   leftBehind: Type.Array(Type.Object({ channel: Type.String(), why: Type.String() })),

@@ -108,6 +108,8 @@ t.test('every mistake in a registration is named by its field, and nothing is wr
     [{ commit: commitOf(2) }, 'commit'],
     [{ cutAt: '2026-02-01T00:00:01Z' }, 'cutAt'],
     [{ cutAt: 'yesterday' }, 'cutAt'],
+    ...['', ' ', '@alice', 'alice/a/b', 'al\u0456ce', 'a'.repeat(101)].map((cutBy) => [{ cutBy }, 'cutBy'] as const),
+    [{ cutBy: null }, 'cutBy'],
     [{ kind: 'half' }, 'kind'],
     [{ kind: 'control-plane', packages: ['https://packages.example/a'] }, 'packages'],
     [{ changes: [change, change] }, 'changes/1/id'],
@@ -136,6 +138,32 @@ t.test('every mistake in a registration is named by its field, and nothing is wr
     }
   }
   t.equal(await session.digest(), before)
+})
+
+t.test('whoever cut a release that a machine registers may not approve it either: not_approver', async (t) => {
+  const session = await startRollouts(t)
+  await session.pipeline([{ name: 'all', channels: ['all'], approvals: 1 }])
+  const { ci, alice, bob } = await session.people('ci', 'alice', 'bob')
+  const spaced = { token: await session.token('operator', null, null, 'Alice ') }
+  const spelled = ['alice', ' ALICE ', 'Alice/', 'alice/github']
+  for (const [index, cutBy] of spelled.entries()) {
+    const day = index + 1
+    const reply = await session.register(day, { cutBy }, ci)
+    t.equal(reply.status, 201)
+    t.equal(at(reply.body, 'cutBy'), cutBy.trim())
+    t.match(at(reply.body, 'registeredBy'), /^ci\//)
+    for (const barred of [alice, spaced, ci]) {
+      const refused = await session.step('approve', {}, day, barred)
+      t.equal(refused.status, 409)
+      t.equal(at(refused.body, 'code'), 'not_approver', cutBy)
+    }
+    t.equal((await session.step('approve', {}, day, bob)).status, 200)
+  }
+  const own = await session.register(9, {}, ci)
+  t.equal(at(own.body, 'cutBy'), at(own.body, 'registeredBy'), 'unless told')
+  t.equal((await session.step('approve', {}, 9, alice)).status, 200)
+  const later = await session.call('PATCH', path(9), { cutBy: 'bob' })
+  t.equal(at(later.body, 'errors', 0, 'field'), 'cutBy', 'it is said once')
 })
 
 t.test('a dry run shows what would be, the rollouts too, and writes nothing', async (t) => {
@@ -249,12 +277,13 @@ t.test(
       minAgentVersion: cloud(3),
       compatible: false,
       stages: [
-        { pipeline: 'cloud', stage: 'canary', oldest: cloud(0), tooOld: tooOld('canary', 0) },
+        { pipeline: 'cloud', stage: 'canary', oldest: cloud(0), tooOld: tooOld('canary', 0), unknown: [] },
         {
           pipeline: 'cloud',
           stage: 'all',
           oldest: cloud(0),
           tooOld: [...tooOld('halted', 0), ...tooOld('pinned', 1, 2)],
+          unknown: [],
         },
       ],
     })

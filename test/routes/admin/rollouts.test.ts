@@ -164,6 +164,28 @@ t.test(
   },
 )
 
+t.test('an approval does not count once the release is another than what was approved', async (t) => {
+  const session = await startRollouts(t)
+  await session.pipeline([stage('all', { approvals: 1 })])
+  await session.register(1)
+  const { bob } = await session.people('bob')
+  await session.step('approve', {}, null, bob)
+  t.equal(at(await session.stage(1, 0), 'state'), 'ready')
+  const release = `/releases/${encodeURIComponent(cloud(1))}`
+  await session.done('PATCH', release, { notesUrl: 'https://notes.example/1' })
+  t.equal(at(await session.stage(1, 0), 'state'), 'ready', 'the notes are not in it')
+  const edited = await session.done('PATCH', release, { changes: [{ id: '9', title: 'more', author: 'ann' }] })
+  t.hasStrict(edited, { edition: 2 })
+  t.match(at(await session.stage(1, 0), 'blockers'), [
+    { code: 'approvals', message: /^0 of 1 approval;.* nor does who approved it before it was edited$/ },
+  ])
+  t.equal((await session.step('promote')).status, 422)
+  const again = await session.step('approve', {}, null, bob)
+  t.match(again.body, { stages: [{ state: 'ready', approvals: [{ by: /^bob\//, edition: 2 }] }] })
+  t.equal(listAt(again.body, 'stages', 0, 'approvals').length, 1)
+  t.equal((await session.step('promote')).status, 200)
+})
+
 t.test(
   'an approval that is there already changes nothing, and is answered with the revision that is there',
   async (t) => {
