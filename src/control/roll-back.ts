@@ -6,7 +6,7 @@ import { momentOf } from '../channels/time.ts'
 import { compareReleases } from '../rollouts/cloud-version.ts'
 import { refuse } from '../rollouts/outcome.ts'
 import { releaseBody, releaseKey, releaseOf, type Release } from '../rollouts/release.ts'
-import { planResume, planRollback, planUnpin, type RollbackFacts } from '../rollouts/rollback.ts'
+import { isToTakeBack, planResume, planRollback, planUnpin, type RollbackFacts } from '../rollouts/rollback.ts'
 import { channelsOf, frontierOf, rolloutOf, type Rollout } from '../rollouts/rollout.ts'
 import { resumeRollout } from '../rollouts/rollout-draft.ts'
 import type { ReplicaState } from '../serve/replica-state.ts'
@@ -64,11 +64,11 @@ export function rollBack(
         const message = `the rollback of ${release} stands; end it with unpin or resume, or name with \`release\` what to take back besides`
         return answer(refuse('which_rollout', message))
       }
-      const document = chooseRollout(state, choice, hasReached, true)
+      const document = chooseRollout(state, choice, (rollout) => hasReached(state, rollout, now), true)
       if ('outcome' in document) return answer(document)
       if (!isExpected(expectedRevisions, document)) return answer({ outcome: 'stale', current: document })
       const rollout = rolloutOf(document)
-      if (frontierOf(rollout) === -1 && !hasReached(rollout)) {
+      if (frontierOf(rollout) === -1 && !hasReached(state, rollout, now)) {
         const message = `release ${rollout.release} has not reached any channel; withdraw it instead`
         return answer(refuse('nothing_reached', message))
       }
@@ -200,8 +200,12 @@ function stands(state: ReplicaState, document: Document): boolean {
   )
 }
 
-function hasReached(rollout: Rollout): boolean {
-  return rollout.state !== 'rolled back' && rollout.stages.some(({ moved }) => moved.length > 0)
+/** Whether a release was told by a stage of its rollout, or is told by a channel of one that somebody has set by hand. */
+function hasReached(state: ReplicaState, rollout: Rollout, now: number): boolean {
+  if (rollout.state === 'rolled back') return false
+  if (rollout.stages.some(({ moved }) => moved.length > 0)) return true
+  const channels = channelsIn(state, channelsOf(rollout)).values()
+  return [...channels].some((channel) => isToTakeBack(channel, rollout.release, state.isBlocked, now))
 }
 
 function isPinned({ state, rollback }: Rollout): boolean {

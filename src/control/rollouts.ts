@@ -61,12 +61,13 @@ export function chooseRollout(
   }
   const all = documentsNewestFirst(state, pipeline)
   if (all.length === 0 && pipelineRecord(state, pipeline) === null) return unknownPipeline(pipeline)
-  const meant = all.filter((document) => isMeant(rolloutOf(document)))
-  const [first] = meant
+  const first = all.find((document) => isMeant(rolloutOf(document)))
   if (first === undefined) {
     return refuse('unknown_rollout', `no rollout of the pipeline ${pipeline} is in a state for this; name a release`)
   }
-  if (meant.length === 1 || newest) return first
+  if (newest) return first
+  const meant = all.filter((document) => isMeant(rolloutOf(document)))
+  if (meant.length === 1) return first
   const names = meant.map((document) => rolloutOf(document).release).join(', ')
   return refuse('which_rollout', `name one of them with \`release\`: ${names}`)
 }

@@ -102,12 +102,17 @@ export function planRollback(facts: RollbackFacts, context: RollbackContext): Ro
   }
 }
 
+/** Whether a channel tells some agent the release, or would once its halt ends. */
+export function isToTakeBack(channel: Channel, version: string, isBlocked: IsBlocked, now: number): boolean {
+  const { halt, pin, source } = channel
+  const told = halt === null ? versionsTold(channel, isBlocked, now) : [pin?.version ?? source.version]
+  return told.includes(version)
+}
+
 /** Why a channel is left alone: it does not tell any agent the release. */
 function whyUntouched(channel: Channel, version: string, isBlocked: IsBlocked, now: number): string | null {
-  const { halt, pin, source } = channel
-  // Under a halt nobody is told anything, but its end must not bring the release back.
-  const told = halt === null ? versionsTold(channel, isBlocked, now) : [pin?.version ?? source.version]
-  if (told.includes(version)) return null
+  if (isToTakeBack(channel, version, isBlocked, now)) return null
+  const { pin, source } = channel
   if (pin !== null) return `is pinned to ${pin.version} by ${pin.by} already`
   return `is at ${source.version ?? 'no version'}, not at ${version}`
 }

@@ -184,6 +184,24 @@ t.test('a release that has reached no channel cannot be taken back from any: not
   t.equal(at((await session.step('rollback', { reason: ' ' }, 1)).body, 'status'), 409)
 })
 
+t.test(
+  'a release that only somebody has set by hand is found and taken back, in a stage that was not promoted',
+  async (t) => {
+    const session = await startRollouts(t)
+    await session.pipeline([stage('canary'), stage('all')])
+    await session.register(1)
+    await session.step('promote', { stage: 'canary' }, 1)
+    await session.register(2)
+    await session.done('PUT', channelPath('all', '/version'), { version: cloud(2), reason })
+    t.equal(await session.told('all'), cloud(2))
+    const reply = await session.step('rollback', { reason })
+    t.equal(reply.status, 200)
+    t.equal(at(reply.body, 'release'), cloud(2))
+    t.not(await session.told('all'), cloud(2))
+    t.equal(await session.told('canary'), cloud(1))
+  },
+)
+
 t.test('one that has begun again is still taken back from the channels that it had reached before', async (t) => {
   const session = await startRollouts(t)
   await session.pipeline([stage('canary', { soakMinutes: 5 }), stage('all')])
