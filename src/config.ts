@@ -15,6 +15,10 @@ const NAME = '^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$'
 const HOST = String.raw`(?:(?:\*\.)?[A-Za-z0-9][A-Za-z0-9.-]*|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?`
 const HOSTS = `^${HOST}(?: *, *${HOST})*$`
 
+/** Repositories with commas between: `owner/name`, as GitHub lets accounts and repositories be called. */
+const REPOSITORY = '[A-Za-z0-9][A-Za-z0-9_-]{0,38}/[A-Za-z0-9._-]{1,100}'
+const REPOSITORIES = `^${REPOSITORY}(?: *, *${REPOSITORY})*$`
+
 const roles = ['all', 'poll', 'control'] as const
 const flags = ['true', 'false'] as const
 /** `auto` is one for each core. */
@@ -49,6 +53,7 @@ const schema = {
     BELLWETHER_PACKAGES_ALLOW: { type: 'string', pattern: HOSTS },
     BELLWETHER_GITHUB_WEBHOOK_SECRET: { type: 'string', minLength: WEBHOOK_SECRET_LENGTH_MIN },
     BELLWETHER_GITHUB_LABEL: { ...text, maxLength: 100, default: 'cloud/verified' },
+    BELLWETHER_GITHUB_REPOSITORIES: { type: 'string', pattern: REPOSITORIES },
     BELLWETHER_WORKERS: { type: 'string', pattern: WORKERS, default: '1' },
     BELLWETHER_POLL_TLS_CERT: text,
     BELLWETHER_POLL_TLS_KEY: text,
@@ -78,6 +83,7 @@ interface Variables {
   readonly BELLWETHER_PACKAGES_ALLOW?: string
   readonly BELLWETHER_GITHUB_WEBHOOK_SECRET?: string
   readonly BELLWETHER_GITHUB_LABEL: string
+  readonly BELLWETHER_GITHUB_REPOSITORIES?: string
   readonly BELLWETHER_WORKERS: string
   readonly BELLWETHER_POLL_TLS_CERT?: string
   readonly BELLWETHER_POLL_TLS_KEY?: string
@@ -114,6 +120,8 @@ export interface GithubConfig {
   readonly webhookSecret: string | null
   /** The label by which a pull request says that its change was verified. */
   readonly verifiedLabel: string
+  /** The repositories whose deliveries count, as `owner/name` in lower case; null for any that knows the secret. */
+  readonly repositories: readonly string[] | null
 }
 
 export interface Config {
@@ -201,6 +209,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>> = p
     github: Object.freeze({
       webhookSecret: variables.BELLWETHER_GITHUB_WEBHOOK_SECRET ?? null,
       verifiedLabel: variables.BELLWETHER_GITHUB_LABEL,
+      repositories: listOf(variables.BELLWETHER_GITHUB_REPOSITORIES?.toLowerCase()),
     }),
     logLevel: variables.BELLWETHER_LOG_LEVEL,
   })
@@ -256,6 +265,8 @@ function ruleOf(name: string, errors: readonly SchemaError[]): string {
   if (first?.keyword === 'pattern' && name.endsWith('_ALLOW')) {
     return 'must be hosts with commas between, like updates.example.com,*.internal.example:8443'
   }
+  if (name === 'BELLWETHER_GITHUB_REPOSITORIES')
+    return 'must be repositories with commas between, like acme/agent,acme/web'
   if (name === 'BELLWETHER_WORKERS') return 'must be a whole number from 1 to 99, or auto'
   if (first?.keyword === 'pattern' && name !== 'BELLWETHER_ADMIN_TOKEN') {
     return 'must be 1 to 63 letters, digits, dots, dashes and underlines, and begin with a letter or digit'

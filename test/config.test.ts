@@ -18,7 +18,7 @@ const defaults = {
   upstreamAllow: null,
   gatesAllow: [],
   packagesAllow: null,
-  github: { webhookSecret: null, verifiedLabel: 'cloud/verified' },
+  github: { webhookSecret: null, verifiedLabel: 'cloud/verified', repositories: null },
   logLevel: 'info',
 }
 
@@ -76,6 +76,11 @@ await t.test('each variable sets its own part, and no other', (t) => {
       { github: { ...defaults.github, webhookSecret: 'sixteen letters.' } },
     ],
     ['BELLWETHER_GITHUB_LABEL', 'qa: verified ✓', { github: { ...defaults.github, verifiedLabel: 'qa: verified ✓' } }],
+    [
+      'BELLWETHER_GITHUB_REPOSITORIES',
+      'Acme/Agent , acme_corp/web.site,a/.github',
+      { github: { ...defaults.github, repositories: ['acme/agent', 'acme_corp/web.site', 'a/.github'] } },
+    ],
     ['BELLWETHER_REPLICA_ID', 'eu-1.a', { replicaId: 'eu-1.a' }],
     ['BELLWETHER_REDIS_STRICT', 'true', {}],
     ['BELLWETHER_POLL_MAX_AGE_S', '0', { pollMaxAgeS: 0 }],
@@ -159,6 +164,16 @@ await t.test('each mistake has one line that names the variable, the rule and wh
       'x'.repeat(101),
       `BELLWETHER_GITHUB_LABEL must have at most 100 characters, not "${'x'.repeat(101)}"`,
     ],
+    ...[
+      ...['acme', 'acme/', '/agent', 'acme/agent/', 'acme/agent/web', 'https://github.com/acme/agent', 'acme/*'],
+      ...['acme/agent,', ',acme/agent', 'acme/agent,,acme/web', 'acme/agent acme/web', ' acme/agent', '-acme/agent'],
+      ...['acme/a b', 'acmé/agent', `${'a'.repeat(40)}/agent`, `acme/${'a'.repeat(101)}`, 'acme/agent\n'],
+    ].map((value): (typeof cases)[number] => [
+      'BELLWETHER_GITHUB_REPOSITORIES',
+      value,
+      'BELLWETHER_GITHUB_REPOSITORIES must be repositories with commas between, like acme/agent,acme/web, not ' +
+        JSON.stringify(value),
+    ]),
     ['BELLWETHER_POLL_MAX_AGE_S', '-1', 'BELLWETHER_POLL_MAX_AGE_S must be at least 0, not "-1"'],
     ['BELLWETHER_POLL_MAX_AGE_S', '3601', 'BELLWETHER_POLL_MAX_AGE_S must be at most 3600, not "3601"'],
     ['BELLWETHER_POLL_MAX_AGE_S', '10s', 'BELLWETHER_POLL_MAX_AGE_S must be a whole number, not "10s"'],
@@ -242,7 +257,8 @@ await t.test('a secret is in no line, whatever else is wrong', (t) => {
 
 await t.test('a configuration is frozen, its parts too', (t) => {
   const config = readConfig({ BELLWETHER_ADMIN_TOKEN: SECRET })
-  for (const part of [config, config.poll, config.control, config.github, config.gatesAllow]) {
+  const listed = readConfig({ BELLWETHER_GITHUB_REPOSITORIES: 'acme/agent' }).github.repositories ?? []
+  for (const part of [config, config.poll, config.control, config.github, config.gatesAllow, listed]) {
     t.ok(Object.isFrozen(part))
     t.throws(() => Object.assign(part, { port: 1, host: 'x', role: 'x' }), TypeError)
   }

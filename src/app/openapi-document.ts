@@ -29,7 +29,7 @@ export async function openApiDocument(): Promise<object> {
     facts,
     registry,
     adminToken: '',
-    github: { secret: null, verifiedLabel: '' },
+    github: { secret: null, verifiedLabel: '', repositories: null },
     logger,
   })
   try {

@@ -24,6 +24,14 @@ export type GithubEvent =
     }
   | { readonly kind: 'ignored'; readonly why: string }
 
+/** Which deliveries count, as the configuration says. */
+export interface GithubRules {
+  /** The label of a pull request that was verified. */
+  readonly verifiedLabel: string
+  /** The repositories that deliveries may be about, as `owner/name` in lower case; null for any. */
+  readonly repositories: readonly string[] | null
+}
+
 /** What a member must look like, and the words for one that does not. */
 interface Form {
   readonly pattern: RegExp
@@ -43,13 +51,15 @@ const COMMIT: Form = { pattern: /^[0-9a-f]{40}$/, words: 'must be the 40 charact
 const TAG_PREFIX = 'refs/tags/'
 
 /**
- * Reads what an event means. `event` is the header X-GitHub-Event, `payload` the JSON of the body, and `verifiedLabel` the
- * label of a pull request that was verified. A payload without the members its event must have is malformed.
+ * Reads what an event means. `event` is the header X-GitHub-Event, `payload` the JSON of the body. What is not about
+ * a listed repository is ignored, whatever it is; elsewhere a payload without the members its event must have is malformed.
  */
-export function readGithubEvent(event: string, payload: unknown, verifiedLabel: string): GithubEvent | Refusal {
+export function readGithubEvent(event: string, payload: unknown, rules: GithubRules): GithubEvent | Refusal {
+  const unlisted = unlistedRepository(payload, rules.repositories)
+  if (unlisted !== null) return ignored(unlisted)
   switch (event) {
     case 'pull_request':
-      return readPullRequest(payload, verifiedLabel)
+      return readPullRequest(payload, rules.verifiedLabel)
     case 'push':
       return readPush(payload)
     case 'ping':
@@ -59,6 +69,17 @@ export function readGithubEvent(event: string, payload: unknown, verifiedLabel: 
     default:
       return ignored(`the event ${quoted(event)} means nothing here`)
   }
+}
+
+/** Why a delivery does not count, by the repository that it is about; null where it does. */
+function unlistedRepository(payload: unknown, repositories: GithubRules['repositories']): string | null {
+  if (repositories === null) return null
+  const name = memberAt(payload, 'repository/full_name')
+  if (typeof name !== 'string')
+    return 'it names no repository, and BELLWETHER_GITHUB_REPOSITORIES lists those that count'
+  // GitHub tells no repository from another by the case of its name.
+  if (repositories.includes(name.toLowerCase())) return null
+  return `the repository ${quoted(name)} is not among those that BELLWETHER_GITHUB_REPOSITORIES lists`
 }
 
 function readPullRequest(payload: unknown, verifiedLabel: string): GithubEvent | Refusal {

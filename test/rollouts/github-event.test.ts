@@ -6,6 +6,7 @@ import { readGithubEvent, type GithubEvent } from '../../src/rollouts/github-eve
 import { isOneShortLine, strangeText } from '../fixtures/channel-texts.ts'
 
 const LABEL = 'verified'
+const RULES = { verifiedLabel: LABEL, repositories: null }
 const COMMIT = 'aabbccddeeff00112233445566778899aabbccdd'
 const TAG_OBJECT = '1234567890123456789012345678901234567890'
 const VERSION = '15.0.0-cloud.20230712T123633.aabbcc'
@@ -61,13 +62,13 @@ function withMember(payload: Payload, path: string, value: unknown): Payload {
 }
 
 function whyIgnored(event: string, payload: unknown): string {
-  const read = readGithubEvent(event, payload, LABEL)
+  const read = readGithubEvent(event, payload, RULES)
   if ('outcome' in read || read.kind !== 'ignored') throw new Error(`${JSON.stringify(read)} is not ignored`)
   return read.why
 }
 
 function refusalOf(event: string, payload: unknown): Extract<Refusal, { why: 'malformed' }> {
-  const read = readGithubEvent(event, payload, LABEL)
+  const read = readGithubEvent(event, payload, RULES)
   if (!('outcome' in read) || read.why !== 'malformed') throw new Error(`${JSON.stringify(read)} is not malformed`)
   return read
 }
@@ -81,9 +82,9 @@ t.test('a pull request that gets the label is verified, one that loses it is not
     by: 'mona-lisa',
     at: '2019-05-15T15:20:35.000Z',
   }
-  t.strictSame(readGithubEvent('pull_request', labeled, LABEL), expected)
+  t.strictSame(readGithubEvent('pull_request', labeled, RULES), expected)
   const unlabeled = { ...labeled, action: 'unlabeled' }
-  t.strictSame(readGithubEvent('pull_request', unlabeled, LABEL), { ...expected, isVerified: false })
+  t.strictSame(readGithubEvent('pull_request', unlabeled, RULES), { ...expected, isVerified: false })
 })
 
 t.test('other labels and other actions of a pull request are ignored, with words that name them', async (t) => {
@@ -103,22 +104,22 @@ t.test('a pushed tag of the Cloud form is a release, of the commit that the tag 
     by: 'Codertocat',
     at: '2023-07-12T12:36:33.000Z',
   }
-  t.strictSame(readGithubEvent('push', pushed, LABEL), expected)
-  t.strictSame(readGithubEvent('push', { ...pushed, ref: `refs/tags/${VERSION}` }, LABEL), expected)
-  t.strictSame(readGithubEvent('push', withMember(pushed, 'deleted', undefined), LABEL), expected)
+  t.strictSame(readGithubEvent('push', pushed, RULES), expected)
+  t.strictSame(readGithubEvent('push', { ...pushed, ref: `refs/tags/${VERSION}` }, RULES), expected)
+  t.strictSame(readGithubEvent('push', withMember(pushed, 'deleted', undefined), RULES), expected)
 })
 
 t.test('without a head commit a tag is of the commit in `after`, made nobody knows when', async (t) => {
   const expected = { kind: 'release', version: VERSION, commit: COMMIT, by: 'Codertocat', at: null }
   for (const headCommit of [null, undefined, { id: null }]) {
     const payload = { ...withMember(pushed, 'head_commit', headCommit), after: COMMIT }
-    t.strictSame(readGithubEvent('push', payload, LABEL), expected)
+    t.strictSame(readGithubEvent('push', payload, RULES), expected)
   }
 })
 
 t.test('without a pusher whoever GitHub calls the sender has pushed', async (t) => {
   for (const pusher of [undefined, null, {}, { name: null }]) {
-    t.hasStrict(readGithubEvent('push', { ...pushed, pusher }, LABEL), { kind: 'release', by: 'mona-lisa' })
+    t.hasStrict(readGithubEvent('push', { ...pushed, pusher }, RULES), { kind: 'release', by: 'mona-lisa' })
   }
 })
 
@@ -222,7 +223,7 @@ t.test('who did it is a login of GitHub and nothing else, as it becomes part of 
   ] as const
   for (const [event, payload, path] of paths) {
     for (const login of ['a', 'Codertocat', '0-9', 'a'.repeat(39), 'dependabot[bot]', 'github-actions[bot]']) {
-      t.hasStrict(readGithubEvent(event, withMember(payload, path, login), LABEL), { by: login })
+      t.hasStrict(readGithubEvent(event, withMember(payload, path, login), RULES), { by: login })
     }
     for (const login of [
       '',
@@ -243,6 +244,36 @@ t.test('who did it is a login of GitHub and nothing else, as it becomes part of 
   }
 })
 
+t.test('where repositories are listed only what is about one of them counts, whatever the case of its name', (t) => {
+  const rules = { ...RULES, repositories: ['acme/agent', 'codertocat/hello-world'] }
+  t.hasStrict(readGithubEvent('pull_request', labeled, rules), { kind: 'label', by: 'mona-lisa' })
+  t.hasStrict(readGithubEvent('push', pushed, rules), { kind: 'release', version: VERSION })
+  const lists = 'BELLWETHER_GITHUB_REPOSITORIES lists'
+  const others = [
+    'Codertocat/Hello-World2',
+    'Codertocat',
+    'Hello-World',
+    '',
+    'acme/agent ',
+    'acme/agent/',
+    'xacme/agent',
+  ]
+  for (const name of others) {
+    const why = `the repository ${JSON.stringify(name)} is not among those that ${lists}`
+    for (const [event, payload] of [['pull_request', labeled] as const, ['push', pushed] as const]) {
+      const foreign = withMember(payload, 'repository/full_name', name)
+      t.strictSame(readGithubEvent(event, foreign, rules), { kind: 'ignored', why }, `${event} of ${name}`)
+    }
+    t.strictSame(readGithubEvent('ping', { repository: { full_name: name } }, rules), { kind: 'ignored', why })
+  }
+  const why = `it names no repository, and ${lists} those that count`
+  for (const name of [undefined, null, 5, ['acme/agent'], { full_name: 'acme/agent' }]) {
+    const foreign = withMember(labeled, 'repository/full_name', name)
+    t.strictSame(readGithubEvent('pull_request', foreign, rules), { kind: 'ignored', why })
+  }
+  t.end()
+})
+
 /** Whether what was read can be told to anybody: words of one short line, and members of the forms they must have. */
 function isSound(read: GithubEvent | Refusal): boolean {
   if ('outcome' in read) return read.why === 'malformed' && isOneShortLine(read.message) && isOneShortLine(read.field)
@@ -259,7 +290,14 @@ function isSound(read: GithubEvent | Refusal): boolean {
 const anyEvent = fc.oneof(fc.constantFrom('pull_request', 'push', 'ping', 'create'), strangeText())
 
 t.test('no JSON value makes the reader throw, or say more than one short line', async () => {
-  fc.assert(fc.property(anyEvent, fc.jsonValue(), (event, payload) => isSound(readGithubEvent(event, payload, LABEL))))
+  fc.assert(fc.property(anyEvent, fc.jsonValue(), (event, payload) => isSound(readGithubEvent(event, payload, RULES))))
+  const rules = { ...RULES, repositories: ['acme/agent'] }
+  fc.assert(
+    fc.property(anyEvent, strangeText(), (event, name) => {
+      const read = readGithubEvent(event, { ...labeled, repository: { full_name: name } }, rules)
+      return !('outcome' in read) && read.kind === 'ignored' && isSound(read)
+    }),
+  )
 })
 
 t.test(
@@ -279,7 +317,7 @@ t.test(
         fc.oneof(value, tag),
         (payload, path, one) =>
           ['pull_request', 'push'].every((event) =>
-            isSound(readGithubEvent(event, withMember(payload, path, one), LABEL)),
+            isSound(readGithubEvent(event, withMember(payload, path, one), RULES)),
           ),
       ),
       { numRuns: 1_000 },
@@ -290,7 +328,10 @@ t.test(
 t.test('whatever the verified label is called, only that label counts', async () => {
   fc.assert(
     fc.property(strangeText(), strangeText(), (name, verified) => {
-      const read = readGithubEvent('pull_request', withMember(labeled, 'label/name', name), verified)
+      const read = readGithubEvent('pull_request', withMember(labeled, 'label/name', name), {
+        ...RULES,
+        verifiedLabel: verified,
+      })
       return 'outcome' in read ? false : read.kind === (name === verified ? 'label' : 'ignored') && isSound(read)
     }),
   )

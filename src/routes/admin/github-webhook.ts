@@ -9,7 +9,7 @@ import { Type } from 'typebox'
 import { malformed } from '../../channels/outcome.ts'
 import type { Control, Request } from '../../control/control.ts'
 import type { ApplyGithubEvent } from '../../control/github-outcome.ts'
-import { readGithubEvent } from '../../rollouts/github-event.ts'
+import { readGithubEvent, type GithubRules } from '../../rollouts/github-event.ts'
 import { StoreOutcomeUnknown } from '../../store/port.ts'
 import { answers } from './answers.ts'
 import { sendRefusal, sendUnfinished } from './change.ts'
@@ -18,11 +18,9 @@ import { answerWrites } from './write-request.ts'
 
 type App = Parameters<FastifyPluginAsyncTypebox>[0]
 
-export interface GithubWebhookOptions {
+export interface GithubWebhookOptions extends GithubRules {
   /** What GitHub signs deliveries with; null where no webhook is set up. */
   readonly secret: string | null
-  /** The label of a pull request that was verified. */
-  readonly verifiedLabel: string
 }
 
 /**
@@ -77,7 +75,7 @@ export function githubWebhookRoutes(
     app.setValidatorCompiler(({ schema }) => ajv.compile(schema as object)) // All schemas here are objects.
     await acceptSigned(app, options.secret)
     answerWrites(app, control)
-    receiveGithubWebhookRoute(app, options.verifiedLabel, apply)
+    receiveGithubWebhookRoute(app, options, apply)
   }
 }
 
@@ -142,7 +140,7 @@ async function readPayload(
   }
 }
 
-function receiveGithubWebhookRoute(app: App, verifiedLabel: string, apply: ApplyGithubEvent): void {
+function receiveGithubWebhookRoute(app: App, rules: GithubRules, apply: ApplyGithubEvent): void {
   app.route({
     method: 'POST',
     url: '/webhooks/github',
@@ -150,7 +148,7 @@ function receiveGithubWebhookRoute(app: App, verifiedLabel: string, apply: Apply
       operationId: 'receiveGithubWebhook',
       summary: 'Receive a GitHub event',
       description:
-        'Called by GitHub, with a signature instead of a token. A pull request that gets or loses the label of verified changes signs off that change, or takes it back; a pushed tag of the Cloud form registers its release. Everything else is ignored. The same body is carried out once, however often it is delivered.',
+        'Called by GitHub, with a signature instead of a token. A pull request that gets or loses the label of verified changes signs off that change, or takes it back; a pushed tag of the Cloud form registers its release. Everything else is ignored, and so is whatever is about another repository than those of `BELLWETHER_GITHUB_REPOSITORIES`. The same body is carried out once, however often it is delivered.',
       tags: ['webhooks'],
       headers: DeliveryHeaders,
       body: Payload,
@@ -159,7 +157,7 @@ function receiveGithubWebhookRoute(app: App, verifiedLabel: string, apply: Apply
     handler: async (request, reply) => {
       const event = request.headers['x-github-event']
       if (event === undefined) return sendRefusal(request, reply, malformed('X-GitHub-Event', 'is missing'))
-      const read = readGithubEvent(event, request.body, verifiedLabel)
+      const read = readGithubEvent(event, request.body, rules)
       if ('outcome' in read) return sendRefusal(request, reply, read)
       if (read.kind === 'ignored') return sendIgnored(reply, read.why)
       const outcome = await apply(deliveryRequest(request, read.by), read)

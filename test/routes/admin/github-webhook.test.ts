@@ -88,7 +88,9 @@ async function startWebhook(
     events.push(event)
     return answer(request)
   }
-  await app.register(githubWebhookRoutes(control, { secret, verifiedLabel: LABEL }, apply), { prefix: '/admin/v1' })
+  await app.register(githubWebhookRoutes(control, { secret, verifiedLabel: LABEL, repositories: null }, apply), {
+    prefix: '/admin/v1',
+  })
   await app.ready()
   const contract = new Contract(app.swagger())
   return {

@@ -13,8 +13,11 @@ const PULL = 'https://github.com/example/agent/pull/12'
 const change = { id: '12', title: 'Faster joins', author: 'ada', url: PULL }
 const reason = 'because'
 
-function start(t: Test): Promise<RolloutSession> {
-  return startRollouts(t, { packagesAllow: ['127.0.0.1'], github: { secret: SECRET, verifiedLabel: LABEL } })
+function start(t: Test, repositories: readonly string[] | null = null): Promise<RolloutSession> {
+  return startRollouts(t, {
+    packagesAllow: ['127.0.0.1'],
+    github: { secret: SECRET, verifiedLabel: LABEL, repositories },
+  })
 }
 
 /** Delivers an event as GitHub does: signed, and under a delivery id of its own. */
@@ -167,6 +170,29 @@ t.test('who cut a release with a tag may not approve it under a token of that na
   t.equal(at(refused.body, 'code'), 'not_approver')
   t.equal((await session.step('approve', {}, null, bob)).status, 200)
   t.equal((await session.step('promote', {}, null, Octocat)).status, 200)
+})
+
+t.test('where repositories are listed, what another one says is ignored and changes nothing', async (t) => {
+  const session = await start(t, ['example/agent'])
+  await session.register(1, { changes: [change] })
+  const before = await session.digest()
+  const foreign = { repository: { full_name: 'mallory/agent' } }
+  for (const [event, payload] of [
+    ['pull_request', { ...label('labeled', 1), ...foreign }],
+    ['push', pushed(2, foreign)],
+    ['ping', { zen: 'Keep it logically awesome.', ...foreign }],
+  ] as const) {
+    const reply = await deliver(session, event, payload)
+    t.equal(reply.status, 202, event)
+    const why = 'the repository "mallory/agent" is not among those that BELLWETHER_GITHUB_REPOSITORIES lists'
+    t.strictSame(reply.body, { outcome: 'ignored', why })
+  }
+  t.equal(at((await deliver(session, 'push', pushed(2))).body, 'outcome'), 'ignored', 'of no repository')
+  t.equal(await session.digest(), before)
+  const ours = { repository: { full_name: 'Example/Agent' } }
+  t.equal((await deliver(session, 'pull_request', { ...label('labeled', 1), ...ours })).status, 200)
+  t.equal(await signedBy(session), 'mona-lisa/github')
+  t.equal((await deliver(session, 'push', pushed(2, ours))).status, 200)
 })
 
 t.test('a wrong signature is bad_signature, and without a secret there is no webhook: webhook_off', async (t) => {
