@@ -76,13 +76,13 @@ export class AllowedHosts {
     resolve(hostname, { ...options, all: true }, (error, addresses) => {
       if (error !== null) return callback(error, [])
       const near = this.#allowed === null ? addresses.find(({ address }) => isInternal(address)) : undefined
-      const [first] = addresses
-      if (near !== undefined || first === undefined) {
-        return callback(
-          new Error(`${hostname} has the internal address ${near?.address}; ${this.#setting} must name it`),
-          [],
-        )
+      if (near !== undefined) {
+        // Which one is for the log alone: the message is shown to everybody who may read.
+        const cause = new Error(`it is ${near.address}`)
+        return callback(new Error(`${hostname} has an internal address; ${this.#setting} must name it`, { cause }), [])
       }
+      const [first] = addresses
+      if (first === undefined) return callback(new Error(`${hostname} has no address`), [])
       // What was looked at is what is connected to.
       return options.all === true ? callback(null, addresses) : callback(null, first.address, first.family)
     })

@@ -5,6 +5,7 @@ import type { ReplicaLog } from '../serve/replica.ts'
 import { StoreOutcomeUnknown, StoreUnavailable } from '../store/port.ts'
 import type { Control } from './control.ts'
 import { journalUpstream, type UpstreamOutcome } from './journal-upstream.ts'
+import type { OutboundLog } from './outbound-request.ts'
 import type { UpstreamClient } from './upstream-client.ts'
 
 const LEASE = 'upstreams'
@@ -28,6 +29,8 @@ export interface FollowOptions {
   readonly count: (outcome: UpstreamOutcome | 'changing' | 'failed') => void
 }
 
+type FollowLog = ReplicaLog & OutboundLog
+
 interface Due {
   readonly url: string
   at: number
@@ -35,7 +38,7 @@ interface Due {
 }
 
 /** Starts following upstreams; the answer stops it, once the polls under way have ended, and gives the lease back. */
-export function followUpstreams(control: Control, options: FollowOptions, log: ReplicaLog): () => Promise<void> {
+export function followUpstreams(control: Control, options: FollowOptions, log: FollowLog): () => Promise<void> {
   const follower = new UpstreamFollower(control, options, log)
   follower.start()
   return () => follower.stop()
@@ -44,7 +47,7 @@ export function followUpstreams(control: Control, options: FollowOptions, log: R
 class UpstreamFollower {
   readonly #control: Control
   readonly #options: FollowOptions
-  readonly #log: ReplicaLog
+  readonly #log: FollowLog
   /** Loaded with the first forward channel: TLS and all is memory that most servers never need. */
   #client: Promise<UpstreamClient> | null = null
   readonly #due = new Map<string, Due>()
@@ -56,7 +59,7 @@ class UpstreamFollower {
   #renewAt = 0
   #learnAt = 0
 
-  constructor(control: Control, options: FollowOptions, log: ReplicaLog) {
+  constructor(control: Control, options: FollowOptions, log: FollowLog) {
     this.#control = control
     this.#options = options
     this.#log = log
@@ -181,7 +184,7 @@ class UpstreamFollower {
   #openClient(): Promise<UpstreamClient> {
     const { hosts } = this.#control.upstreams
     this.#client ??= import('./upstream-client.ts').then(
-      (module) => new module.UpstreamClient(hosts, this.#options.timeoutMs),
+      (module) => new module.UpstreamClient(hosts, this.#options.timeoutMs, this.#log),
     )
     return this.#client
   }

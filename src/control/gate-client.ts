@@ -3,7 +3,7 @@
 import type { Gate } from '../rollouts/pipeline.ts'
 import type { GateReading } from '../rollouts/rollout.ts'
 import type { AllowedHosts } from './allowed-hosts.ts'
-import { Outbound } from './outbound-request.ts'
+import { Outbound, type OutboundLog } from './outbound-request.ts'
 import { readGateAnswer } from './prometheus-answer.ts'
 
 /** A query that takes longer is too heavy to be asked again and again. */
@@ -17,7 +17,7 @@ export class GateClient {
   readonly #hosts: AllowedHosts
   readonly #outbound: Outbound
 
-  constructor(hosts: AllowedHosts, timeoutMs = GATE_TIMEOUT_MS) {
+  constructor(hosts: AllowedHosts, timeoutMs = GATE_TIMEOUT_MS, log: OutboundLog | null = null) {
     this.#hosts = hosts
     this.#outbound = new Outbound(hosts, {
       timeoutMs,
@@ -25,6 +25,7 @@ export class GateClient {
       connectionsPerHostMax: CONNECTIONS_PER_HOST_MAX,
       // A connection that has died between two evaluations would be a failure of a gate that is fine.
       keepAlive: false,
+      log,
     })
   }
 

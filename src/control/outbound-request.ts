@@ -8,6 +8,11 @@ const HEAD_BYTES_MAX = 16 * 1_024
 /** Of an error's words, which may be about a certificate with hundreds of names. */
 const WORDS_LENGTH_MAX = 300
 
+/** Where an error goes with the addresses that no answer of the API may have. */
+export interface OutboundLog {
+  debug(fields: object, message: string): void
+}
+
 export interface OutboundOptions {
   /** For the whole of one request, from looking up the host to the last byte of the body. */
   readonly timeoutMs: number
@@ -16,6 +21,8 @@ export interface OutboundOptions {
   readonly connectionsPerHostMax: number
   /** Whether a connection is kept for the next request: for who asks the same server several times in a row. */
   readonly keepAlive: boolean
+  /** null where nobody wants to know more than the problem says. */
+  readonly log: OutboundLog | null
 }
 
 export interface OutboundRequest {
@@ -58,12 +65,15 @@ export class Outbound {
     if (refused !== null) return problem('refused', refused)
     const { timeoutMs, bodyBytesMax } = this.#options
     const signal = AbortSignal.timeout(timeoutMs)
+    const url = new URL(text)
     try {
-      const response = await this.#send(new URL(text), request, signal)
+      const response = await this.#send(url, request, signal)
       const body = await bodyOf(response, bodyBytesMax)
       if (body === null) return problem('unreadable', `is answered with more than ${bodyBytesMax} bytes, or encoded`)
       return { outcome: 'reply', status: response.statusCode ?? 0, headers: response.headers, body }
     } catch (error) {
+      const why = messagesOf(error).join('; ').slice(0, WORDS_LENGTH_MAX)
+      this.#options.log?.debug({ host: url.host, why }, 'a server could not be asked')
       if (signal.aborted) return problem('timed out', `was not answered in ${timeoutMs / 1_000} s`)
       return problem('failed', `could not be asked: ${wordsOf(error).slice(0, WORDS_LENGTH_MAX)}`)
     }
@@ -115,9 +125,24 @@ async function bodyOf(response: IncomingMessage, bytesMax: number): Promise<stri
   return Buffer.concat(chunks).toString('utf8')
 }
 
+/**
+ * An error in words for whoever reads rollouts and channels: without the address that the host's name was resolved to, which
+ * tells of the inside of a network.
+ */
 function wordsOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
   // A host with several addresses fails with one error for each, and no words of its own.
-  if (error instanceof AggregateError) return error.errors.map(wordsOf).join('; ')
+  if (error instanceof AggregateError) return [...new Set(error.errors.map(wordsOf))].join('; ')
+  // Where Node names the address beside its message, the message has it too: `connect ECONNREFUSED 10.0.0.7:9090`.
+  const { syscall, code, address } = error as NodeJS.ErrnoException & { readonly address?: string } // All may be missing.
+  if (address !== undefined) return `${syscall} ${code}`
   return error.message === '' ? error.name : error.message
+}
+
+/** The same for the log, with all that the error and what has caused it say. */
+function messagesOf(error: unknown): readonly string[] {
+  if (!(error instanceof Error)) return [String(error)]
+  const parts: readonly unknown[] = error instanceof AggregateError ? error.errors : []
+  const causes = error.cause === undefined ? [] : [error.cause]
+  return [error.message === '' ? error.name : error.message, ...[...parts, ...causes].flatMap(messagesOf)]
 }

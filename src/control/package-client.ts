@@ -1,6 +1,6 @@
 // Finds out whether packages are where a release says: each URL is asked for its head, and only a 200 is a package.
 import type { AllowedHosts } from './allowed-hosts.ts'
-import { Outbound } from './outbound-request.ts'
+import { Outbound, type OutboundLog } from './outbound-request.ts'
 
 /** One for each system, architecture and form that an agent may be packed in, with room to spare. */
 export const PACKAGE_URLS_MAX = 50
@@ -19,13 +19,14 @@ export interface PackageCheck {
 export class PackageClient {
   readonly #outbound: Outbound
 
-  constructor(hosts: AllowedHosts, timeoutMs = PACKAGE_TIMEOUT_MS) {
+  constructor(hosts: AllowedHosts, timeoutMs = PACKAGE_TIMEOUT_MS, log: OutboundLog | null = null) {
     this.#outbound = new Outbound(hosts, {
       timeoutMs,
       // The answer to HEAD has no body.
       bodyBytesMax: 0,
       connectionsPerHostMax: REQUESTS_AT_ONCE_MAX,
       keepAlive: false,
+      log,
     })
   }
 

@@ -3,7 +3,7 @@
 import { readUpstreamCritical, readUpstreamVersion, saysNoTarget } from '../channels/upstream-answer.ts'
 import { parseUpstreamUrl } from '../channels/upstream-url.ts'
 import type { AllowedHosts } from './allowed-hosts.ts'
-import { Outbound, type OutboundReply } from './outbound-request.ts'
+import { Outbound, type OutboundLog, type OutboundReply } from './outbound-request.ts'
 
 /** A version server answers from memory; one that takes longer is down. For the whole of one request. */
 const UPSTREAM_TIMEOUT_MS = 5_000
@@ -37,12 +37,13 @@ export class UpstreamClient {
   /** The last 200 of each URL that had an entity tag. */
   readonly #tagged = new Map<string, { readonly etag: string; readonly body: string }>()
 
-  constructor(hosts: AllowedHosts, timeoutMs = UPSTREAM_TIMEOUT_MS) {
+  constructor(hosts: AllowedHosts, timeoutMs = UPSTREAM_TIMEOUT_MS, log: OutboundLog | null = null) {
     this.#outbound = new Outbound(hosts, {
       timeoutMs,
       bodyBytesMax: UPSTREAM_BODY_BYTES_MAX,
       connectionsPerHostMax: CONNECTIONS_PER_HOST_MAX,
       keepAlive: true,
+      log,
     })
   }
 

@@ -79,10 +79,8 @@ t.test('with a list only what it names is allowed, internal or not, at its port 
 t.test('a name is looked at again when it is connected to, by the address that is connected to', async (t) => {
   const open = new AllowedHosts(null, SETTING)
   // Not refused by its name alone: what matters is where it leads.
-  t.match(
-    await resolved(open, 'localhost'),
-    /^refused: localhost has the internal address .+; BELLWETHER_UPSTREAM_ALLOW must name it$/,
-  )
+  const refused = await resolved(open, 'localhost')
+  t.equal(refused, 'refused: localhost has an internal address; BELLWETHER_UPSTREAM_ALLOW must name it')
   const listed = new AllowedHosts(['localhost'], SETTING)
   const [address] = await new Promise<string[]>((resolve) => {
     lookup('localhost', (_error, first) => resolve([first]))

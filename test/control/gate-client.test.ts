@@ -245,6 +245,13 @@ t.test('nobody there is an error, also where somebody was a moment ago', async (
   t.match(await client.evaluate(gate), { verdict: 'error', detail: /ECONNREFUSED/ })
 })
 
+t.test('viewers read what a gate says, so it does not say where the name of its server leads', async (t) => {
+  const url = `http://localhost:${await freePort()}`
+  const { detail } = await clientFor(t, ['localhost']).evaluate({ ...BELOW_FIVE, url })
+  t.match(detail, /^the query could not be asked: connect E[A-Z]+/)
+  t.notMatch(detail, /127\.0\.0|::1/)
+})
+
 t.test('the query is asked as it is, under the path of the URL', async (t) => {
   const server = await startUpstream(t)
   const answer = vector('1')
