@@ -10,13 +10,11 @@ import { changeAnswers, presentChannel, sendChange } from './change.ts'
 import { readCursor, writeCursor } from './cursor.ts'
 import { entityTag } from './if-match.ts'
 import { sendProblem } from './problem.ts'
-import { ChannelParams, CreateBody, EditBody, DeleteBody, PageQuery } from './request-schemas.ts'
+import { ChannelParams, CreateBody, EditBody, DeleteBody, PAGE_LIMIT_DEFAULT, PageQuery } from './request-schemas.ts'
 import { ref } from './schemas.ts'
 import { writing } from './write-request.ts'
 
 type App = Parameters<FastifyPluginAsyncTypebox>[0]
-
-const LIST_LIMIT_DEFAULT = 100
 
 export function channelRoutes(control: Control): FastifyPluginAsyncTypebox {
   return async (app) => {
@@ -42,7 +40,7 @@ function listChannelsRoute(app: App, control: Control): void {
       response: answers({ 200: page(ref('Channel')) }),
     },
     handler: async (request, reply) => {
-      const { cursor, limit = LIST_LIMIT_DEFAULT } = request.query
+      const { cursor, limit = PAGE_LIMIT_DEFAULT } = request.query
       const after = cursor === undefined ? '' : readCursor('name', cursor)
       if (after === null) {
         const errors = [

@@ -39,7 +39,7 @@ export function journalStreamRoutes(control: Control): FastifyPluginAsyncTypebox
         operationId: 'streamJournal',
         summary: 'Follow the journal',
         description:
-          'Server-sent events: one `entry` event for each journal entry, in order and without a gap, with its seq as id. Where entries are kept no more, or an operator has begun a new epoch, it ends with a `trimmed` event: read the channels anew. Starts after `after`, or after `Last-Event-ID`, or at the newest entry.',
+          'Server-sent events: one `entry` event for each journal entry, in order and without a gap, with its seq as id. Where entries are kept no more, or an operator has begun a new epoch, it ends with a `trimmed` event: read the channels anew. Where this replica has not applied an entry within 5 s, it ends with a `behind` event, except for admins: resume it, here in a while or at another replica. Neither event has an id. Starts after `after`, or after `Last-Event-ID`, or at the newest entry.',
         tags: ['journal'],
         querystring: Type.Object(
           { after: Type.Optional(Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER })) },
@@ -114,8 +114,12 @@ async function stream(
   // What may be shown of an entry is said by documents that this replica must have applied first; admins see everything.
   const tell = async (entry: JournalEntry): Promise<void> => {
     if (stop.signal.aborted) return
-    if (identity.role === 'admin' || (await isKnownHere(control, entry.seq))) send(eventOf(control, entry, identity))
-    else stop.abort()
+    if (identity.role === 'admin' || (await isKnownHere(control, entry.seq))) {
+      return send(eventOf(control, entry, identity))
+    }
+    // The reader may have gone, or the server be about to end, while it was waited for.
+    if (!stop.signal.aborted) send(endOf('behind', behindAt(entry.seq)))
+    stop.abort()
   }
   let told = Promise.resolve()
   let isWaiting = false
@@ -145,7 +149,7 @@ async function stream(
   } catch (error) {
     if (!(error instanceof JournalTrimmed)) throw error
     await told
-    send(`event: trimmed\ndata: ${JSON.stringify({ detail: error.message })}\n\n`)
+    send(endOf('trimmed', error.message))
   } finally {
     clearInterval(heartbeat)
     // A reader that was cut off has much waiting that it does not take; it is not waited for.
@@ -168,6 +172,15 @@ function drained(clock: Clock, response: ServerResponse, stop: AbortController):
     stop.signal.addEventListener('abort', go)
     if (stop.signal.aborted || !response.writableNeedDrain) go()
   })
+}
+
+/** The last event of a stream, which says why it ends. Without an id: a reader resumes from the last entry that it was told. */
+function endOf(event: 'trimmed' | 'behind', detail: string): string {
+  return `event: ${event}\ndata: ${JSON.stringify({ detail })}\n\n`
+}
+
+function behindAt(seq: number): string {
+  return `this replica has not applied journal entry ${seq} yet, or does not follow its store now; go on after the last event that you have had (Last-Event-ID), here in a while or at another replica`
 }
 
 /** An entry outside the caller's scope is a comment with its id, so that a resumed stream still knows where it was. */

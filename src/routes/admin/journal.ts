@@ -9,10 +9,8 @@ import { answers, page } from './answers.ts'
 import { callerOf } from './authenticate.ts'
 import { readSeqCursor, writeCursor } from './cursor.ts'
 import { sendProblem } from './problem.ts'
-import { JournalQuery } from './request-schemas.ts'
+import { JournalQuery, PAGE_LIMIT_DEFAULT } from './request-schemas.ts'
 import { ref } from './schemas.ts'
-
-const PAGE_LIMIT_DEFAULT = 100
 
 export function journalRoutes(control: Control): FastifyPluginAsyncTypebox {
   return async (app) => {

@@ -135,10 +135,18 @@ export const WriteQuery = Type.Object(
   Closed,
 )
 
+/** Items in a page of a list whose query names no limit; what the document says and what every list does. */
+export const PAGE_LIMIT_DEFAULT = 100
+
 const paging = {
   cursor: Type.Optional(Type.String({ maxLength: 512, description: 'The `next` of the page before.' })),
   limit: Type.Optional(
-    Type.Integer({ minimum: 1, maximum: JOURNAL_PAGE_MAX, description: 'Items in a page; 100 unless told.' }),
+    Type.Integer({
+      minimum: 1,
+      maximum: JOURNAL_PAGE_MAX,
+      default: PAGE_LIMIT_DEFAULT,
+      description: `Items in a page; ${PAGE_LIMIT_DEFAULT} unless told.`,
+    }),
   ),
 }
 export const PageQuery = Type.Object(paging, Closed)

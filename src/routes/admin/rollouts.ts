@@ -15,7 +15,7 @@ import { sendRefusal, writeParts } from './change.ts'
 import { readCursor, writeCursor } from './cursor.ts'
 import { entityTag, readIfMatch } from './if-match.ts'
 import { sendProblem } from './problem.ts'
-import { PageQuery } from './request-schemas.ts'
+import { PAGE_LIMIT_DEFAULT, PageQuery } from './request-schemas.ts'
 import { presentRollout, sendRolloutOutcome, sendRolloutRefusal } from './rollout-outcomes.ts'
 import {
   AfterBody,
@@ -32,9 +32,6 @@ import { ref } from './schemas.ts'
 import { writeRequest, writing } from './write-request.ts'
 
 type App = Parameters<FastifyPluginAsyncTypebox>[0]
-
-/** What one rollout shows is much more than a channel. */
-const LIST_LIMIT_DEFAULT = 20
 
 const reading = { role: 'viewer', wholeServer: true } as const
 const tags = ['rollouts']
@@ -64,7 +61,7 @@ function listRolloutsRoute(app: App, control: Control): void {
     },
     handler: async (request, reply) => {
       const { pipeline } = request.params
-      const { cursor, limit = LIST_LIMIT_DEFAULT } = request.query
+      const { cursor, limit = PAGE_LIMIT_DEFAULT } = request.query
       const state = knownState(control)
       if (!isKnownPipeline(control, pipeline)) return sendRolloutRefusal(request, reply, unknownPipeline(pipeline))
       const all = documentsNewestFirst(state, pipeline)

@@ -6,11 +6,23 @@ import { idOf } from '../../fixtures/admin-routes.ts'
 import { bearer, startAdmin } from '../../fixtures/admin-session.ts'
 import { kindsOf, listening, openStream } from '../../fixtures/admin-stream.ts'
 import { HOUR_MS } from '../../fixtures/channel-samples.ts'
+import { eventually, turns } from '../../fixtures/poll-clock.ts'
 import { commit, put, range } from '../../fixtures/store-changes.ts'
 import { wrapped } from '../../fixtures/store-wrapped.ts'
 import type { Store } from '../../../src/store/port.ts'
 
 const reason = 'because'
+
+/** Wraps a store so that those who follow it are counted. */
+function counting(followers: { open: number }): (store: Store) => Store {
+  return (store) =>
+    wrapped(store, {
+      async follow(after, on, signal) {
+        followers.open += 1
+        await store.follow(after, on, signal).finally(() => (followers.open -= 1))
+      },
+    })
+}
 
 t.test('a stream gives what comes after its start, in order and without a gap, as the journal shows it', async (t) => {
   const session = await startAdmin(t)
@@ -128,7 +140,8 @@ t.test(
 )
 
 t.test('a reader that does not read is cut off, and its place is free again', async (t) => {
-  const session = await startAdmin(t)
+  const followers = { open: 0 }
+  const session = await startAdmin(t, { wrapStore: counting(followers) })
   const port = await listening(session)
   const slow = await openStream(port)
   await slow.until(({ comments }) => comments.length > 0)
@@ -137,8 +150,10 @@ t.test('a reader that does not read is cut off, and its place is free again', as
   const body = { text: 'x'.repeat(1_000_000) }
   for (const expected of range(0, 11)) {
     await commit(store, [put('thing', expected, body)])
-    await new Promise((resolve) => setImmediate(resolve))
   }
+  // The journal is not read on for it: only the replica follows.
+  await eventually(() => followers.open === 1)
+  await turns()
   await session.planes.clock.advance(30_000)
   slow.response.resume()
   await slow.ended
@@ -149,16 +164,65 @@ t.test('a reader that does not read is cut off, and its place is free again', as
   again.close()
 })
 
-t.test('there are at most 100 streams: too_many_streams; one that is closed leaves its place', async (t) => {
-  const followers = { open: 0 }
+t.test('where its replica is behind for 5 s, a stream says so and ends, and goes on later where it was', async (t) => {
+  let isHeld = false
+  const held: (() => void)[] = []
+  const given = new Map<number, number[]>()
+  let followers = 0
   const wrapStore = (store: Store): Store =>
     wrapped(store, {
-      async follow(after, on, signal) {
-        followers.open += 1
-        await store.follow(after, on, signal).finally(() => (followers.open -= 1))
+      follow(after, on, signal) {
+        followers += 1
+        const follower = followers
+        return store.follow(
+          after,
+          (entry) => {
+            // The first to follow is the replica; a stream reads the store on its own.
+            if (follower === 1 && isHeld) return void held.push(() => on(entry))
+            given.set(entry.seq, [...(given.get(entry.seq) ?? []), follower])
+            return on(entry)
+          },
+          signal,
+        )
       },
     })
   const session = await startAdmin(t, { wrapStore })
+  const port = await listening(session)
+  const token = await session.token('viewer')
+  await session.channel('a')
+  const reader = await openStream(port, { token, query: '?after=1' })
+  await reader.until(({ events }) => events.length === 1)
+  const admin = await openStream(port, { query: '?after=1' })
+  await admin.until(({ events }) => events.length === 1)
+  isHeld = true
+  for (const expected of [0, 1]) await commit(session.planes.deps.store, [put('thing', expected)])
+  await admin.until(({ events }) => events.at(-1)?.id === 4)
+  // Both streams have it; the one of the viewer waits for the replica.
+  await eventually(() => (given.get(3)?.length ?? 0) >= 2)
+  await session.planes.clock.advance(4_999)
+  t.strictSame(reader.ids(), [2])
+  await session.planes.clock.advance(1)
+  await reader.ended
+  t.strictSame(
+    reader.events.slice(1).map(({ event, id }) => ({ event, id })),
+    [{ event: 'behind', id: Number.NaN }],
+    'once, and without an id',
+  )
+  t.match(at(reader.events.at(-1)?.data, 'detail'), /has not applied journal entry 3 yet.*\(Last-Event-ID\)/)
+  isHeld = false
+  for (const give of held.splice(0)) give()
+  const again = await openStream(port, { token, lastEventId: '2' })
+  await again.until(({ events }) => events.at(-1)?.id === 4)
+  t.strictSame(again.ids(), [3, 4])
+  await session.channel('b')
+  for (const open of [again, admin]) await open.until(({ events }) => events.at(-1)?.id === 5)
+  t.strictSame(admin.ids(), [2, 3, 4, 5], 'whoever may see everything does not wait')
+  for (const open of [again, admin]) open.close()
+})
+
+t.test('there are at most 100 streams: too_many_streams; one that is closed leaves its place', async (t) => {
+  const followers = { open: 0 }
+  const session = await startAdmin(t, { wrapStore: counting(followers) })
   const port = await listening(session)
   const readers = await Promise.all(range(1, 100).map(() => openStream(port)))
   t.strictSame([...new Set(readers.map(({ response }) => response.statusCode))], [200])
@@ -168,7 +232,7 @@ t.test('there are at most 100 streams: too_many_streams; one that is closed leav
   t.ok(refused.headers['retry-after'])
   t.equal(followers.open, 101, 'the replica and the streams')
   for (const reader of readers.slice(0, 50)) reader.close()
-  while (followers.open > 51) await new Promise((resolve) => setImmediate(resolve))
+  await eventually(() => followers.open <= 51)
   const more = await Promise.all(range(1, 50).map(() => openStream(port)))
   t.strictSame([...new Set(more.map(({ response }) => response.statusCode))], [200])
   const closing = session.planes.control.close()
