@@ -380,7 +380,12 @@ t.test('a stage that is told to nobody waits, and begins its step or its soaking
     const halted = { ...told, halt: HALT }
     t.match(next(suspended, { minutes: 500, channels: [halted], samples: FAILED }), {
       outcome: 'waits',
-      blockers: [{ code: 'channels', message: /a is halted by .*; promote it again, or roll it back/ }],
+      blockers: [
+        {
+          code: 'channels',
+          message: /a is halted by .*; free one of them, promote the stage again, or roll the release back/,
+        },
+      ],
     })
     const found = next(suspended, { minutes: 500, channels: [told], samples: FAILED })
     t.match(found, { outcome: 'restarts', reason: 'its channels tell agents again' })
