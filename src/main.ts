@@ -50,7 +50,7 @@ async function start(config: Config, logger: Logger): Promise<Stop> {
   const clock = systemClock
   const startedAt = clock.now()
   const { dataDir, role, pollMaxAgeS: maxAgeS } = config
-  const { store, coordination, damage, warnings, close } = await openStore(config, () => clock.now())
+  const { store, coordination, damage, warnings, close } = await openStore(config, clock, logger)
   if (damage !== null) logger.error({ damage }, 'the store is damaged; writes are refused')
   const checks = storeChecks(warnings, clock, logger)
   await checkStore(config, checks, logger)
@@ -64,7 +64,7 @@ async function start(config: Config, logger: Logger): Promise<Stop> {
   let tokenPath: string | null = null
   const replicaId = config.replicaId ?? newReplicaId()
   const upstreams = new Upstreams(new AllowedHosts(config.upstreamAllow, 'BELLWETHER_UPSTREAM_ALLOW'))
-  const outside = openOutside(config)
+  const outside = openOutside(config, logger)
   const shared = { store, coordination, replica, replicaId, clock, upstreams, outside, warnings: checks.warnings }
   const polls = role === 'control' ? null : await openPollPlane(config, holder, clock, logger)
   const pollAddress = polls?.address ?? null
@@ -86,8 +86,8 @@ async function start(config: Config, logger: Logger): Promise<Stop> {
     ])
     const { registry, count } = buildMetrics({ holder, replica, warnings: checks.warnings, polls })
     const control = { ...shared, count }
-    const { webhookSecret: secret, verifiedLabel } = config.github
-    const github = { secret, verifiedLabel }
+    const { webhookSecret: secret, verifiedLabel, repositories } = config.github
+    const github = { secret, verifiedLabel, repositories }
     controlPlane = await buildControlPlane({ control, facts, registry, adminToken: token.text, github, logger })
     stops.push(journalLapses(control, logger))
     rolloutMetrics(registry, replica)

@@ -6,6 +6,7 @@ import { openEmbeddedStore } from './store/embedded/embedded-store.ts'
 import { lockFolder } from './store/embedded/folder-lock.ts'
 import { readLastKnownGood } from './store/last-known-good.ts'
 import { localCoordination } from './store/local-coordination.ts'
+import { openNotes, type NotesClock, type NotesLog } from './store/notes-keeper.ts'
 import { StoreDamaged, type Coordination, type Store, type StoreWarning } from './store/port.ts'
 import { unavailableStore } from './store/unavailable-store.ts'
 
@@ -20,8 +21,8 @@ export interface OpenStore {
 }
 
 /** Throws ConfigError or an error with one line that says what to do. */
-export async function openStore(config: Config, now: () => number): Promise<OpenStore> {
-  return config.redis === null ? openEmbedded(config, now) : openRedis(config, config.redis)
+export async function openStore(config: Config, clock: NotesClock, log: NotesLog): Promise<OpenStore> {
+  return config.redis === null ? openEmbedded(config.dataDir, clock, log) : openRedis(config, config.redis)
 }
 
 /** A name that no other process has, and that says which machine it is on. */
@@ -30,18 +31,30 @@ export function newReplicaId(): string {
   return `${host.slice(0, 50)}-${randomUUID().slice(0, 8)}`
 }
 
-/** A damaged store leaves the last known good state to serve; without one there is nothing to start for. */
-async function openEmbedded({ dataDir }: Config, now: () => number): Promise<OpenStore> {
-  const coordination = localCoordination(now)
+/**
+ * The embedded store in a folder, and the notes beside it. A damaged store leaves the last known good state to serve; without
+ * one there is nothing to start for.
+ */
+export async function openEmbedded(dataDir: string, clock: NotesClock, log: NotesLog): Promise<OpenStore> {
+  const now = (): number => clock.now()
   const warnings = (): Promise<[]> => Promise.resolve([])
   try {
     const store = await openEmbeddedStore(dataDir)
-    return { store, coordination, damage: null, warnings, close: () => store.close() }
+    // Only now: the folder is locked as long as the store is open.
+    const keeper = await openNotes({ folder: dataDir, clock, log })
+    const coordination = localCoordination(now, keeper.notes)
+    const close = async (): Promise<void> => {
+      await keeper.close()
+      await store.close()
+    }
+    return { store, coordination, damage: null, warnings, close }
   } catch (error) {
     if (!(error instanceof StoreDamaged)) throw error
     const good = await readLastKnownGood(dataDir)
     if (good.outcome === 'read') {
       const store = unavailableStore(error.message)
+      // Nothing is driven while nothing can be committed, and the folder stays as it is: there is nothing to note in it.
+      const coordination = localCoordination(now)
       return { store, coordination, damage: error.message, warnings, close: () => store.close() }
     }
     const also = good.outcome === 'absent' ? 'there is no last-known-good file to serve from' : good.why

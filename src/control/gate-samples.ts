@@ -1,8 +1,8 @@
-// What gates have found lately. The replica that evaluates them tells the others; nothing of it is durable, and what a
-// rollout was decided on stands in its document besides.
+// What gates have found lately. The replica that evaluates them tells the others, and whoever comes after it; it may be lost,
+// and what a rollout was decided on stands in its document besides.
 import type { GateSamples } from '../rollouts/advance.ts'
 import { SAMPLES_MAX } from '../rollouts/gate-standing.ts'
-import type { GateSample, Rollout } from '../rollouts/rollout.ts'
+import { GATE_VERDICTS, type GateSample, type Rollout } from '../rollouts/rollout.ts'
 import type { Coordination } from '../store/port.ts'
 
 function topicOf({ pipeline, release }: Rollout): string {
@@ -13,9 +13,7 @@ function topicOf({ pipeline, release }: Rollout): string {
 export async function notedSamples(coordination: Coordination, rollout: Rollout, stage: string): Promise<GateSamples> {
   const samples: [gate: string, found: readonly GateSample[]][] = []
   for (const [name, text] of await coordination.noted(topicOf(rollout))) {
-    // Only noteSamples writes under this topic.
-    if (!name.startsWith(`${stage}/`)) continue
-    samples.push([name.slice(stage.length + 1), JSON.parse(text) as readonly GateSample[]])
+    if (name.startsWith(`${stage}/`)) samples.push([name.slice(stage.length + 1), readSamples(text)])
   }
   return Object.fromEntries(samples)
 }
@@ -35,6 +33,29 @@ export function noteSamples(
 export async function forgetSamples(coordination: Coordination, rollout: Rollout): Promise<void> {
   const names = [...(await coordination.noted(topicOf(rollout))).keys()]
   if (names.length > 0) await coordination.note(topicOf(rollout), Object.fromEntries(names.map((name) => [name, null])))
+}
+
+/** Another Bellwether may have noted them in another form; what is not understood was not found, and the gate is asked anew. */
+function readSamples(text: string): readonly GateSample[] {
+  let samples: unknown
+  try {
+    samples = JSON.parse(text)
+  } catch {
+    return []
+  }
+  return Array.isArray(samples) && samples.every(isSample) ? samples : []
+}
+
+function isSample(value: unknown): value is GateSample {
+  if (typeof value !== 'object' || value === null) return false
+  const { at, value: found, verdict, detail } = value as Readonly<Record<string, unknown>> // Any member can be asked for.
+  return (
+    typeof at === 'string' &&
+    !Number.isNaN(Date.parse(at)) &&
+    (found === null || typeof found === 'number') &&
+    GATE_VERDICTS.some((known) => known === verdict) &&
+    (detail === null || typeof detail === 'string')
+  )
 }
 
 /** The samples with one more, the oldest dropped. */

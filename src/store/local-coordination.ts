@@ -1,4 +1,5 @@
 // Coordination where there is one replica only: the embedded store's folder is locked, so whoever asks is alone.
+import { Notes } from './notes.ts'
 import type { Coordination, JsonObject } from './port.ts'
 
 interface Timed<T> {
@@ -6,11 +7,13 @@ interface Timed<T> {
   readonly endsAt: number
 }
 
-/** `now` is the time in milliseconds. Times are kept as with many replicas, so that what is no longer renewed ends here too. */
-export function localCoordination(now: () => number): Coordination {
+/**
+ * `now` is the time in milliseconds. Times are kept as with many replicas, so that what is no longer renewed ends here too.
+ * Leases and announcements end with the process; `notes` live as long as whoever gives them has them live.
+ */
+export function localCoordination(now: () => number, notes = new Notes(now)): Coordination {
   const leases = new Map<string, Timed<string>>()
   const announcements = new Map<string, Timed<JsonObject>>()
-  const topics = new Map<string, Map<string, string>>()
   return {
     async lease(name, owner, ttlMs) {
       const time = now()
@@ -31,15 +34,10 @@ export function localCoordination(now: () => number): Coordination {
       return new Map([...announcements].map(([id, { value }]) => [id, value]))
     },
     async note(topic, facts) {
-      const known = topics.get(topic) ?? new Map<string, string>()
-      topics.set(topic, known)
-      for (const [name, fact] of Object.entries(facts)) {
-        if (fact === null) known.delete(name)
-        else known.set(name, fact)
-      }
+      notes.note(topic, facts)
     },
     async noted(topic) {
-      return new Map(topics.get(topic))
+      return notes.noted(topic)
     },
   }
 }
