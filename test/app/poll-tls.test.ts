@@ -11,6 +11,7 @@ import { PollTls } from '../../src/app/poll-tls.ts'
 import { PollCounts } from '../../src/serve/poll-counts.ts'
 import { makeCertificate, type CertificateFiles } from '../../bench/certificate.ts'
 import { FakeClock } from '../fixtures/fake-clock.ts'
+import { eventually } from '../fixtures/poll-clock.ts'
 import { head } from '../fixtures/poll-row.ts'
 import { startPollServer } from '../fixtures/poll-server.ts'
 import { STABLE, stateOf } from '../fixtures/poll-worlds.ts'
@@ -29,7 +30,10 @@ async function startPlane(t: Test, files: CertificateFiles, { ticketSecret = SEC
   /** Lets the files be looked at until there is something to tell: the reads are real, and only they know how long they take. */
   const untilTold = async (): Promise<string> => {
     const before = told.length
-    while (told.length === before) await clock.advance(5_000)
+    await eventually(async () => {
+      await clock.advance(5_000)
+      return told.length > before
+    })
     return told.at(-1) ?? ''
   }
   return { counts, port, clock, untilTold, scheme: schemeOf(tls) }
@@ -109,10 +113,12 @@ await t.test('polls over TLS', async (t) => {
       await rm(files.key)
       await clock.advance(HALF_A_DAY_MS)
       let later = await poll(port, { session })
-      while (later.isResumed) {
+      await eventually(async () => {
+        if (!later.isResumed) return true
         await clock.advance(5_000)
         later = await poll(port, { session })
-      }
+        return !later.isResumed
+      })
       const late = new FakeClock()
       await late.advance(HALF_A_DAY_MS + 1)
       const another = await startPlane(t, first, { clock: late })
@@ -144,7 +150,7 @@ await t.test('polls over TLS', async (t) => {
       }
       await copyFile(second.key, files.key)
       await copyFile(second.cert, files.cert)
-      while ((await untilTold()) !== 'the poll plane has a new certificate');
+      await eventually(async () => (await untilTold()) === 'the poll plane has a new certificate')
       t.equal((await poll(port)).name, 'second')
     },
   )

@@ -12,19 +12,29 @@ import { freePort } from '../fixtures/fault-ports.ts'
 import { freshFolder } from '../fixtures/store-process.ts'
 import { answering, startUpstream, type Answer } from '../fixtures/upstream-server.ts'
 
+/** For a server that will never answer; any time is right. */
 const TIMEOUT_MS = 300
+/** For one that answers, however busy the machine is. */
+const PATIENT_MS = 60_000
+/** For one that answers one request and never the other. */
+const PARTLY_MS = 5_000
 const NOTHING: UpstreamTarget = { version: null, critical: false }
 
-function clientFor(t: Test, allowed: readonly string[] | null = ['127.0.0.1']): UpstreamClient {
-  const client = new UpstreamClient(new AllowedHosts(allowed, 'BELLWETHER_UPSTREAM_ALLOW'), TIMEOUT_MS)
+interface ClientOptions {
+  readonly allowed?: readonly string[] | null
+  readonly timeoutMs?: number
+}
+
+function clientFor(t: Test, { allowed = ['127.0.0.1'], timeoutMs = PATIENT_MS }: ClientOptions = {}): UpstreamClient {
+  const client = new UpstreamClient(new AllowedHosts(allowed, 'BELLWETHER_UPSTREAM_ALLOW'), timeoutMs)
   t.teardown(() => client.close())
   return client
 }
 
-async function asked(t: Test, version: string | Answer, critical?: string | Answer, known = NOTHING) {
+async function asked(t: Test, version: string | Answer, critical?: string | Answer, timeoutMs = PATIENT_MS) {
   const upstream = await startUpstream(t)
   upstream.serve(version, critical)
-  return clientFor(t).ask(upstream.url('stable/cloud'), known)
+  return clientFor(t, { timeoutMs }).ask(upstream.url('stable/cloud'), NOTHING)
 }
 
 t.test('a version and a flag are taken, in the forms that version servers give them', async (t) => {
@@ -55,7 +65,8 @@ t.test('a flag that cannot be had is no; one that makes no sense is a problem', 
     () => {},
   ]
   for (const critical of away) {
-    t.same(await asked(t, '15.1.4', critical), { outcome: 'answered', version: '15.1.4', critical: false })
+    const answer = await asked(t, '15.1.4', critical, PARTLY_MS)
+    t.same(answer, { outcome: 'answered', version: '15.1.4', critical: false })
   }
   t.match(await asked(t, '15.1.4', 'maybe'), { outcome: 'problem', kind: 'invalid', message: /\/critical is "maybe"/ })
 })
@@ -74,7 +85,7 @@ t.test('everything else is a problem in words, and soon', async (t) => {
     response.write('15.1')
   }
   const portal = '<!doctype html><title>Please sign in</title><a href="https://portal.example/">Sign in</a>'
-  const faults: Readonly<Record<string, readonly [Answer, kind: string, words: RegExp]>> = {
+  const faults: Readonly<Record<string, readonly [Answer, kind: string, words: RegExp, timeoutMs?: number]>> = {
     'an error': [answering(500, '15.1.4'), 'invalid', /answered 500/],
     'no content': [answering(204, ''), 'invalid', /answered 204/],
     'a redirect': [answering(301, '15.1.4', { location: '/v1/other/version' }), 'invalid', /answered 301/],
@@ -91,8 +102,8 @@ t.test('everything else is a problem in words, and soon', async (t) => {
       /encoded/,
     ],
     'a huge head': [answering(200, '15.1.4', { 'x-much': 'x'.repeat(20_000) }), 'unreachable', /overflow/i],
-    'no answer': [() => {}, 'unreachable', /not answered in 0\.3 s/],
-    'a body that does not end': [slowBody, 'unreachable', /not answered in 0\.3 s/],
+    'no answer': [() => {}, 'unreachable', /not answered in 0\.3 s/, TIMEOUT_MS],
+    'a body that does not end': [slowBody, 'unreachable', /not answered in 0\.3 s/, TIMEOUT_MS],
     'the end in the middle': [
       (_request, response) => {
         response.writeHead(200, { 'content-length': '6' })
@@ -103,8 +114,8 @@ t.test('everything else is a problem in words, and soon', async (t) => {
     ],
     'what is not HTTP': [(request) => void request.socket.end('15.1.4'), 'unreachable', /parse|expected/i],
   }
-  for (const [name, [answer, kind, message]] of Object.entries(faults)) {
-    t.match(await asked(t, answer), { outcome: 'problem', kind, message }, name)
+  for (const [name, [answer, kind, message, timeoutMs]] of Object.entries(faults)) {
+    t.match(await asked(t, answer, 'no', timeoutMs), { outcome: 'problem', kind, message }, name)
   }
 })
 
@@ -127,12 +138,12 @@ t.test('a host that is not allowed is never asked', async (t) => {
     [null, /internal address/],
     [['a.example'], /not among the hosts/],
   ] as const) {
-    const answer = await clientFor(t, allowed).ask(upstream.url('x'), NOTHING)
+    const answer = await clientFor(t, { allowed }).ask(upstream.url('x'), NOTHING)
     t.match(answer, { outcome: 'problem', kind: 'unreachable', message })
   }
   // Its name says nothing of where it leads; that is found when it is connected to.
   const named = `http://localhost.localdomain:${upstream.port}/v1/x`
-  t.match(await clientFor(t, null).ask(named, NOTHING), { outcome: 'problem', kind: 'unreachable' })
+  t.match(await clientFor(t, { allowed: null }).ask(named, NOTHING), { outcome: 'problem', kind: 'unreachable' })
   t.strictSame(upstream.requests, [])
 })
 

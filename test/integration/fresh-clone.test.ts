@@ -10,9 +10,9 @@ import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
 
 const FIRST_START_TIMEOUT_MS = 240_000 // the install may have to download everything
-const WARM_START_TIMEOUT_MS = 30_000
-const STOP_TIMEOUT_MS = 15_000
-const PASTE_TIMEOUT_MS = 15_000
+const WARM_START_TIMEOUT_MS = 120_000
+const STOP_TIMEOUT_MS = 60_000
+const PASTE_TIMEOUT_MS = 60_000
 const LOOK_AGAIN_MS = 50
 
 const NO_NETWORK = /ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ETIMEDOUT|ENETUNREACH|ENOTCACHED|ERR_SOCKET_TIMEOUT/

@@ -3,7 +3,6 @@
 import { readFileSync, readdirSync } from 'node:fs'
 import { connect, createServer, type AddressInfo } from 'node:net'
 import { once } from 'node:events'
-import { setTimeout as pause } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import {
   createChannel,
@@ -17,6 +16,7 @@ import {
 import { makeCertificate } from '../../bench/certificate.ts'
 import { head } from '../fixtures/poll-row.ts'
 import { openWire, type Wire } from '../fixtures/poll-wire.ts'
+import { until } from '../fixtures/redis-process.ts'
 
 /** Every test starts several processes; a machine that is busy takes its time. */
 const FILE_TIMEOUT_MS = 240_000
@@ -55,12 +55,11 @@ function commandOf(pid: number): string {
 
 /** Waits until the primary has heard of the end of `victim`, and so many workers answer polls. */
 async function untilReplaced(server: Running, victim: number): Promise<void> {
-  while (parentOf(victim) !== null) await pause(20)
-  for (;;) {
+  await until('the worker is gone', () => parentOf(victim) === null)
+  await until('it is replaced', async () => {
     const { items } = jsonOf(await server.control.admin('GET', '/replicas')) as { items: { pollProcesses: number }[] }
-    if (items[0]?.pollProcesses === WORKERS) return
-    await pause(20)
-  }
+    return items[0]?.pollProcesses === WORKERS
+  })
 }
 
 function addressOf(server: Running) {
@@ -126,7 +125,7 @@ await t.test('what all workers have counted is one sum, also of those that are g
     const { body } = await server.control.get('/metrics')
     return Number(/bellwether_polls_total\{path="fast",status="200"\} (\d+)/.exec(body)?.[1])
   }
-  while ((await counted()) < 40) await pause(50)
+  await until('all are counted', async () => (await counted()) >= 40)
   const [victim = 0] = workersOf(server)
   process.kill(victim, 'SIGKILL')
   await untilReplaced(server, victim)
@@ -139,7 +138,7 @@ await t.test('workers end with the primary, however it ends', async (t) => {
     const server = await start(t)
     const workers = workersOf(server)
     t.equal(await server.end(signal), signal === 'SIGTERM' ? 0 : signal)
-    while (workers.some((pid) => parentOf(pid) !== null)) await pause(20)
+    await until('the workers are gone', () => workers.every((pid) => parentOf(pid) === null))
     const socket = connect(addressOf(server))
     const [error] = (await once(socket, 'error')) as [NodeJS.ErrnoException] // What the event carries.
     t.equal(error.code, 'ECONNREFUSED')

@@ -3,13 +3,20 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { Fleet } from '../fixtures/fleet.ts'
-import { isRedisMissing } from '../fixtures/redis-process.ts'
+import { isRedisMissing, until } from '../fixtures/redis-process.ts'
 import { startRedis } from '../fixtures/redis-server.ts'
 import { startProxy } from '../fixtures/tcp-proxy.ts'
+
+/** Every test starts several processes; a machine that is busy takes its time. */
+const FILE_TIMEOUT_MS = 600_000
+
+t.setTimeout(FILE_TIMEOUT_MS)
 
 const A_WHILE_MS = 1_000
 const STOPPED_MS = 20_000
 const PARTITIONED_MS = 30_000
+/** So many acknowledged writes a run must be about, however long that takes. */
+const MANY = 40
 /** A commit's script is called by its SHA-1, as every script is; that it writes shows by its request id. */
 const COMMIT = /write-\d+/
 
@@ -25,11 +32,12 @@ t.test('the connection is cut before, during and after the answer to a commit, a
     await sleep(A_WHILE_MS / 2)
   }
   await sleep(A_WHILE_MS)
+  await until('there are many writes', () => fleet.count('acknowledged') > MANY)
   const { violations, run } = await fleet.check()
   t.strictSame(violations, [])
   t.strictSame(fleet.unanswered, [])
   const replayed = new Set(run.journal.map(({ requestId }) => requestId))
-  t.ok(run.attempts.filter(({ outcome, marker }) => outcome === 'acknowledged' && replayed.has(marker)).length > 40)
+  t.ok(run.attempts.filter(({ outcome, marker }) => outcome === 'acknowledged' && replayed.has(marker)).length > MANY)
 })
 
 t.test('answers and wake-ups of Redis get lost while its connections stay open', async (t) => {
@@ -62,7 +70,7 @@ t.test('Redis stands still for 20 s, with every connection open', async (t) => {
   const before = fleet.answered
   await sleep(STOPPED_MS)
   await fleet.untilAll('has noticed', ({ status }) => status === 'store unavailable')
-  t.ok(fleet.answered - before > 500, `${fleet.answered - before} polls were answered meanwhile`)
+  await until('polls are answered meanwhile', () => fleet.answered - before > 500)
   redis.resume()
   await fleet.untilAll('follows again', ({ status }) => status === 'following')
   await sleep(A_WHILE_MS)
@@ -89,7 +97,7 @@ t.test('one replica is cut off for 30 s: it serves what it knows, and catches up
   const { seq: cutOffAt } = await fleet.record(2)
   await sleep(PARTITIONED_MS)
   t.equal((await fleet.record(2)).seq, cutOffAt, 'it knows nothing newer')
-  t.ok(((await fleet.record(0)).seq ?? 0) > (cutOffAt ?? 0), 'while the others go on')
+  await until('the others go on', async () => ((await fleet.record(0)).seq ?? 0) > (cutOffAt ?? 0))
   proxy.blackhole(false)
   await fleet.untilAll('follows again', ({ status }) => status === 'following')
   const { violations } = await fleet.check()

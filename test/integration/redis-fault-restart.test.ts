@@ -5,16 +5,23 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { Fleet } from '../fixtures/fleet.ts'
-import { isRedisMissing } from '../fixtures/redis-process.ts'
+import { isRedisMissing, until } from '../fixtures/redis-process.ts'
 import { startRedis } from '../fixtures/redis-server.ts'
 
+/** Every test starts several processes; a machine that is busy takes its time. */
+const FILE_TIMEOUT_MS = 600_000
+
+t.setTimeout(FILE_TIMEOUT_MS)
+
 const REPLICAS = 3
+/** So many acknowledged writes a run must be about, however long that takes. */
+const MANY = 100
 /** Long enough for some hundred writes and polls. */
 const A_WHILE_MS = 2_000
 
 t.test('Redis killed and restarted with its append-only file', async (t) => {
   if (isRedisMissing(t)) return
-  const redis = await startRedis(t, { keeps: 'aof', args: ['--appendfsync', 'always'] })
+  const redis = await startRedis(t, { keeps: 'aof' })
   const fleet = await Fleet.start(t, { urls: Array(REPLICAS).fill(redis.url) })
   fleet.write()
   await sleep(A_WHILE_MS)
@@ -22,18 +29,15 @@ t.test('Redis killed and restarted with its append-only file', async (t) => {
   await fleet.untilAll('has lost the store', ({ status }) => status === 'store unavailable')
   const before = fleet.answered
   await sleep(A_WHILE_MS)
-  t.ok(fleet.answered > before, 'polls were answered all the time')
+  await until('polls are answered all the time', () => fleet.answered > before)
+  await until('writes are refused meanwhile', () => fleet.count('refused') > 0)
   await redis.start()
   await fleet.untilAll('follows again', ({ status }) => status === 'following')
   await sleep(A_WHILE_MS)
-  const { violations, run } = await fleet.check()
+  await until('there are many writes', () => fleet.count('acknowledged') > MANY)
+  const { violations } = await fleet.check()
   t.strictSame(violations, [])
   t.strictSame(fleet.unanswered, [])
-  t.ok(run.attempts.filter(({ outcome }) => outcome === 'acknowledged').length > 100, 'there were many writes')
-  t.ok(
-    run.attempts.some(({ outcome }) => outcome === 'refused'),
-    'and some were refused meanwhile',
-  )
 })
 
 t.test(
@@ -103,7 +107,7 @@ t.test(
     await fleet.untilAll('says that the store has gone back', ({ status }) => status === 'store regressed')
     const before = fleet.answered
     await sleep(A_WHILE_MS)
-    t.ok(fleet.answered > before)
+    await until('polls are answered all the time', () => fleet.answered > before)
     await fleet.restart(2, 'SIGKILL')
     await fleet.untilAll('still says so', ({ status }) => status === 'store regressed')
     await fleet.decide('restore', 2)
@@ -121,16 +125,17 @@ t.test('an older backup that is accepted: all replicas take it together, and onl
   const fleet = await Fleet.start(t, { urls: Array(REPLICAS).fill(redis.url) })
   await redis.call('SAVE')
   await copyFile(join(redis.folder, 'dump.rdb'), join(redis.folder, 'backup.rdb'))
+  const [channel = ''] = fleet.channels
+  const asked = async () => (await fleet.server(0).poll.get(`/v1/${channel}/version`)).body
   fleet.write()
   await sleep(A_WHILE_MS)
+  await until('the channel has moved', async () => (await asked()) !== '1.0.0')
   await fleet.rest()
   await fleet.converged()
   await redis.kill()
   await copyFile(join(redis.folder, 'backup.rdb'), join(redis.folder, 'dump.rdb'))
   await redis.start()
   await fleet.untilAll('says that the store has gone back', ({ status }) => status === 'store regressed')
-  const [channel = ''] = fleet.channels
-  const asked = async () => (await fleet.server(0).poll.get(`/v1/${channel}/version`)).body
   t.not(await asked(), '1.0.0', 'what was served is served until somebody decides')
   await fleet.decide('accept', 1)
   await fleet.converged()

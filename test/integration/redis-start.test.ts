@@ -1,7 +1,7 @@
 // Starting on Redis: what the configuration gets wrong, a Redis that could lose what it is given, and two on one folder.
 import t from 'tap'
 import { dataFolder, jsonOf, run, runToEnd } from '../fixtures/fault-process.ts'
-import { redisTest } from '../fixtures/redis-process.ts'
+import { redisTest, until } from '../fixtures/redis-process.ts'
 import { startRedis } from '../fixtures/redis-server.ts'
 
 const WARNING = /keeps nothing on disk/
@@ -34,20 +34,18 @@ await redisTest('a replica of one plane has only that one, and all are listed', 
   }
   const control = await start('c', 'control')
   const poll = await start('p', 'poll')
+  const listed = async () => {
+    const { items } = jsonOf(await control.control.admin('GET', '/replicas'))
+    return (items as readonly { id: string; role: string }[]).map(({ id, role }) => `${id} ${role}`) // The route's schema.
+  }
+  await until('both have told of themselves', async () => (await listed()).length === 2)
   const body = { name: 'stable/cloud', source: { kind: 'static', version: '15.1.4' } }
   const made = await control.control.admin('POST', '/channels?wait=replicas', body)
   t.equal(made.headers['bellwether-applied-by'], 'c,p')
   t.equal(await poll.asAgent('/v1/stable/cloud/version'), '15.1.4')
   t.equal(poll.controlUrl, '')
   t.equal(control.pollUrl, '')
-  const list = jsonOf(await control.control.admin('GET', '/replicas'))['items'] as readonly {
-    id: string
-    role: string
-  }[] // The route's schema.
-  t.strictSame(
-    list.map(({ id, role }) => `${id} ${role}`),
-    ['c control', 'p poll'],
-  )
+  t.strictSame(await listed(), ['c control', 'p poll'])
 })
 
 await redisTest('a second replica on the same folder does not start', async (t) => {

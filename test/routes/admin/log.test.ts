@@ -48,7 +48,7 @@ t.test('a fault is in the log under the request id of its answer, and no token e
     warnings,
     count,
   }
-  const github = { secret: null, verifiedLabel: 'cloud/verified' }
+  const github = { secret: null, verifiedLabel: 'cloud/verified', repositories: null }
   const facts = { holder, role: 'all', build: 'test', startedAt: 0, processes: () => 1 }
   const app = await buildControlPlane({ control: deps, facts, registry, adminToken: ADMIN_TOKEN, github, logger })
   t.teardown(async () => {

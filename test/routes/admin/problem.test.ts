@@ -5,16 +5,12 @@ import { StoreDamaged } from '../../../src/store/port.ts'
 import { at, isObject } from '../../fixtures/admin-json.ts'
 import { adminRoutes, prepareForRoutes, writeRoutes } from '../../fixtures/admin-routes.ts'
 import { channelPath, startAdmin } from '../../fixtures/admin-session.ts'
+import { eventually } from '../../fixtures/poll-clock.ts'
 import { put, commit } from '../../fixtures/store-changes.ts'
 import { wrapped } from '../../fixtures/store-wrapped.ts'
 
 const CLOUD = channelPath('stable/cloud')
 const reason = 'because'
-
-/** Turns the event loop until something has come about. */
-async function until(done: () => boolean | Promise<boolean>): Promise<void> {
-  while (!(await done())) await new Promise((resolve) => setImmediate(resolve))
-}
 
 t.test('with the store closed every write is store_unavailable, dry or not, and polls and reads go on', async (t) => {
   const session = await startAdmin(t)
@@ -80,7 +76,7 @@ t.test(
     ] as const) {
       const { seq } = await session.lastEntry()
       const pending = session.call(method, path, body)
-      await until(async () => (await session.lastEntry()).seq > seq)
+      await eventually(async () => (await session.lastEntry()).seq > seq)
       await session.planes.clock.advance(5_000)
       const reply = await pending
       t.equal(reply.status, 503, path)
@@ -131,7 +127,7 @@ t.test('a change that lost to one this replica cannot see is contended after one
   const body = (await session.lastEntry()).changes[0]?.after?.body ?? {}
   await commit(session.planes.deps.store, [put('channel/stable/cloud', 1, body)])
   const pending = session.call('PUT', `${CLOUD}/version`, { version: '15.1.5' })
-  await until(() => commits === 3)
+  await eventually(() => commits === 3)
   await session.planes.clock.advance(5_000)
   const reply = await pending
   t.equal(at(reply.body, 'code'), 'contended')

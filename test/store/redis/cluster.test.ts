@@ -1,22 +1,36 @@
 // A Cluster whose nodes die and whose slots move: the store is wherever its slot is.
 import type { Test } from 'tap'
 import { StoreUnavailable } from '../../../src/store/port.ts'
+import type { RedisStore } from '../../../src/store/redis/redis-store.ts'
 import { followLasting } from '../../fixtures/redis-follower.ts'
 import { redisTest, until } from '../../fixtures/redis-process.ts'
 import { startCluster, type RedisServer } from '../../fixtures/redis-server.ts'
-import { answers, openImpatient } from '../../fixtures/redis-store.ts'
+import { answers, openImpatient, reached } from '../../fixtures/redis-store.ts'
 import { commit, positionAt, put, range, seqs } from '../../fixtures/store-changes.ts'
+
+/** Far above what the slowest machine needs. */
+const MIGRATE_MAX_MS = 60_000
 
 /** A store in a Cluster, the node that has its slot, and the other nodes. */
 async function inCluster(t: Test) {
   const { nodes, url } = await startCluster(t, { keeps: 'aof' })
   const store = openImpatient(t, url)
-  await store.load()
+  await reached(() => store.load())
   const counts = await Promise.all(nodes.map((node) => node.call('DBSIZE')))
   const holder = nodes[counts.indexOf(1)]
   if (holder === undefined) throw new Error('no node has the store')
   const slot = Number(await holder.call('CLUSTER', 'KEYSLOT', '{test}:meta'))
   return { store, nodes, holder, others: nodes.filter((node) => node !== holder), slot }
+}
+
+/** Writes one document, and sends that again until it is acknowledged. */
+function written(store: RedisStore, n: number): Promise<void> {
+  return until(`a/${n} is written`, () =>
+    commit(store, [put(`a/${n}`, 0)], { requestId: `r-${n}` }).then(
+      () => true,
+      () => false,
+    ),
+  )
 }
 
 /** Moves a slot with its keys, as redis-cli does. */
@@ -31,14 +45,14 @@ async function moveSlot(
   await from.call('CLUSTER', 'SETSLOT', slot, 'MIGRATING', String(toId))
   const keys = await from.call('CLUSTER', 'GETKEYSINSLOT', slot, 1_000)
   if (!Array.isArray(keys)) throw new Error('no keys')
-  await from.call('MIGRATE', to.host, to.port, '', 0, 5_000, 'KEYS', ...keys.map(String))
+  await from.call('MIGRATE', to.host, to.port, '', 0, MIGRATE_MAX_MS, 'KEYS', ...keys.map(String))
   for (const node of nodes) await node.call('CLUSTER', 'SETSLOT', slot, 'NODE', String(toId))
 }
 
 await redisTest('the node of the store is killed and started again: following and writing go on', async (t) => {
   const { store, holder, others } = await inCluster(t)
-  const one = followLasting(t, store, await positionAt(store, 0))
-  for (const n of range(1, 10)) await commit(store, [put(`a/${n}`, 0)])
+  const one = followLasting(t, store, await reached(() => positionAt(store, 0)))
+  for (const n of range(1, 10)) await written(store, n)
   await one.reached(10)
   await holder.kill()
   await t.rejects(store.load(), StoreUnavailable)
@@ -48,12 +62,7 @@ await redisTest('the node of the store is killed and started again: following an
     return texts.every((text) => String(text).includes('cluster_state:ok'))
   })
   await answers(store)
-  await until('writing goes on', () =>
-    commit(store, [put('a/11', 0)], { requestId: 'r' }).then(
-      () => true,
-      () => false,
-    ),
-  )
+  await written(store, 11)
   await one.reached(11)
   t.same(seqs(one.entries), range(1, 11))
 })
@@ -62,17 +71,10 @@ await redisTest('the slot of the store moves to another node: following and writ
   const { store, nodes, holder, others, slot } = await inCluster(t)
   const [next] = others
   if (next === undefined) throw new Error('no other node')
-  const one = followLasting(t, store, await positionAt(store, 0))
-  for (const n of range(1, 10)) await commit(store, [put(`a/${n}`, 0)])
+  const one = followLasting(t, store, await reached(() => positionAt(store, 0)))
+  for (const n of range(1, 10)) await written(store, n)
   await moveSlot(slot, holder, next, nodes)
-  for (const n of range(11, 20)) {
-    await until('writing goes on', () =>
-      commit(store, [put(`a/${n}`, 0)], { requestId: `r-${n}` }).then(
-        () => true,
-        () => false,
-      ),
-    )
-  }
+  for (const n of range(11, 20)) await written(store, n)
   await one.reached(20)
   t.same(seqs(one.entries), range(1, 20))
   t.equal(await holder.call('DBSIZE'), 0)

@@ -4,7 +4,6 @@ import { copyFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Test } from 'tap'
 import {
-  StoreUnavailable,
   JournalTrimmed,
   StoreDamaged,
   StoreRegressed,
@@ -16,11 +15,9 @@ import type { RedisStore } from '../../../src/store/redis/redis-store.ts'
 import { followLasting } from '../../fixtures/redis-follower.ts'
 import { redisTest, until } from '../../fixtures/redis-process.ts'
 import { startRedis, type RedisServer } from '../../fixtures/redis-server.ts'
-import { answers, openAt, openImpatient } from '../../fixtures/redis-store.ts'
+import { answers, openAt, reached } from '../../fixtures/redis-store.ts'
 import { change, commit, NOON, positionAt, put, range, seqs } from '../../fixtures/store-changes.ts'
 import { startProxy } from '../../fixtures/tcp-proxy.ts'
-
-const RETRY_MS = 20
 
 const NOWHERE = { epoch: '', seq: 0, mark: '' }
 
@@ -50,18 +47,6 @@ async function refusesAll(t: Test, store: Store, known: StorePosition, found: Pa
   )
 }
 
-/** Asks again for as long as Redis cannot be reached. */
-async function reached<T>(ask: () => Promise<T>): Promise<T> {
-  for (;;) {
-    try {
-      return await ask()
-    } catch (error) {
-      if (!(error instanceof StoreUnavailable)) throw error
-      await new Promise((resolve) => setTimeout(resolve, RETRY_MS))
-    }
-  }
-}
-
 function positionOf({ epoch, seq, mark }: StorePosition): StorePosition {
   return { epoch, seq, mark }
 }
@@ -76,7 +61,7 @@ await redisTest(
   'a flushed Redis ends the followers, and is neither filled nor begun anew by who knows more',
   async (t) => {
     const server = await startRedis(t)
-    const store = openImpatient(t, server.url)
+    const store = openAt(t, server.url)
     await writeMany(store, 1, 5)
     const known = await store.position()
     const one = followLasting(t, store, known)
@@ -92,7 +77,7 @@ await redisTest(
 
 await redisTest('a Redis that was started again empty is found out in the same way', async (t) => {
   const server = await startRedis(t)
-  const store = openImpatient(t, server.url)
+  const store = openAt(t, server.url)
   await writeMany(store, 1, 5)
   const known = await store.position()
   const one = followLasting(t, store, known)
@@ -106,7 +91,7 @@ await redisTest('a Redis that was started again empty is found out in the same w
 
 await redisTest('a Redis from an older backup is found out, however far it goes on from there', async (t) => {
   const server = await startRedis(t, { keeps: 'rdb' })
-  const store = openImpatient(t, server.url)
+  const store = openAt(t, server.url)
   await writeMany(store, 1, 3)
   await server.call('SAVE')
   await writeMany(store, 4, 5)
@@ -119,7 +104,7 @@ await redisTest('a Redis from an older backup is found out, however far it goes 
   await answers(store)
   await refusesAll(t, store, known, { seq: 3 })
   // Somebody who knows nothing of it goes on: to the same seq, and beyond.
-  const stranger = openImpatient(t, server.url)
+  const stranger = openAt(t, server.url)
   for (const seq of [4, 5, 6, 7]) {
     await commit(stranger, [put(`other/${seq}`, 0)])
     await refusesAll(t, store, known, { seq })
@@ -133,13 +118,13 @@ await redisTest(
     for (const ahead of [-1, 0, 3]) {
       const [server, other] = [await startRedis(t, { keeps: 'rdb' }), await startRedis(t, { keeps: 'rdb' })]
       const proxy = await startProxy(t, server.port)
-      const store = openImpatient(t, `redis://127.0.0.1:${proxy.port}`)
+      const store = openAt(t, `redis://127.0.0.1:${proxy.port}`)
       await writeMany(store, 1, 3)
       await server.call('SAVE')
       await other.kill()
       await copyFile(join(server.folder, 'dump.rdb'), join(other.folder, 'dump.rdb'))
       await other.start()
-      const parted = openImpatient(t, other.url)
+      const parted = openAt(t, other.url)
       await writeMany(parted, 4, 5 + ahead)
       const one = followLasting(t, store, await positionAt(store, 3))
       await writeMany(store, 4, 5)
@@ -156,9 +141,9 @@ await redisTest('a failover that loses what was acknowledged is found out', asyn
   const primary = await startRedis(t, { args: ['--repl-diskless-sync-delay', '0'] })
   const replica = await startRedis(t, { args: ['--replicaof', `127.0.0.1 ${primary.port}`] })
   const proxy = await startProxy(t, primary.port)
-  const store = openImpatient(t, `redis://127.0.0.1:${proxy.port}`)
+  const store = openAt(t, `redis://127.0.0.1:${proxy.port}`)
   await writeMany(store, 1, 3)
-  const copy = openImpatient(t, replica.url)
+  const copy = openAt(t, replica.url)
   await until('the replica has it', () =>
     copy.position().then(
       ({ seq }) => seq === 3,
@@ -186,7 +171,7 @@ const losses: Readonly<Record<string, (server: RedisServer) => Promise<unknown>>
 for (const [what, lose] of Object.entries(losses)) {
   await redisTest(`a Redis that has lost ${what} is not served from and not written to`, async (t) => {
     const server = await startRedis(t)
-    const store = openImpatient(t, server.url)
+    const store = openAt(t, server.url)
     await writeMany(store, 1, 5)
     const known = await store.position()
     await lose(server)
@@ -200,7 +185,7 @@ for (const [what, lose] of Object.entries(losses)) {
 
 await redisTest('a document that is not what was written is neither served nor written over', async (t) => {
   const server = await startRedis(t)
-  const store = openImpatient(t, server.url)
+  const store = openAt(t, server.url)
   await writeMany(store, 1, 2)
   const whole = String(await server.call('HGET', '{test}:documents', 'written/2'))
   for (const text of ['', 'x', '{}', '[]', 'null', whole.slice(0, -3), whole]) {
@@ -213,7 +198,7 @@ await redisTest('a document that is not what was written is neither served nor w
 
 await redisTest('a restore writes what was known over a flushed Redis, and every replica follows it', async (t) => {
   const server = await startRedis(t)
-  const [store, other] = [openImpatient(t, server.url), openImpatient(t, server.url)]
+  const [store, other] = [openAt(t, server.url), openAt(t, server.url)]
   await writeMany(store, 1, 5)
   const state = await store.load()
   const known = positionOf(state)
@@ -238,7 +223,7 @@ await redisTest('a restore writes what was known over a flushed Redis, and every
 
 await redisTest('of two decisions at once one holds', async (t) => {
   const server = await startRedis(t)
-  const stores = range(1, 5).map(() => openImpatient(t, server.url))
+  const stores = range(1, 5).map(() => openAt(t, server.url))
   const [first] = stores
   if (first === undefined) throw new Error('no store')
   await writeMany(first, 1, 5)
@@ -278,7 +263,7 @@ async function follows(t: Test, store: RedisStore, position: StorePosition): Pro
 
 await redisTest('a restored document never has a revision twice, not even over later deletions', async (t) => {
   const server = await startRedis(t)
-  const store = openImpatient(t, server.url)
+  const store = openAt(t, server.url)
   await commit(store, [put('a', 0)])
   const old = await store.load()
   for (const revision of range(1, 9)) await commit(store, [put('a', revision)])

@@ -5,11 +5,14 @@ import type { RedisStore } from '../../../src/store/redis/redis-store.ts'
 import { followLasting } from '../../fixtures/redis-follower.ts'
 import { redisTest, until } from '../../fixtures/redis-process.ts'
 import { startRedis, startSentinels, type RedisServer } from '../../fixtures/redis-server.ts'
-import { answers, openImpatient } from '../../fixtures/redis-store.ts'
+import { answers, openAt, openImpatient, reached } from '../../fixtures/redis-store.ts'
 import { allPages, change, commit, positionAt, put, range } from '../../fixtures/store-changes.ts'
 import { startProxy } from '../../fixtures/tcp-proxy.ts'
 
+/** For a replica that confirms nothing; any time is right. */
 const confirmed = { waitReplicas: 1, limits: { waitMs: 300 } }
+/** For one that does, however busy the machine is. */
+const surelyConfirmed = { waitReplicas: 1, limits: { waitMs: 50_000 } }
 
 const write = (requestId: string) => change([put(`written/${requestId}`, 0)], { requestId })
 
@@ -27,8 +30,9 @@ async function replicated(t: Test): Promise<{ primary: RedisServer; replica: Red
 await redisTest('a write is acknowledged only once a Redis replica has it, however often it is sent', async (t) => {
   const { primary, replica } = await replicated(t)
   const proxy = await startProxy(t, primary.port)
-  const store = openImpatient(t, `redis://127.0.0.1:${proxy.port}`, confirmed)
-  t.match(await store.commit(write('r-1')), { outcome: 'committed', repeated: false })
+  const store = openAt(t, `redis://127.0.0.1:${proxy.port}`, confirmed)
+  const patient = openAt(t, primary.url, surelyConfirmed)
+  t.match(await patient.commit(write('r-1')), { outcome: 'committed', repeated: false })
   replica.pause()
   await t.rejects(store.commit(write('r-2')), StoreOutcomeUnknown)
   t.match(await store.committed('r-2'), { seq: 2 }, 'it is written here')
@@ -55,14 +59,14 @@ await redisTest('a write is acknowledged only once a Redis replica has it, howev
 await redisTest('writes that wait for a replica that is gone end, also many at once', async (t) => {
   const { primary, replica } = await replicated(t)
   const store = openImpatient(t, primary.url, confirmed)
-  await commit(store, [put('first', 0)])
+  await commit(openAt(t, primary.url, surelyConfirmed), [put('first', 0)])
   await replica.kill()
   const ended = await Promise.allSettled(range(1, 30).map((n) => store.commit(write(`r-${n}`))))
   for (const one of ended) {
     t.ok(one.status === 'rejected' && /^Store(?:OutcomeUnknown|Unavailable)$/.test(one.reason.name), one.status)
   }
   await answers(store)
-  const { entries } = await allPages(store, { limit: 500 })
+  const { entries } = await reached(() => allPages(store, { limit: 500 }))
   const ids = entries.map(({ requestId }) => requestId)
   t.equal(new Set(ids).size, ids.length, 'none is there twice')
 })
@@ -101,8 +105,8 @@ await redisTest(
     const sentinels = await startSentinels(t, { replicas: 2, keeps: 'aof' })
     const store = openImpatient(t, sentinels.url, confirmed)
     const reader = openImpatient(t, sentinels.url)
-    await store.load()
-    const one = followLasting(t, reader, await positionAt(store, 0))
+    await reached(() => store.load())
+    const one = followLasting(t, reader, await reached(() => positionAt(store, 0)))
     const writer = writing(store)
     await until('some are written', () => writer.acknowledged.length >= 20)
     const from = sentinels.primary.port
@@ -113,7 +117,7 @@ await redisTest(
     await sentinels.primary.start()
     await until('writing goes on', () => writer.acknowledged.length >= before + 40)
     await writer.stop()
-    const entries = [...(await allPages(store, { limit: 500 })).entries].reverse()
+    const entries = [...(await reached(() => allPages(store, { limit: 500 }))).entries].reverse()
     t.same(
       entries.map(({ requestId }) => requestId),
       writer.acknowledged,
@@ -139,7 +143,7 @@ await redisTest(
 await redisTest('a Sentinel that is gone is not needed, and a primary that became a replica is left', async (t) => {
   const sentinels = await startSentinels(t, { replicas: 1 })
   await sentinels.sentinels[0]?.kill()
-  const store = openImpatient(t, sentinels.url)
+  const store = openAt(t, sentinels.url)
   await answers(store)
   await commit(store, [put('a', 0)])
   const from = sentinels.primary.port
