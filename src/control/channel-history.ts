@@ -10,6 +10,7 @@ import {
 import { JOURNAL_PAGE_MAX, type Document } from '../store/port.ts'
 import { momentOf } from '../channels/time.ts'
 import { knownState, type Control } from './control.ts'
+import { journalHorizon, knownSince } from './journal-horizon.ts'
 
 /** A channel's history is read back this many entries at most: years of it, and a bound on what one request may cost. */
 const HISTORY_ENTRIES_MAX = 20_000
@@ -28,8 +29,8 @@ export async function channelSpans(control: Control, name: string): Promise<read
 
 interface ChannelPast {
   readonly spans: readonly ServedSpan[]
-  /** Before this moment (RFC 3339) nobody knows; null where the channel's whole past was read. */
-  readonly knownSince: string | null
+  /** Before this moment (milliseconds since the epoch) nobody knows; null where the channel's whole past was read. */
+  readonly knownSince: number | null
 }
 
 /** A channel's past as far back as HISTORY_ENTRIES_MAX entries, and what the journal keeps, reach. */
@@ -58,19 +59,17 @@ async function channelPast(control: Control, name: string): Promise<ChannelPast>
   } while (beforeSeq !== null && steps.length < HISTORY_ENTRIES_MAX)
   const oldest = steps.at(-1)
   const isWhole = found === null && (oldest === undefined || oldest.revision === 1)
-  const known = isWhole ? null : await knownSince(control, oldest?.at ?? control.clock.now(), beforeSeq !== null)
+  const oldestAt = oldest?.at ?? control.clock.now()
+  // Cut where it is longer than is read, it is known from there on.
+  const horizon = await journalHorizon(control.store)
+  const since = beforeSeq === null ? knownSince(horizon, isWhole ? null : oldestAt) : oldestAt
   // What the oldest entry found was told before it, from when on nobody knows.
-  if (found !== null && known !== null) {
-    steps.push({ at: Date.parse(known), revision: found.revision, channel: channelOf(found) })
+  if (found !== null) {
+    const at = Math.min(since ?? oldestAt, oldestAt)
+    steps.push({ at, revision: found.revision, channel: channelOf(found) })
   }
   const spans = servedSpans(steps.toReversed(), state.isBlocked, control.clock.now())
-  return { spans, knownSince: known }
-}
-
-/** From when on a past is known that was read back to `oldestAt`, and whether there is more of it. */
-async function knownSince({ store }: Control, oldestAt: number, isCut: boolean): Promise<string> {
-  const begins = isCut ? null : await store.journalBegins()
-  return begins !== null && Date.parse(begins) < oldestAt ? begins : momentOf(oldestAt)
+  return { spans, knownSince: since }
 }
 
 export interface ChannelCompatibility extends Compatibility {
@@ -86,6 +85,6 @@ export async function channelCompatibility(
 ): Promise<ChannelCompatibility> {
   const { spans, knownSince: since } = await channelPast(control, name)
   const now = control.clock.now()
-  const isKnown = since === null || Date.parse(since) <= now - graceMs
-  return { ...compatibility(spans, graceMs, now), unknownBefore: isKnown ? null : since }
+  const isKnown = since === null || since <= now - graceMs
+  return { ...compatibility(spans, graceMs, now), unknownBefore: isKnown ? null : momentOf(since) }
 }

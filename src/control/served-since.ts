@@ -1,10 +1,13 @@
 // What channels have served since a moment, for the compatibility rule: read from the journal, each entry once for all of the
 // channels that it has changed, and kept. A promotion changes hundreds of channels in one entry of half a megabyte.
 import { channelOf, type Channel } from '../channels/channel.ts'
+import type { IsBlocked } from '../channels/blocked-version.ts'
 import { servedSpans, type HistoryStep, type ServedSpan } from '../channels/history.ts'
+import { versionsTold } from '../channels/target.ts'
 import type { ReplicaState } from '../serve/replica-state.ts'
-import type { Document, JournalPage } from '../store/port.ts'
+import type { Document, JournalEntry, JournalPage } from '../store/port.ts'
 import type { Control } from './control.ts'
+import { journalHorizon, knownSince } from './journal-horizon.ts'
 
 /** Few, so that no page reaches far beyond the time that is asked about. */
 const PAGE = 8
@@ -22,17 +25,17 @@ interface Step extends HistoryStep {
   readonly before: Document | null
 }
 
-/** What the journal says of one channel, by revisions. */
+/** What the journal says of one channel since the last epoch began, by revisions: before, one can stand for two lives. */
 interface Steps {
   /** What has made each revision. */
   readonly made: Map<number, Step>
   /** What has deleted the channel at each revision. */
   readonly deleted: Map<number, Step>
-  /** The newest revision that the journal has no entry of any more; it never has one again. */
-  lostRevision: number | null
+  /** The newest entry that is looked for and not in the journal, as `Chain.lost` has it; it never comes to be there. */
+  lost: string | null
 }
 
-/** What was read, as long as the state that it belongs to lives: another history has another state. */
+/** What was read, as long as the state that it belongs to lives: another history, and another epoch, has another state. */
 const histories = new WeakMap<ReplicaState, Map<string, Steps>>()
 
 /** What the channels of these documents served since `sinceMs` (milliseconds since the epoch), by their keys. */
@@ -42,35 +45,29 @@ export async function servedSince(
   documents: readonly Document[],
   sinceMs: number,
 ): Promise<ReadonlyMap<string, ServedSince>> {
+  const horizon = await journalHorizon(control.store)
   const all = stepsIn(state)
   for (const { key } of documents) {
-    if (!all.has(key)) all.set(key, { made: new Map(), deleted: new Map(), lostRevision: null })
+    if (!all.has(key)) all.set(key, { made: new Map(), deleted: new Map(), lost: null })
   }
-  const chains = new Map<Document, Chain>()
-  for (const document of documents) chains.set(document, await readChain(control, document, sinceMs, all))
-  const hasGaps = [...chains.values()].some(({ lost }) => lost !== null)
-  const beginsAt = hasGaps ? await control.store.journalBegins() : null
   const now = control.clock.now()
-  return new Map(
-    [...chains].map(([document, { steps, lost }]) => {
-      const [oldest] = steps
-      const found = oldest === undefined ? document : oldest.before
-      const first = found === null ? [] : [{ at: sinceMs, revision: found.revision, channel: channelOf(found) }]
-      const spans = servedSpans([...first, ...steps], state.isBlocked, now)
-      const unknownBefore = lost === null ? null : gapEnd(beginsAt, oldest?.at ?? now, sinceMs)
-      return [
-        document.key,
-        { spans: withTold(spans, found === null ? null : channelOf(found), sinceMs), unknownBefore },
-      ]
-    }),
-  )
+  const period: Period = { sinceMs, isTelling: (channel) => hasTold(channel, state.isBlocked, now) }
+  const served = new Map<string, ServedSince>()
+  for (const document of documents) {
+    const { steps, found, lost } = await readChain(control, document, period, horizon.epochSeq, all)
+    const channel = found === null ? null : channelOf(found)
+    const first = found === null ? [] : [{ at: sinceMs, revision: found.revision, channel }]
+    const spans = servedSpans([...first, ...steps], state.isBlocked, now)
+    const since = knownSince(horizon, lost === null ? null : (steps[0]?.at ?? now))
+    const unknownBefore = since !== null && since > sinceMs ? since : null
+    served.set(document.key, { spans: withTold(spans, channel, sinceMs), unknownBefore })
+  }
+  return served
 }
 
-/** Until when what is missing can have been; null where that is before the time that is asked about. */
-function gapEnd(beginsAt: string | null, knownFrom: number, sinceMs: number): number | null {
-  // Entries that are missing although none was trimmed were lost with a store that had gone back.
-  const end = beginsAt === null ? knownFrom : Math.min(Date.parse(beginsAt), knownFrom)
-  return end > sinceMs ? end : null
+/** Also what it was told before a halt. */
+function hasTold(channel: Channel, isBlocked: IsBlocked, now: number): boolean {
+  return channel.lastServed !== null || versionsTold(channel, isBlocked, now).length > 0
 }
 
 /** A channel that told nothing then had told something before: its agents were to stay on that. */
@@ -82,63 +79,78 @@ function withTold(spans: readonly ServedSpan[], found: Channel | null, sinceMs: 
   return [{ ...before, from: sinceMs, to: sinceMs }, ...spans]
 }
 
+interface Period {
+  readonly sinceMs: number
+  /** Whether agents of a channel that stands so were told anything by it. */
+  readonly isTelling: (channel: Channel) => boolean
+}
+
 interface Chain {
   /** Those since then, oldest first, without a gap. */
   readonly steps: readonly Step[]
-  /** The revision whose entry would be the next one back, and is not known; null where nothing is missing. */
-  readonly lost: number | null
+  /** What stood before the oldest of them; null where there was nothing. */
+  readonly found: Document | null
+  /** Which entry would be the next one back, and is not known; null where nothing is missing. */
+  readonly lost: string | null
 }
 
 async function readChain(
   { store }: Control,
   document: Document,
-  sinceMs: number,
+  period: Period,
+  epochSeq: number,
   all: ReadonlyMap<string, Steps>,
 ): Promise<Chain> {
-  const known = all.get(document.key)
-  let chain = chainOf(known, document, sinceMs)
+  const known = all.get(document.key) ?? { made: new Map(), deleted: new Map(), lost: null }
+  let chain = chainOf(known, document, period)
   let beforeSeq: number | null = null
-  while (known !== undefined && chain.lost !== null && chain.lost !== known.lostRevision) {
+  while (chain.lost !== null && chain.lost !== known.lost) {
     const page: JournalPage = await store.journal({
       subject: document.key,
       limit: PAGE,
       ...(beforeSeq === null ? {} : { beforeSeq }),
     })
-    learn(all, page)
-    chain = chainOf(known, document, sinceMs)
+    const since = page.entries.filter(({ seq }) => seq > epochSeq)
+    learn(all, since)
+    chain = chainOf(known, document, period)
     beforeSeq = page.next
-    if (beforeSeq === null) known.lostRevision = chain.lost
+    // All there are of this channel were read then: what is missing is in no entry of this epoch.
+    if (beforeSeq === null || since.length < page.entries.length) known.lost = chain.lost
   }
   return chain
 }
 
 /** Goes back from a document, each step saying which revision it has changed. */
-function chainOf(known: Steps | undefined, document: Document, sinceMs: number): Chain {
+function chainOf({ made, deleted }: Steps, document: Document, { sinceMs, isTelling }: Period): Chain {
   const steps: Step[] = []
-  const chain = (lost: number | null): Chain => ({ steps: steps.toReversed(), lost })
-  for (let revision = document.revision; ;) {
-    const step = known?.made.get(revision)
-    if (step === undefined) return chain(revision)
-    if (step.at < sinceMs) return chain(null)
-    steps.push(step)
+  let found: Document | null = document
+  const chain = (lost: string | null): Chain => ({ steps: steps.toReversed(), found, lost })
+  const isBefore = (step: Step): boolean => step.at < sinceMs
+  for (let hasCome = false; ;) {
+    // What was told nothing by this one may still run what one of that name has told before.
+    if (hasCome && isTelling(channelOf(found))) return chain(null)
+    const step = made.get(found.revision)
+    if (step === undefined) return chain(`made ${found.revision}`)
+    if (isBefore(step) && isTelling(channelOf(found))) return chain(null)
+    hasCome ||= isBefore(step)
+    steps.push({ ...step, at: Math.max(step.at, sinceMs) })
     if (step.before !== null) {
-      ;({ revision } = step.before)
+      found = step.before
       continue
     }
     // It was made for the first time, or anew: what its agents were told before that they may still run.
-    revision -= 1
-    if (revision === 0) return chain(null)
-    const deletion = known?.deleted.get(revision)
-    if (deletion === undefined) return chain(revision)
-    if (deletion.at < sinceMs) {
-      steps.push({ ...deletion, at: sinceMs })
-      return chain(null)
-    }
-    steps.push(deletion)
+    const last: number = found.revision - 1
+    found = null
+    if (last === 0) return chain(null)
+    const deletion = deleted.get(last)
+    if (deletion?.before === null || deletion === undefined) return chain(`deleted ${last}`)
+    hasCome ||= isBefore(deletion)
+    steps.push({ ...deletion, at: Math.max(deletion.at, sinceMs) })
+    found = deletion.before
   }
 }
 
-function learn(all: ReadonlyMap<string, Steps>, { entries }: JournalPage): void {
+function learn(all: ReadonlyMap<string, Steps>, entries: readonly JournalEntry[]): void {
   for (const { at, changes } of entries) {
     for (const { key, before, after } of changes) {
       const known = all.get(key)

@@ -4,6 +4,7 @@ import { randomBytes, randomUUID } from 'node:crypto'
 import { isDeepStrictEqual } from 'node:util'
 import {
   COMMIT_WRITES_MAX,
+  EPOCH_SUBJECT,
   FORMAT,
   type Document,
   type DocumentChange,
@@ -34,7 +35,7 @@ export function planEpoch(start: EpochStart, documents: Iterable<Document>): Epo
   let seq = Math.max(known.seq, found.seq)
   for (let from = 0; from === 0 || from < changes.length; from += COMMIT_WRITES_MAX) {
     const part = changes.slice(from, from + COMMIT_WRITES_MAX)
-    const subjects = part.map(({ key }) => key)
+    const subjects = [EPOCH_SUBJECT, ...part.map(({ key }) => key)]
     seq += 1
     // The id stands for the whole decision, so it is found by the first entry.
     const id = from === 0 ? requestId : null

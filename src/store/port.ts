@@ -122,6 +122,9 @@ export interface EpochStart {
   readonly found: StorePosition
 }
 
+/** A subject of every entry by which an epoch began, beside the documents that it has changed. */
+export const EPOCH_SUBJECT = 'store'
+
 /** Which entries, newest first. All conditions must hold; `since` is inclusive, `until` exclusive, both RFC 3339 UTC. */
 export interface JournalQuery {
   readonly subject?: string

@@ -1,16 +1,20 @@
 // What channels have served within a grace period, where their journal has an edge: channels that were deleted and made
 // again, and entries that Redis does not keep any more.
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { channelKey } from '../../src/channels/channel.ts'
 import { momentOf } from '../../src/channels/time.ts'
 import { servedSince } from '../../src/control/served-since.ts'
 import { knownState } from '../../src/control/control.ts'
+import { writeLastKnownGood } from '../../src/store/last-known-good.ts'
 import { at } from '../fixtures/admin-json.ts'
 import { channelPath } from '../fixtures/admin-session.ts'
+import { inHours, NOW, sourceOf } from '../fixtures/channel-samples.ts'
 import type { Planes } from '../fixtures/planes.ts'
+import { channelDocument } from '../fixtures/poll-worlds.ts'
 import { redisTest } from '../fixtures/redis-process.ts'
 import { startRedis } from '../fixtures/redis-server.ts'
 import { openAt } from '../fixtures/redis-store.ts'
+import { commit, put } from '../fixtures/store-changes.ts'
 import { cloud, MINUTE_MS, startRollouts, type RolloutSession } from '../fixtures/rollout-session.ts'
 
 const DAY_MS = 86_400_000
@@ -100,4 +104,103 @@ async function versionsOf(session: RolloutSession, name: string): Promise<readon
   return [...bodies.filter((_, index) => index % 2 === 0), bodies.at(-1)]
     .map((body) => at(body, 'source', 'version'))
     .toReversed()
+}
+
+t.test(
+  'a channel that was made anew and tells nothing counts with what it told before, however long ago',
+  async (t) => {
+    const session = await startRollouts(t)
+    const { clock } = session.planes
+    await session.channel('a', cloud(0))
+    await clock.advance(DAY_MS)
+    for (let n = 0; n < 2; n += 1) {
+      await session.done('DELETE', channelPath('a'), { reason })
+      await session.channel('a', null)
+      await clock.advance(10 * DAY_MS)
+    }
+    await session.pipeline([{ name: 'all', channels: ['a'] }])
+    await session.register(5, { minAgentVersion: cloud(3) })
+    t.hasStrict(await compatible(session), { compatible: false, stages: [{ oldest: cloud(0), unknown: [] }] })
+    t.equal(at(await session.done('GET', channelPath('a', '/compatibility')), 'oldest'), cloud(0))
+  },
+)
+
+/** A server whose store holds channel `a` at these versions, one after the other, and which itself knows it otherwise. */
+function regressed(t: Test, versions: readonly string[], known: { version: string; revision: number }) {
+  const key = channelKey('a')
+  return startRollouts(t, {
+    async prepare(store, dataDir) {
+      for (const [index, version] of versions.entries()) {
+        const { body } = channelDocument('a', index + 1, { source: sourceOf(version) })
+        await commit(store, [put(key, index, body)], { at: inHours(0) })
+      }
+      const documents = [channelDocument('a', known.revision, { source: sourceOf(known.version) })]
+      await writeLastKnownGood(dataDir, { documents, seq: 90, mark: 'a-mark', epoch: 'another' }, NOW)
+    },
+  })
+}
+
+for (const { name, versions, known } of [
+  { name: 'that has the same revisions of another life', versions: [3, 4, 5], known: { day: 0, revision: 2 } },
+  { name: 'that is behind', versions: [3], known: { day: 4, revision: 9 } },
+  { name: 'that is far ahead', versions: Array.from({ length: 17 }, (_, n) => n % 2), known: { day: 4, revision: 10 } },
+]) {
+  for (const how of ['restore', 'accept'] as const) {
+    t.test(`what was served before an operator decided over a store ${name} (${how}) is not known`, async (t) => {
+      const found = { version: cloud(known.day), revision: known.revision }
+      const session = await regressed(t, versions.map(cloud), found)
+      await session.planes.clock.advance(DAY_MS)
+      await session.done('POST', `/store/${how}`, { reason })
+      const { clock } = session.planes
+      const decided = momentOf(clock.now())
+      await clock.advance(DAY_MS)
+      const told = how === 'restore' ? found.version : cloud(versions.at(-1) ?? 0)
+      t.strictSame(await since(session, 'a', 14), [[told], decided])
+      await session.done('PUT', channelPath('a', '/version'), { version: cloud(6), reason, force: true })
+      t.strictSame(await since(session, 'a', 14), [[told, cloud(6)], decided])
+      t.equal(at(await session.done('GET', channelPath('a', '/compatibility')), 'unknownBefore'), decided)
+      await session.pipeline([{ name: 'all', channels: ['a'] }])
+      await session.register(7, { minAgentVersion: cloud(0) })
+      t.equal((await session.step('promote', { stage: 'all' })).status, 422)
+      await clock.advance(13 * DAY_MS)
+      t.strictSame(await since(session, 'a', 14), [[told, cloud(6)], null], 'it is known again')
+      t.equal((await session.step('promote', { stage: 'all' })).status, 200)
+    })
+  }
+}
+
+await redisTest('a deletion is found although the entry that had made the channel is not kept any more', async (t) => {
+  const server = await startRedis(t)
+  const store = openAt(t, server.url, { limits: { journalMax: 40, trimMax: 40 } })
+  const session = await startRollouts(t, { wrapStore: () => store, upstreamAllow: ['up.example'] })
+  for (const [name, day] of [
+    ['noise', 0],
+    ['x', 0],
+    ['y', 3],
+  ] as const) {
+    await session.channel(name, cloud(day))
+  }
+  await session.pipeline([{ name: 'all', channels: ['y', 'x'] }])
+  for (let n = 0; n < 50; n += 1) {
+    await session.done('PUT', channelPath('noise', '/version'), { version: cloud(n % 2), reason })
+  }
+  await session.planes.clock.advance(20 * DAY_MS)
+  await session.register(5, { minAgentVersion: cloud(3) })
+  t.hasStrict(await compatible(session), { compatible: false })
+  for (const name of ['x', 'y']) await session.done('DELETE', channelPath(name), { reason })
+  // Both in one entry, which is read for the one and learned for the other.
+  await session.done('POST', '/mirror', { url: 'https://up.example/v1', channels: ['x', 'y'], reason })
+  t.hasStrict(await compatible(session), { compatible: false })
+  for (const name of ['x', 'y']) {
+    const source = { kind: 'static', version: cloud(3) }
+    await session.done('PATCH', channelPath(name), { source, reason })
+  }
+  for (let n = 0; n < 7; n += 1) await session.done('PATCH', channelPath('x'), { description: `${n}` })
+  t.hasStrict(await compatible(session), { compatible: false })
+  t.equal((await session.step('promote', { stage: 'all' })).status, 422)
+})
+
+/** Whether release 5 is compatible. */
+function compatible(session: RolloutSession): Promise<unknown> {
+  return session.done('GET', `/releases/${encodeURIComponent(cloud(5))}/compatibility`)
 }
