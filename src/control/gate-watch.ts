@@ -10,8 +10,10 @@ import { forgetSamples, notedSamples, noteSamples, withSample } from './gate-sam
 /** Asks a gate's server once; never rejects. */
 export type EvaluateGate = (gate: Gate) => Promise<GateReading>
 
-/** So many gates are asked at once; the others wait for the next look. */
+/** So many gates are asked at once; the others wait for their turn. */
 const EVALUATIONS_AT_ONCE_MAX = 20
+/** Gates of paused rollouts besides: they are asked for people to see, and must not keep a soaking from being watched. */
+const PAUSED_AT_ONCE_MAX = 4
 
 interface Watched {
   readonly rollout: Rollout
@@ -19,14 +21,53 @@ interface Watched {
   /** Whether what other replicas have found was read. */
   isLearned: boolean
   samples: GateSamples
-  readonly asking: Set<string>
+  /** Gates that are being asked, or wait for it, `aside` where among those of paused rollouts. */
+  readonly asking: Map<string, 'asked' | 'waits' | 'waits aside'>
+}
+
+/** Evaluations that wait for one of so many places: whoever came first is first, so that servers that never answer starve nobody. */
+class Places {
+  readonly #max: number
+  readonly #waiting: (() => Promise<void>)[] = []
+  readonly #taken = new Set<Promise<void>>()
+
+  constructor(max: number) {
+    this.#max = max
+  }
+
+  add(evaluate: () => Promise<void>): void {
+    this.#waiting.push(evaluate)
+    this.#fill()
+  }
+
+  /** Those that wait are not evaluated any more. */
+  clear(): void {
+    this.#waiting.length = 0
+  }
+
+  async idle(): Promise<void> {
+    await Promise.all(this.#taken)
+  }
+
+  #fill(): void {
+    while (this.#taken.size < this.#max) {
+      const next = this.#waiting.shift()
+      if (next === undefined) return
+      const taken = next().finally(() => {
+        this.#taken.delete(taken)
+        this.#fill()
+      })
+      this.#taken.add(taken)
+    }
+  }
 }
 
 export class GateWatch {
   readonly #control: Control
   readonly #evaluate: EvaluateGate
   readonly #watched = new Map<string, Watched>()
-  readonly #evaluations = new Set<Promise<void>>()
+  readonly #places = new Places(EVALUATIONS_AT_ONCE_MAX)
+  readonly #pausedPlaces = new Places(PAUSED_AT_ONCE_MAX)
 
   constructor(control: Control, evaluate: EvaluateGate) {
     this.#control = control
@@ -44,7 +85,7 @@ export class GateWatch {
     const id = idOf(rollout, progress.name)
     let watched = this.#watched.get(id)
     if (watched === undefined) {
-      watched = { rollout, stage: progress.name, isLearned: false, samples: {}, asking: new Set() }
+      watched = { rollout, stage: progress.name, isLearned: false, samples: {}, asking: new Map() }
       this.#watched.set(id, watched)
     }
     if (!watched.isLearned) {
@@ -52,8 +93,16 @@ export class GateWatch {
       watched.isLearned = true
     }
     const now = this.#control.clock.now()
-    for (const gate of rules.gates)
-      if (isDue(gate, watched, Date.parse(progress.since ?? ''), now)) this.#ask(watched, gate)
+    const isPaused = rollout.paused !== null
+    for (const gate of rules.gates) {
+      const asking = watched.asking.get(gate.name)
+      // Once it is resumed, a gate that has waited aside waits with the others, too: whichever turn comes first.
+      if (asking === 'asked' || asking === 'waits' || (asking === 'waits aside' && isPaused)) continue
+      if (!isDue(gate, watched.samples, Date.parse(progress.since ?? ''), now)) continue
+      watched.asking.set(gate.name, isPaused ? 'waits aside' : 'waits')
+      const places = isPaused ? this.#pausedPlaces : this.#places
+      places.add(() => this.#ask(id, gate))
+    }
     return watched.samples
   }
 
@@ -70,24 +119,28 @@ export class GateWatch {
   /** Another replica watches now. */
   forgetAll(): void {
     this.#watched.clear()
+    for (const places of [this.#places, this.#pausedPlaces]) places.clear()
   }
 
-  /** Resolves once nothing is being asked. */
-  async idle(): Promise<void> {
-    await Promise.all(this.#evaluations)
+  /** Asks nothing more; resolves once nothing is being asked. */
+  async end(): Promise<void> {
+    this.forgetAll()
+    await Promise.all([this.#places.idle(), this.#pausedPlaces.idle()])
   }
 
-  #ask(watched: Watched, gate: Gate): void {
-    if (this.#evaluations.size >= EVALUATIONS_AT_ONCE_MAX) return
-    watched.asking.add(gate.name)
-    const evaluation = this.#evaluateOnce(watched, gate)
+  async #ask(id: string, gate: Gate): Promise<void> {
+    const watched = this.#watched.get(id)
+    // Its stage may be over by the time that it is its turn.
+    const asking = watched?.asking.get(gate.name)
+    if (watched === undefined || asking === undefined || asking === 'asked') return
+    watched.asking.set(gate.name, 'asked')
+    try {
+      await this.#evaluateOnce(watched, gate)
+    } catch {
       // That the others are not told is no reason not to know it here.
-      .catch(() => {})
-      .finally(() => {
-        watched.asking.delete(gate.name)
-        this.#evaluations.delete(evaluation)
-      })
-    this.#evaluations.add(evaluation)
+    } finally {
+      watched.asking.delete(gate.name)
+    }
   }
 
   async #evaluateOnce(watched: Watched, gate: Gate): Promise<void> {
@@ -106,8 +159,7 @@ function unevaluated(error: unknown): GateReading {
 }
 
 /** A step of the ramp and a soaking begin with an evaluation, whenever the last one was. */
-function isDue({ name, everySeconds }: Gate, { samples, asking }: Watched, since: number, now: number): boolean {
-  if (asking.has(name)) return false
+function isDue({ name, everySeconds }: Gate, samples: GateSamples, since: number, now: number): boolean {
   const last: GateSample | undefined = samplesOf(samples, name).at(-1)
   // A clock that was set back puts the beginning ahead; that is no reason to ask all the time.
   if (last === undefined || (Date.parse(last.at) < since && since <= now)) return true

@@ -1,0 +1,60 @@
+// Whose turn it is to be asked where servers of gates do not answer: nobody is starved, least of all by what is paused.
+import t from 'tap'
+import { RolloutDriver } from '../../src/control/drive-rollouts.ts'
+import { at } from '../fixtures/admin-json.ts'
+import { cloud, PASSED, startRollouts } from '../fixtures/rollout-session.ts'
+import { silent } from '../fixtures/silent-log.ts'
+
+const SECOND_MS = 1_000
+/** What a server that never answers costs, as the gate's client has it. */
+const TIME_OUT_MS = 10_000
+const DEAD = ['a1', 'a2', 'a3', 'a4', 'a5'] as const
+
+for (const failures of [1, 20]) {
+  const title =
+    failures === 1
+      ? 'gates of paused rollouts do not keep a running one from being watched'
+      : 'gates that are never answered do not keep another from being watched, however many there are'
+  t.test(title, async (t) => {
+    const session = await startRollouts(t, { gatesAllow: ['dead.example', 'live.example'] })
+    const { clock, deps } = session.planes
+    const gate = { query: 'up', op: '>', threshold: 0, everySeconds: 10, failures }
+    const pipeline = async (name: string, soakMinutes: number, host: string, count: number) => {
+      const gates = Array.from({ length: count }, (_, n) => ({ ...gate, name: `g${n}`, url: `http://${host}` }))
+      await session.pipeline([{ name: 'all', channels: [`c-${name}`], soakMinutes, gates }], {}, name)
+    }
+    for (const name of DEAD) await pipeline(name, 60, 'dead.example', 10)
+    await pipeline('z', 5, 'live.example', 1)
+    await session.register(5)
+    for (const name of [...DEAD, 'z']) {
+      await session.done('POST', `/rollouts/${name}/promote`, { stage: 'all', release: cloud(5) })
+    }
+    const driver = new RolloutDriver(
+      deps,
+      async ({ url }) => {
+        if (url.includes('live')) return PASSED
+        await new Promise<void>((resolve) => clock.after(TIME_OUT_MS, resolve))
+        return { value: null, verdict: 'timed out', detail: 'no answer' }
+      },
+      silent,
+    )
+    driver.start()
+    for (let second = 0; second < 340; second += 1) await clock.advance(SECOND_MS)
+    const rollout = (name: string) => session.done('GET', `/rollouts/${name}/${encodeURIComponent(cloud(5))}`)
+    t.equal(at(await rollout('z'), 'state'), 'done')
+    for (const name of DEAD) {
+      const found = await rollout(name)
+      t.equal(at(found, 'paused') !== null, failures === 1, `${name} ${JSON.stringify(at(found, 'paused'))}`)
+      t.equal(
+        at(found, 'stages', 0, 'gates', 9, 'samples', 0, 'verdict'),
+        'timed out',
+        `every gate of ${name} is asked`,
+      )
+    }
+    const kinds = (await session.journal()).map(({ kind }) => kind)
+    t.notOk(kinds.includes('rollout.restart'), 'all of them are watched all the time')
+    const stopping = driver.stop()
+    await clock.advance(TIME_OUT_MS)
+    await stopping
+  })
+}
