@@ -72,6 +72,9 @@ export function rollBack(
         const message = `release ${rollout.release} has not reached any channel; withdraw it instead`
         return answer(refuse('nothing_reached', message))
       }
+      if (choice.release === null && !isTold(state, rollout, now)) {
+        return answer(refuse('which_rollout', untoldInWords(state, choice.pipeline, rollout, now)))
+      }
       const context = ruleContext(request, now)
       const plan = planRollback(rollbackFacts(state, rollout), { ...context, ...asked })
       if (plan.outcome === 'refused') return answer(plan)
@@ -203,9 +206,20 @@ function stands(state: ReplicaState, document: Document): boolean {
 /** Whether a release was told by a stage of its rollout, or is told by a channel of one that somebody has set by hand. */
 function hasReached(state: ReplicaState, rollout: Rollout, now: number): boolean {
   if (rollout.state === 'rolled back') return false
-  if (rollout.stages.some(({ moved }) => moved.length > 0)) return true
+  return rollout.stages.some(({ moved }) => moved.length > 0) || isTold(state, rollout, now)
+}
+
+function isTold(state: ReplicaState, rollout: Rollout, now: number): boolean {
   const channels = channelsIn(state, channelsOf(rollout)).values()
   return [...channels].some((channel) => isToTakeBack(channel, rollout.release, state.isBlocked, now))
+}
+
+/** To take back the one before it instead would move a fleet that nobody has spoken of. */
+function untoldInWords(state: ReplicaState, pipeline: string, { release }: Rollout, now: number): string {
+  const message = `no channel tells ${release} any more, the newest release that has reached one; name with \`release\` what to take back`
+  const older = documentsNewestFirst(state, pipeline).map(rolloutOf)
+  const told = older.find((rollout) => rollout.state !== 'rolled back' && isTold(state, rollout, now))
+  return told === undefined ? message : `${message}: ${told.release} is told by some`
 }
 
 function isPinned({ state, rollback }: Rollout): boolean {

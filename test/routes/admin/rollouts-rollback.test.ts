@@ -202,6 +202,33 @@ t.test(
   },
 )
 
+t.test(
+  'where the newest release is told to nobody any more, a rollback must name what it takes back: which_rollout',
+  async (t) => {
+    const session = await startRollouts(t)
+    await session.pipeline([stage('canary'), stage('all')])
+    for (const [day, stages] of [
+      [1, ['canary', 'all']],
+      [2, ['canary']],
+    ] as const) {
+      await session.register(day)
+      for (const name of stages) await session.step('promote', { stage: name }, day)
+    }
+    await session.done('PUT', channelPath('canary', '/version'), { version: cloud(1), reason })
+    const before = await session.digest()
+    const refused = await session.step('rollback', { reason })
+    t.equal(refused.status, 409)
+    t.hasStrict(refused.body, { code: 'which_rollout' })
+    t.match(
+      at(refused.body, 'detail'),
+      new RegExp(`no channel tells ${cloud(2)} any more.*: ${cloud(1)} is told by some`),
+    )
+    t.equal(await session.digest(), before)
+    t.equal((await session.step('rollback', { reason }, 1)).status, 200)
+    t.equal(await session.told('all'), cloud(0))
+  },
+)
+
 t.test('one that has begun again is still taken back from the channels that it had reached before', async (t) => {
   const session = await startRollouts(t)
   await session.pipeline([stage('canary', { soakMinutes: 5 }), stage('all')])
