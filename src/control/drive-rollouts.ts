@@ -7,6 +7,7 @@ import { rolloutKey, rolloutOf, stageAt, type Rollout } from '../rollouts/rollou
 import type { ReplicaLog } from '../serve/replica.ts'
 import type { ReplicaState } from '../serve/replica-state.ts'
 import { COMMIT_WRITES_MAX, StoreOutcomeUnknown, StoreUnavailable, type Document } from '../store/port.ts'
+import { lapsed } from './change-release.ts'
 import { currentState, type Control, type Request } from './control.ts'
 import { carryOut, nothing, readOf, type Decided } from './decide.ts'
 import { GateWatch, type EvaluateGate } from './gate-watch.ts'
@@ -64,7 +65,7 @@ export class RolloutDriver {
     this.#stopped = true
     this.#cancel()
     await this.#looking
-    await this.#gates.idle()
+    await this.#gates.end()
     const { coordination, replicaId } = this.#control
     // Where it cannot be given back, its time ends it.
     if (this.#holdsUntil > 0) await coordination.release(LEASE, replicaId).catch(() => {})
@@ -174,7 +175,9 @@ export class RolloutDriver {
     const channels = channelsIn(state, progress.state === 'waiting' ? [] : rules.channels)
     const facts = { ...earlyFacts(state, rollout, this.#control.clock.now()), channels }
     if (isHeldBack(facts, index, samples)) return null
-    return { document, index, running: await readRunningOf(this.#control, state, rollout, index) }
+    // A pin that has ended holds its channel no longer: it is taken away before anything is decided without that channel.
+    await lapsed(this.#control)
+    return { document, index, running: await readRunningOf(this.#control, currentState(this.#control), rollout, index) }
   }
 
   async #hasLease(now: number): Promise<boolean> {

@@ -2,7 +2,7 @@
 import { advance, stageUnderWay, waitBlockers, type GateSamples } from '../rollouts/advance.ts'
 import { blocker, endBlockers } from '../rollouts/conditions.ts'
 import type { Blocker } from '../rollouts/outcome.ts'
-import { isTold, planPromotion, seedOf, whyItStays, type LeftBehind } from '../rollouts/promotion.ts'
+import { isTold, planPromotion, whyNotTold, type LeftBehind } from '../rollouts/promotion.ts'
 import { rolloutOf, stageAt, type Rollout, type StageProgress } from '../rollouts/rollout.ts'
 import type { ReplicaState } from '../serve/replica-state.ts'
 import type { Document } from '../store/port.ts'
@@ -95,8 +95,6 @@ function leftBehindIn(control: Control, state: ReplicaState, rollout: Rollout, i
     const channel = channels.get(name)
     if (channel === undefined) return { channel: name, why: 'does not exist' }
     if (isTold(rollout, progress, channel, state.isBlocked, control.clock.now())) return []
-    const { ramp, source } = channel
-    const at = ramp?.seed === seedOf(rollout) ? `${ramp.percent} % of its ramp` : (source.version ?? 'no version')
-    return { channel: name, why: whyItStays(channel) ?? `is at ${at}` }
+    return { channel: name, why: whyNotTold(rollout, channel) }
   })
 }

@@ -8,7 +8,7 @@ import { blocker, conditionBlockers, endBlockers, named, type StageFacts } from 
 import { gateStanding, unwatchedSince } from './gate-standing.ts'
 import type { Blocker } from './outcome.ts'
 import type { StageRules } from './pipeline.ts'
-import { finishStage, isTold, seedOf, startSoaking, whyItStays } from './promotion.ts'
+import { finishStage, isTold, seedOf, startSoaking, whyItStays, whyNotTold } from './promotion.ts'
 import { frontierOf, stageAt, withStage, type GateSample, type Rollout } from './rollout.ts'
 
 /** What the gates of a stage have found, by the gate's name, oldest first. */
@@ -142,8 +142,7 @@ function isServed({ rollout, channels, isBlocked, now }: StageFacts, index: numb
 function heldInWords({ rollout, channels }: StageFacts, index: number): readonly string[] {
   return stageAt(rollout, index).rules.channels.map((name) => {
     const channel = channels.get(name)
-    if (channel === undefined) return `${name} does not exist any more`
-    return `${name} ${whyItStays(channel) ?? `is at ${channel.source.version ?? 'no version'}`}`
+    return channel === undefined ? `${name} does not exist any more` : `${name} ${whyNotTold(rollout, channel)}`
   })
 }
 

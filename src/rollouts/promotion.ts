@@ -169,6 +169,13 @@ export function whyItStays({ pin, halt }: Channel): string | null {
   return pin === null ? null : `is pinned to ${pin.version} by ${pin.by}: ${pin.reason}`
 }
 
+/** Why a channel of a promoted stage does not tell the release to as many of its agents as the stage has come to. */
+export function whyNotTold(rollout: Rollout, channel: Channel): string {
+  const { ramp, source } = channel
+  const at = ramp?.seed === seedOf(rollout) ? `${ramp.percent} % of its ramp` : (source.version ?? 'no version')
+  return whyItStays(channel) ?? `is at ${at}`
+}
+
 /** Whether a channel of a stage tells the release, to as many of its agents as the stage has come to. */
 export function isTold(
   { pipeline, release }: Rollout,

@@ -278,6 +278,25 @@ t.test('time does not count while every channel of the stage is halted or moved 
   t.hasStrict(await session.rollout(1), { state: 'done' })
 })
 
+t.test('a pin that has ended by the time of a step does not leave its channel behind', async (t) => {
+  const session = await startRollouts(t)
+  const { clock } = session.planes
+  await session.pipeline([
+    stage('all', { channels: ['a', 'b'], rampPercent: [10, 50], rampMinutes: 1, soakMinutes: 5 }),
+  ])
+  await session.register(1)
+  await session.step('promote')
+  await session.done('PUT', channelPath('b', '/halt'), { reason })
+  const until = new Date(clock.now() + MINUTE_MS - 300).toISOString()
+  await session.done('PUT', channelPath('a', '/pin'), { version: cloud(1), reason, until })
+  // Nobody has journaled its end: the driver is the first to look after it.
+  await session.pass(1)
+  t.hasStrict(await session.stage(1, 0), { percent: 50, leftBehind: [{ channel: 'b' }] })
+  t.equal((await session.cohortsAt('a', cloud(1))).length, 50)
+  await session.pass(6)
+  t.hasStrict(await session.rollout(1), { state: 'done' })
+})
+
 t.test('a gate that fails during a ramp pauses it where it is, and resuming begins the step anew', async (t) => {
   const session = await startRollouts(t, GATES)
   await session.pipeline([stage('all', { rampPercent: [25], rampMinutes: 10, gates: [gate] })])
