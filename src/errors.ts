@@ -38,6 +38,7 @@ const catalogue = {
   not_paused: [409, 'The rollout is not paused'],
   not_rolled_back: [409, 'The rollout was not rolled back'],
   not_approver: [409, 'Whoever cut the release may not approve it'],
+  other_edition: [409, 'The release is another than the one that was looked at'],
   nothing_reached: [409, 'The release has not reached any channel'],
   not_rebased: [409, 'The new rules do not fit the rollout'],
   no_target: [409, 'The channel has no version'],

@@ -157,7 +157,9 @@ function nextStage(rollout: Rollout): string | null {
 }
 
 /** What is done to a rollout's document alone. */
-export type RolloutEdit = { readonly kind: 'approve'; readonly stage: string } | { readonly kind: 'pause' | 'rebase' }
+export type RolloutEdit =
+  | { readonly kind: 'approve'; readonly stage: string; readonly edition: number | null }
+  | { readonly kind: 'pause' | 'rebase' }
 
 export function editRollout(
   control: Control,
@@ -198,7 +200,8 @@ function draftEdit(
   switch (edit.kind) {
     case 'approve': {
       const index = stageIndex(rollout, edit.stage)
-      return typeof index === 'number' ? approveStage(rollout, releaseIn(state, rollout), index, context) : index
+      if (typeof index !== 'number') return index
+      return approveStage(rollout, releaseIn(state, rollout), index, edit.edition, context)
     }
     case 'pause':
       return pauseRollout(rollout, context)

@@ -24,6 +24,7 @@ export type RolloutProblem =
   | 'not_paused'
   | 'not_rolled_back'
   | 'not_approver'
+  | 'other_edition'
   | 'nothing_reached'
   | 'not_rebased'
 

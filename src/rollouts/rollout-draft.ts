@@ -86,8 +86,17 @@ export function stageIndex(rollout: Rollout, name: string): number | RolloutRefu
   return refuse('unknown_stage', `the rollout has no stage ${name}; its stages are ${names}`)
 }
 
-/** One more person is for it. Whoever has said so before is not counted twice. */
-export function approveStage(rollout: Rollout, release: Release, index: number, { now, actor }: RuleContext): Drafted {
+/**
+ * One more person is for it, in the edition that they have looked at where they name it. Whoever has said so before is not
+ * counted twice.
+ */
+export function approveStage(
+  rollout: Rollout,
+  release: Release,
+  index: number,
+  looked: number | null,
+  { now, actor }: RuleContext,
+): Drafted {
   const ended = overRefusal(rollout)
   if (ended !== null) return ended
   const person = personOf(actor)
@@ -95,7 +104,10 @@ export function approveStage(rollout: Rollout, release: Release, index: number, 
     return refuse('not_approver', `${person} has cut ${release.version}; somebody else must approve it`)
   }
   const { progress } = stageAt(rollout, index)
-  const { edition } = release
+  const { edition, version } = release
+  if (looked !== null && looked !== edition) {
+    return refuse('other_edition', `${version} is in edition ${edition} now, not in ${looked}; look at it again`)
+  }
   const earlier = progress.approvals.find(({ by }) => personOf(by) === person)
   if (earlier?.edition === edition) return { outcome: 'drafted', rollout }
   const others = progress.approvals.filter((approval) => approval !== earlier)

@@ -196,7 +196,21 @@ export const PromoteBody = Type.Object(
   },
   Closed,
 )
-export const ApproveBody = Type.Object({ release, stage, reason: Type.Optional(Reason) }, Closed)
+export const ApproveBody = Type.Object(
+  {
+    release,
+    stage,
+    edition: Type.Optional(
+      Type.Integer({
+        minimum: 1,
+        description:
+          'The edition of the release that was looked at: the approval is refused where it is another by now.',
+      }),
+    ),
+    reason: Type.Optional(Reason),
+  },
+  Closed,
+)
 export const PauseBody = Type.Object({ release, reason: Reason }, Closed)
 export const AfterBody = Type.Object({ release, reason: Reason, force: Type.Optional(Force) }, Closed)
 export const RebaseBody = Type.Object({ release, reason: Type.Optional(Reason) }, Closed)

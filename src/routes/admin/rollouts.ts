@@ -1,4 +1,5 @@
 // Rollouts: how far releases have come, and what operators do to them.
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { TSchema } from 'typebox'
@@ -10,12 +11,14 @@ import { rolloutRecord } from '../../control/rollout-record.ts'
 import { documentsNewestFirst, readRollout, type RolloutChoice, type RolloutOutcome } from '../../control/rollouts.ts'
 import { refuse } from '../../rollouts/outcome.ts'
 import { rolloutOf } from '../../rollouts/rollout.ts'
+import type { ReplicaState } from '../../serve/replica-state.ts'
+import type { Document } from '../../store/port.ts'
 import { answers, page } from './answers.ts'
 import { sendRefusal, writeParts } from './change.ts'
 import { readCursor, writeCursor } from './cursor.ts'
 import { entityTag, readIfMatch } from './if-match.ts'
 import { sendProblem } from './problem.ts'
-import { PAGE_LIMIT_DEFAULT, PageQuery } from './request-schemas.ts'
+import { ROLLOUTS_PAGE_LIMIT_DEFAULT, RolloutsPageQuery } from './request-schemas.ts'
 import { presentRollout, sendRolloutOutcome, sendRolloutRefusal } from './rollout-outcomes.ts'
 import {
   AfterBody,
@@ -56,12 +59,12 @@ function listRolloutsRoute(app: App, control: Control): void {
       description: 'The newest release first, each with how its stages stand and what holds them back.',
       tags,
       params: PipelineParams,
-      querystring: PageQuery,
+      querystring: RolloutsPageQuery,
       response: answers({ 200: page(ref('Rollout')) }, 404),
     },
     handler: async (request, reply) => {
       const { pipeline } = request.params
-      const { cursor, limit = PAGE_LIMIT_DEFAULT } = request.query
+      const { cursor, limit = ROLLOUTS_PAGE_LIMIT_DEFAULT } = request.query
       const state = knownState(control)
       if (!isKnownPipeline(control, pipeline)) return sendRolloutRefusal(request, reply, unknownPipeline(pipeline))
       const all = documentsNewestFirst(state, pipeline)
@@ -74,13 +77,28 @@ function listRolloutsRoute(app: App, control: Control): void {
         return sendProblem(request, reply, 'invalid_request', `cursor ${errors[0]?.message}`, { errors })
       }
       const shown = all.slice(start, start + limit)
-      const items = await Promise.all(shown.map((document) => rolloutRecord(control, state, document)))
-      const last = items.at(-1)
+      const last = shown.at(-1)
       const isLast = start + limit >= all.length
-      const next = isLast || last === undefined ? null : writeCursor('name', last.rollout.release)
-      return { items: items.map(presentRollout), next }
+      const next = isLast || last === undefined ? null : writeCursor('name', rolloutOf(last).release)
+      return { items: await presentAll(control, state, shown), next }
     },
   })
+}
+
+/** Rollouts as they are shown, with a turn of the event loop between each two for the polls: one can have 880 channels. */
+async function presentAll(
+  control: Control,
+  state: ReplicaState,
+  documents: readonly Document[],
+): Promise<readonly object[]> {
+  const items: object[] = []
+  for (const document of documents) {
+    if (items.length > 0) await nextTurn()
+    // It is judged by the channels of now, and those may have moved with it meanwhile.
+    const current = state.document(document.key) ?? document
+    items.push(presentRollout(await rolloutRecord(control, state, current)))
+  }
+  return items
 }
 
 function getRolloutRoute(app: App, control: Control): void {
@@ -145,8 +163,8 @@ function stepRoutes(app: App, control: Control): void {
     operationId: 'approveStage',
     summary: 'Approve a stage',
     description: 'One of the people whom the stage waits for; whoever cut the release may not.',
-    change: (asked, choice, conditions, { stage = '' }) =>
-      editRollout(control, asked, choice, { kind: 'approve', stage }, conditions),
+    change: (asked, choice, conditions, { stage = '', edition = null }) =>
+      editRollout(control, asked, choice, { kind: 'approve', stage, edition }, conditions),
   })
   stepRoute(app, control, 'pause', PauseBody, {
     operationId: 'pauseRollout',
@@ -191,6 +209,7 @@ function stepRoutes(app: App, control: Control): void {
 interface StepBody {
   readonly release?: string
   readonly stage?: string
+  readonly edition?: number
   readonly to?: string
   readonly critical?: boolean
   readonly force?: boolean

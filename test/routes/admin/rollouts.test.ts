@@ -164,7 +164,7 @@ t.test(
   },
 )
 
-t.test('an approval does not count once the release is another than what was approved', async (t) => {
+t.test('an approval does not count once the release is another than what was approved: other_edition', async (t) => {
   const session = await startRollouts(t)
   await session.pipeline([stage('all', { approvals: 1 })])
   await session.register(1)
@@ -180,7 +180,10 @@ t.test('an approval does not count once the release is another than what was app
     { code: 'approvals', message: /^0 of 1 approval;.* nor does who approved it before it was edited$/ },
   ])
   t.equal((await session.step('promote')).status, 422)
-  const again = await session.step('approve', {}, null, bob)
+  const late = await session.step('approve', { edition: 1 }, null, bob)
+  t.equal(late.status, 409)
+  t.hasStrict(late.body, { code: 'other_edition' })
+  const again = await session.step('approve', { edition: 2 }, null, bob)
   t.match(again.body, { stages: [{ state: 'ready', approvals: [{ by: /^bob\//, edition: 2 }] }] })
   t.equal(listAt(again.body, 'stages', 0, 'approvals').length, 1)
   t.equal((await session.step('promote')).status, 200)
