@@ -135,21 +135,30 @@ export const WriteQuery = Type.Object(
   Closed,
 )
 
-/** Items in a page of a list whose query names no limit; what the document says and what every list does. */
+/** Items in a page of a list whose query names no limit; what the document says and what every list but one does. */
 export const PAGE_LIMIT_DEFAULT = 100
 
-const paging = {
+/**
+ * The same for rollouts, and the most of them: each has all channels of its pipeline, so that a hundred rollouts among 880
+ * channels are 13 MB, and took 0.45 s to make.
+ */
+export const ROLLOUTS_PAGE_LIMIT_DEFAULT = 20
+const ROLLOUTS_PAGE_LIMIT_MAX = 100
+
+const pagingOf = (limitDefault: number, limitMax: number) => ({
   cursor: Type.Optional(Type.String({ maxLength: 512, description: 'The `next` of the page before.' })),
   limit: Type.Optional(
     Type.Integer({
       minimum: 1,
-      maximum: JOURNAL_PAGE_MAX,
-      default: PAGE_LIMIT_DEFAULT,
-      description: `Items in a page; ${PAGE_LIMIT_DEFAULT} unless told.`,
+      maximum: limitMax,
+      default: limitDefault,
+      description: `Items in a page; ${limitDefault} unless told.`,
     }),
   ),
-}
+})
+const paging = pagingOf(PAGE_LIMIT_DEFAULT, JOURNAL_PAGE_MAX)
 export const PageQuery = Type.Object(paging, Closed)
+export const RolloutsPageQuery = Type.Object(pagingOf(ROLLOUTS_PAGE_LIMIT_DEFAULT, ROLLOUTS_PAGE_LIMIT_MAX), Closed)
 export const JournalQuery = Type.Object(
   {
     ...paging,

@@ -1,9 +1,10 @@
-// How many items a page of a list has where nobody says: as many as the OpenAPI document promises, in every list.
+// How many items a page of a list has where nobody says, and at most: as the OpenAPI document promises, in every list. And that
+// a page that is long to make lets others be answered meanwhile.
 import t from 'tap'
 import { at, itemsOf } from '../../fixtures/admin-json.ts'
 import { listAt, startRollouts } from '../../fixtures/rollout-session.ts'
 
-/** More than a page of each. */
+/** More than a page of each, and than the longest page of rollouts. */
 const MADE = 101
 
 /** A path of every list that has pages, by its operation. */
@@ -33,6 +34,32 @@ t.test('a list has the page that its document promises, unless it is told anothe
     const page = await session.done('GET', path)
     t.equal(itemsOf(page).length, at(schema, 'default'), id)
     t.equal(typeof at(page, 'next'), 'string', `${id} goes on`)
-    t.equal(itemsOf(await session.done('GET', `${path}?limit=${MADE}`)).length, MADE, `${id} with a limit`)
+    const most = Number(at(schema, 'maximum'))
+    const wanted = Math.min(MADE, most)
+    t.equal(itemsOf(await session.done('GET', `${path}?limit=${wanted}`)).length, wanted, `${id} with a limit`)
+    const refused = await session.call('GET', `${path}?limit=${most + 1}`)
+    t.equal(refused.status, 400, `${id} with more than its maximum`)
   }
+  t.hasStrict(limits.find(({ id }) => id === 'listRollouts')?.schema, { default: 20, maximum: 100 })
+})
+
+t.test('between two rollouts of a page the event loop turns, so that polls are answered', async (t) => {
+  const session = await startRollouts(t)
+  await session.pipeline([{ name: 'all', channels: ['c0'] }])
+  for (let made = 1; made <= MADE; made += 1) await session.register(made)
+  const turnsOf = async (limit: number): Promise<number> => {
+    let turns = 0
+    let isOver = false
+    const count = (): void => {
+      turns += 1
+      if (!isOver) setImmediate(count)
+    }
+    setImmediate(count)
+    await session.done('GET', `/rollouts/cloud?limit=${limit}`)
+    isOver = true
+    return turns
+  }
+  const one = await turnsOf(1)
+  const hundred = await turnsOf(100)
+  t.ok(hundred >= one + 90, `${hundred} turns for a hundred, ${one} for one`)
 })
