@@ -8,6 +8,13 @@ const HEAD_BYTES_MAX = 16 * 1_024
 /** Of an error's words, which may be about a certificate with hundreds of names. */
 const WORDS_LENGTH_MAX = 300
 
+/**
+ * Codes of a TLS connection that was not trusted: of Node.js itself, and of OpenSSL's verification, whose names Node.js takes over
+ * (https://nodejs.org/api/tls.html#x509-certificate-error-codes).
+ */
+const TLS_CODE =
+  /^(?:ERR_TLS_\w+|UNABLE_TO_\w+|\w*CERT_\w+|\w+_CERT|CRL_\w+|ERROR_IN_\w+_FIELD|INVALID_CA|INVALID_PURPOSE|PATH_LENGTH_EXCEEDED|HOSTNAME_MISMATCH)$/
+
 /** Where an error goes with the addresses that no answer of the API may have. */
 export interface OutboundLog {
   debug(fields: object, message: string): void
@@ -126,8 +133,8 @@ async function bodyOf(response: IncomingMessage, bytesMax: number): Promise<stri
 }
 
 /**
- * An error in words for whoever reads rollouts and channels: without the address that the host's name was resolved to, which
- * tells of the inside of a network.
+ * An error in words for whoever reads rollouts and channels: without the address that the host's name was resolved to, and
+ * without the names that a certificate is made out to, which tell of the inside of a network.
  */
 function wordsOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
@@ -136,6 +143,7 @@ function wordsOf(error: unknown): string {
   // Where Node names the address beside its message, the message has it too: `connect ECONNREFUSED 10.0.0.7:9090`.
   const { syscall, code, address } = error as NodeJS.ErrnoException & { readonly address?: string } // All may be missing.
   if (address !== undefined) return `${syscall} ${code}`
+  if (code !== undefined && TLS_CODE.test(code)) return `the TLS connection was not trusted: ${code}`
   return error.message === '' ? error.name : error.message
 }
 

@@ -18,7 +18,7 @@ const HAPPENS_MIN: Readonly<Record<string, number>> = {
   'rollout.promote': 60,
   'rollout.step': 40,
   'rollout.soaked': 20,
-  'rollout.suspend': 10,
+  'rollout.suspend': 15,
   'rollout.rollback': 10,
   'rollout.resume': 10,
   'held by compatibility': 5,
