@@ -43,8 +43,8 @@ export interface RuleContext {
 /** What is hidden wherever it stands while it is embargoed, so it must not be a word that stands everywhere. */
 const FIX = /^[A-Za-z][A-Za-z0-9._-]{7,99}$/
 
-/** The name of a token or a login at GitHub, and whatever the journal may have after it: `alice`, `bot[bot]/github`. */
-const PERSON = /^[A-Za-z0-9][A-Za-z0-9 ._@[\]-]*(?:\/[A-Za-z0-9._-]*)?$/
+/** The name of a token or a login at GitHub, and what the journal has after those that its webhook names: `bot[bot]/github`. */
+const PERSON = /^[A-Za-z0-9][A-Za-z0-9 ._@[\]-]*(?:\/github)?$/
 
 type Drafted = { readonly outcome: 'drafted'; readonly release: Release } | RolloutRefusal
 
@@ -80,7 +80,12 @@ export function draftRelease(
   const cutBy = draft.cutBy?.trim() ?? actor
   // What is no such name would bar nobody from approving, like @alice.
   if (draft.cutBy !== undefined && !PERSON.test(cutBy)) {
-    return malformed('cutBy', `must be a person's name as in the journal or on GitHub, not ${quoted(draft.cutBy)}`)
+    const isPath = cutBy.includes('/')
+    const help = isPath ? '; only `/github` may stand after the name: of `acme/alice` give `alice`' : ''
+    return malformed(
+      'cutBy',
+      `must be a person's name as on their token or on GitHub, not ${quoted(draft.cutBy)}${help}`,
+    )
   }
   const blank: Release = {
     version: version.value,
