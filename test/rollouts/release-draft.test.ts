@@ -79,16 +79,7 @@ t.test('a registration that cannot be read is refused by the name of its field',
 t.test(
   'whoever cut the release may be another person than who registers it, by any way to write the name',
   async (t) => {
-    for (const cutBy of [
-      'alice',
-      'Alice',
-      ' ALICE\t',
-      '\u00a0alice\n',
-      'alice/',
-      'alice/token-7',
-      ' Alice/github ',
-      'alice /x',
-    ]) {
+    for (const cutBy of ['alice', 'Alice', ' ALICE\t', '\u00a0alice\n', 'alice/github', ' Alice/github ']) {
       const release = drafted({ cutBy })
       t.equal(release.cutBy, cutBy.trim())
       t.equal(personOf(release.cutBy), 'alice', JSON.stringify(cutBy))
@@ -104,22 +95,22 @@ t.test(
     ]) {
       t.equal(drafted({ cutBy }).cutBy, cutBy)
     }
-    const none = [
-      '',
-      '   ',
-      '/',
-      '/alice',
-      '@alice',
-      '-alice',
-      'alice/a/b',
-      'alice//',
-      'alice/ x',
-      'alice,bob',
-      'alice\nbob',
-    ]
+    const none = ['', '   ', '@alice', '-alice', 'alice,bob', 'alice\nbob']
     const strange = ['alice\u0000', 'alice\u200b', '\u0430lice', 'ali\u0441e', 'älice', 'alice;', '<alice>']
     for (const cutBy of [...none, ...strange]) {
-      t.match(mistakeIn({ cutBy }), /^cutBy must be a person's name as in the journal or on GitHub, not "/, cutBy)
+      t.match(
+        mistakeIn({ cutBy }),
+        /^cutBy must be a person's name as on their token or on GitHub, not "[^"]*"$/,
+        cutBy,
+      )
+    }
+    // The person would be what stands before the slash, and alice could approve what she has cut.
+    const paths = ['acme/alice', 'alice/', 'alice/token-7', 'alice/GitHub', 'alice/github/', 'alice/a/b', 'alice /x']
+    for (const cutBy of [...paths, '/', '/alice', '/github', 'alice//', 'alice/ x', 'acme/alice/github']) {
+      t.match(
+        mistakeIn({ cutBy }),
+        /, not ".*"; only `\/github` may stand after the name: of `acme\/alice` give `alice`$/,
+      )
     }
   },
 )

@@ -108,7 +108,7 @@ t.test('every mistake in a registration is named by its field, and nothing is wr
     [{ commit: commitOf(2) }, 'commit'],
     [{ cutAt: '2026-02-01T00:00:01Z' }, 'cutAt'],
     [{ cutAt: 'yesterday' }, 'cutAt'],
-    ...['', ' ', '@alice', 'alice/a/b', 'al\u0456ce', 'a'.repeat(101)].map((cutBy) => [{ cutBy }, 'cutBy'] as const),
+    ...['', ' ', '@alice', 'acme/alice', 'al\u0456ce', 'a'.repeat(101)].map((cutBy) => [{ cutBy }, 'cutBy'] as const),
     [{ cutBy: null }, 'cutBy'],
     [{ kind: 'half' }, 'kind'],
     [{ kind: 'control-plane', packages: ['https://packages.example/a'] }, 'packages'],
@@ -145,7 +145,7 @@ t.test('whoever cut a release that a machine registers may not approve it either
   await session.pipeline([{ name: 'all', channels: ['all'], approvals: 1 }])
   const { ci, alice, bob } = await session.people('ci', 'alice', 'bob')
   const spaced = { token: await session.token('operator', null, null, 'Alice ') }
-  const spelled = ['alice', ' ALICE ', 'Alice/', 'alice/github']
+  const spelled = ['alice', ' ALICE ', 'Alice', 'alice/github']
   for (const [index, cutBy] of spelled.entries()) {
     const day = index + 1
     const reply = await session.register(day, { cutBy }, ci)
