@@ -278,6 +278,30 @@ t.test('time does not count while every channel of the stage is halted or moved 
   t.hasStrict(await session.rollout(1), { state: 'done' })
 })
 
+t.test('metrics count the rollouts under way, and those that are paused or told to nobody, by pipeline', async (t) => {
+  const session = await startRollouts(t)
+  const counted = async () => {
+    const { body } = await session.planes.control.inject('/metrics')
+    return body.split('\n').filter((line) => /^bellwether_rollouts/.test(line))
+  }
+  t.strictSame(await counted(), [])
+  await session.pipeline([stage('all', { soakMinutes: 60 })])
+  await session.register(1)
+  await session.step('promote')
+  await session.done('PUT', channelPath('all', '/halt'), { reason })
+  await session.pass(1)
+  t.strictSame(await counted(), [
+    'bellwether_rollouts{pipeline="cloud"} 1',
+    'bellwether_rollouts_paused{pipeline="cloud"} 0',
+    'bellwether_rollouts_suspended{pipeline="cloud"} 1',
+  ])
+  await session.step('pause', { reason })
+  t.strictSame((await counted()).slice(1), [
+    'bellwether_rollouts_paused{pipeline="cloud"} 1',
+    'bellwether_rollouts_suspended{pipeline="cloud"} 0',
+  ])
+})
+
 t.test('a pin that has ended by the time of a step does not leave its channel behind', async (t) => {
   const session = await startRollouts(t)
   const { clock } = session.planes
