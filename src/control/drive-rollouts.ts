@@ -236,17 +236,10 @@ function decide(
         reads: [],
       }
     case 'suspends':
-      return {
-        outcome: 'commit',
-        kind: 'rollout.suspend',
-        reason: next.reason,
-        writes: planWrites(state, next.rollout, []),
-        reads: factReads(state, facts, index, []),
-      }
     case 'restarts':
       return {
         outcome: 'commit',
-        kind: 'rollout.restart',
+        kind: next.outcome === 'suspends' ? 'rollout.suspend' : 'rollout.restart',
         reason: next.reason,
         writes: planWrites(state, next.rollout, []),
         reads: factReads(state, facts, index, []),

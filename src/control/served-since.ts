@@ -25,12 +25,16 @@ interface Step extends HistoryStep {
   readonly before: Document | null
 }
 
+interface Deletion extends Step {
+  readonly before: Document
+}
+
 /** What the journal says of one channel since the last epoch began, by revisions: before, one can stand for two lives. */
 interface Steps {
   /** What has made each revision. */
   readonly made: Map<number, Step>
   /** What has deleted the channel at each revision. */
-  readonly deleted: Map<number, Step>
+  readonly deleted: Map<number, Deletion>
   /** The newest entry that is looked for and not in the journal, as `Chain.lost` has it; it never comes to be there. */
   lost: string | null
 }
@@ -123,28 +127,27 @@ async function readChain(
 /** Goes back from a document, each step saying which revision it has changed. */
 function chainOf({ made, deleted }: Steps, document: Document, { sinceMs, isTelling }: Period): Chain {
   const steps: Step[] = []
-  let found: Document | null = document
-  const chain = (lost: string | null): Chain => ({ steps: steps.toReversed(), found, lost })
-  const isBefore = (step: Step): boolean => step.at < sinceMs
-  for (let hasCome = false; ;) {
+  const chain = (found: Document | null, lost: string | null): Chain => ({ steps: steps.toReversed(), found, lost })
+  for (let found = document, hasCome = false; ;) {
     // What was told nothing by this one may still run what one of that name has told before.
-    if (hasCome && isTelling(channelOf(found))) return chain(null)
+    if (hasCome && isTelling(channelOf(found))) return chain(found, null)
     const step = made.get(found.revision)
-    if (step === undefined) return chain(`made ${found.revision}`)
-    if (isBefore(step) && isTelling(channelOf(found))) return chain(null)
-    hasCome ||= isBefore(step)
+    if (step === undefined) return chain(found, `made ${found.revision}`)
+    if (step.at < sinceMs) {
+      if (isTelling(channelOf(found))) return chain(found, null)
+      hasCome = true
+    }
     steps.push({ ...step, at: Math.max(step.at, sinceMs) })
     if (step.before !== null) {
       found = step.before
       continue
     }
     // It was made for the first time, or anew: what its agents were told before that they may still run.
-    const last: number = found.revision - 1
-    found = null
-    if (last === 0) return chain(null)
+    const last = found.revision - 1
+    if (last === 0) return chain(null, null)
     const deletion = deleted.get(last)
-    if (deletion?.before === null || deletion === undefined) return chain(`deleted ${last}`)
-    hasCome ||= isBefore(deletion)
+    if (deletion === undefined) return chain(null, `deleted ${last}`)
+    hasCome ||= deletion.at < sinceMs
     steps.push({ ...deletion, at: Math.max(deletion.at, sinceMs) })
     found = deletion.before
   }
@@ -154,11 +157,15 @@ function learn(all: ReadonlyMap<string, Steps>, entries: readonly JournalEntry[]
   for (const { at, changes } of entries) {
     for (const { key, before, after } of changes) {
       const known = all.get(key)
-      const revision = after?.revision ?? before?.revision
-      if (known === undefined || revision === undefined) continue
-      const channel = after === null ? null : channelOf(after)
-      const into = after === null ? known.deleted : known.made
-      into.set(revision, { at: Date.parse(at), revision, channel, before })
+      if (known === undefined) continue
+      const time = Date.parse(at)
+      if (after !== null) {
+        const { revision } = after
+        known.made.set(revision, { at: time, revision, channel: channelOf(after), before })
+      } else if (before !== null) {
+        const { revision } = before
+        known.deleted.set(revision, { at: time, revision, channel: null, before })
+      }
     }
   }
 }
