@@ -1,6 +1,7 @@
 // What a channel tells agents at a given time: halt ? none : pin ?? source, with whatever has expired by then.
 import { isUnanswered, type BeforeRamp, type Channel, type Pin } from './channel.ts'
 import type { IsBlocked } from './blocked-version.ts'
+import { COHORTS } from './cohort.ts'
 import { firstRefused, judge } from './guards.ts'
 import type { Verdict } from './outcome.ts'
 
@@ -57,6 +58,14 @@ export function versionsTold(channel: Channel, isBlocked: IsBlocked, now: number
   const cohorts = cohortsAt(channel, isBlocked, now)
   const told = [targetAt(channel, isBlocked, now), ...(cohorts === null ? [] : [cohorts.early, cohorts.late])]
   return [...new Set(told.flatMap(({ version }) => version ?? []))]
+}
+
+/** How many cohorts of the channel are told `version` at `now`. */
+export function cohortsTold(channel: Channel, version: string, isBlocked: IsBlocked, now: number): number {
+  const cohorts = cohortsAt(channel, isBlocked, now)
+  if (cohorts === null) return targetAt(channel, isBlocked, now).version === version ? COHORTS : 0
+  const { percent, early, late } = cohorts
+  return (early.version === version ? percent : 0) + (late.version === version ? COHORTS - percent : 0)
 }
 
 /** The verdict that forbids a pin to end by itself, null where its end is allowed. Nobody is there to force it. */

@@ -98,7 +98,7 @@ export function waitBlockers(facts: StageFacts, index: number, samples: GateSamp
 function suspend(facts: StageFacts, index: number): Advance {
   const { progress } = stageAt(facts.rollout, index)
   const who = named(heldInWords(facts, index))
-  const message = `no channel of the stage tells agents the release: ${who}; free one of them, promote the stage again, or roll the release back`
+  const message = `no channel of the stage tells the release to as many agents as it had reached: ${who}; free one of them, promote the stage again, or roll the release back`
   if (progress.since === null) return { outcome: 'waits', blockers: [blocker('channels', message)] }
   return { outcome: 'suspends', rollout: withStage(facts.rollout, index, { since: null }), reason: message }
 }

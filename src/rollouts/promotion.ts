@@ -4,7 +4,7 @@ import type { IsBlocked } from '../channels/blocked-version.ts'
 import { applyChange } from '../channels/change.ts'
 import type { Channel } from '../channels/channel.ts'
 import { COHORTS } from '../channels/cohort.ts'
-import { cohortsAt, versionsTold } from '../channels/target.ts'
+import { cohortsTold } from '../channels/target.ts'
 import { momentOf } from '../channels/time.ts'
 import { compareReleases } from './cloud-version.ts'
 import { blocker, conditionBlockers, named, type StageFacts } from './conditions.ts'
@@ -172,22 +172,23 @@ export function whyItStays({ pin, halt }: Channel): string | null {
 /** Why a channel of a promoted stage does not tell the release to as many of its agents as the stage has come to. */
 export function whyNotTold(rollout: Rollout, channel: Channel): string {
   const { ramp, source } = channel
-  const at = ramp?.seed === seedOf(rollout) ? `${ramp.percent} % of its ramp` : (source.version ?? 'no version')
-  return whyItStays(channel) ?? `is at ${at}`
+  const version = source.version ?? 'no version'
+  const whose = ramp?.seed === seedOf(rollout) ? 'its ramp' : version
+  return whyItStays(channel) ?? `is at ${ramp === undefined ? version : `${ramp.percent} % of ${whose}`}`
 }
 
-/** Whether a channel of a stage tells the release, to as many of its agents as the stage has come to. */
+/**
+ * Whether a channel of a promoted stage tells the release to as many of its agents as the stage has come to: a pin to it tells
+ * all of them, a newer release's ramp those that it has not reached.
+ */
 export function isTold(
-  { pipeline, release }: Rollout,
+  { release }: Rollout,
   { percent }: StageProgress,
   channel: Channel,
   isBlocked: IsBlocked,
   now: number,
 ): boolean {
-  // A pin to the release tells all of them, whatever the ramp under it has come to.
-  const cohorts = cohortsAt(channel, isBlocked, now)
-  const isBehind = cohorts?.seed === seedOf({ pipeline, release }) && cohorts.percent < percent
-  return !isBehind && versionsTold(channel, isBlocked, now).includes(release)
+  return cohortsTold(channel, release, isBlocked, now) >= Math.max(percent, 1)
 }
 
 /**

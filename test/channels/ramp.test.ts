@@ -5,7 +5,7 @@ import type { Channel, Ramp } from '../../src/channels/channel.ts'
 import type { ChannelChange } from '../../src/channels/draft.ts'
 import { compatibility, rollbackVersion, servedSpans, type HistoryStep } from '../../src/channels/history.ts'
 import { lapse } from '../../src/channels/lapse.ts'
-import { cohortsAt, expiriesOf, nextExpiry, targetAt, versionsTold } from '../../src/channels/target.ts'
+import { cohortsAt, cohortsTold, expiriesOf, nextExpiry, targetAt, versionsTold } from '../../src/channels/target.ts'
 import {
   accept,
   blocking,
@@ -145,6 +145,21 @@ t.test('a blocked version stays with the cohorts that have it: blocking moves no
   t.strictSame(toldBy(ramping(), isBlocked), ['15.1.4', '15.2.0', '15.1.4'])
   t.strictSame(versionsTold(ramping(), isBlocked, NOW), ['15.1.4', '15.2.0'])
   t.equal(accept(ramping(), { kind: 'edit', description: 'x' }, { isBlocked }).outcome, 'accepted')
+})
+
+t.test('of its cohorts a channel counts those that are told a version', async (t) => {
+  const told = (channel: Channel, version: string): number => cohortsTold(channel, version, nothingBlocked, NOW)
+  for (const percent of [1, 10, 99]) {
+    t.equal(told(ramping({}, { percent }), '15.2.0'), percent)
+    t.equal(told(ramping({}, { percent }), '15.1.4'), 100 - percent)
+    t.equal(told(ramping({}, { percent }), '15.1.9'), 0)
+  }
+  const before = { version: '15.2.0', critical: true, criticalUntil: null }
+  t.equal(told(ramping({}, { before }), '15.2.0'), 100, 'the ramp of what is told already')
+  const pin = pinOf('15.1.2')
+  t.equal(told(ramping({ pin }), '15.1.2'), 100)
+  t.equal(told(ramping({ pin }), '15.2.0'), 0)
+  t.equal(told(ramping({ halt: HALT }), '15.2.0'), 0)
 })
 
 t.test('limits and majors are judged for the cohorts as for the plain path', async (t) => {

@@ -356,7 +356,7 @@ t.test('no time counts while no channel of a stage tells the release as far as t
     const found = next(rollout, { channels: [moved, b] })
     t.match(found, {
       outcome: 'suspends',
-      reason: /^no channel of the stage tells agents the release: a is at 15\.1\.5/,
+      reason: /^no channel of the stage tells the release to as many agents as it had reached: a is at 15\.1\.5/,
     })
     t.strictSame(found.outcome === 'suspends' && found.rollout.stages, [{ ...rollout.stages[0], since: null }])
   }
@@ -366,6 +366,19 @@ t.test('no time counts while no channel of a stage tells the release as far as t
   }
   const byHand = oneStage({ channels: ['a', 'b'] }, underWay('soaking', 100, 'a'))
   t.match(next(byHand, { channels: [moved, there('b')] }), { outcome: 'finishes' }, 'whoever has told it')
+})
+
+t.test('what a newer ramp has not reached yet is still told the release', async (t) => {
+  const before = { version: RELEASE, critical: false, criticalUntil: null }
+  const newer = (percent: number): Channel => {
+    const ramp = { seed: 'cloud/15.1.9', percent, plainPath: 'last', before } as const
+    return channelOf({ name: 'a', source: sourceOf('15.1.9'), ramp, lastServed: RELEASE })
+  }
+  const ramped = oneStage({ ...RAMP, channels: ['a'] }, underWay('promoting', 10, 'a'))
+  t.match(next(ramped, { channels: [newer(90)] }), { outcome: 'waits', blockers: [{ code: 'time' }] })
+  t.match(next(ramped, { channels: [newer(91)] }), { outcome: 'suspends', reason: /: a is at 91 % of 15\.1\.9;/ })
+  const soaking = oneStage({ channels: ['a'] }, underWay('soaking', 100, 'a'))
+  t.match(next(soaking, { channels: [newer(1)] }), { outcome: 'suspends' }, 'it has ceased to be told to all of them')
 })
 
 t.test('a stage that is told to nobody waits, and begins its step or its soaking anew once it is told', async (t) => {

@@ -131,7 +131,7 @@ const Stage = Type.Object({
   startedAt: Nullable(Moment),
   since: Type.Union([Moment, Type.Null()], {
     description:
-      'When the step or the soaking under way began; null while no channel of the stage tells agents the release: that time does not count.',
+      'When the step or the soaking under way began; null while no channel of the stage tells the release to as many agents as it had reached: that time does not count.',
   }),
   doneAt: Nullable(Moment),
   approvals: Type.Array(Approval),
