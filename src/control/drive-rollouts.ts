@@ -1,19 +1,20 @@
-// Drives rollouts: promotes automatic stages, takes ramps further, ends soakings, evaluates gates and pauses where one fails.
-// One replica at a time does, the one that has the lease; that two do for a moment promotes nothing twice, since every step
+// Drives rollouts: promotes automatic stages, takes ramps further, ends soakings, and pauses where gates fail or packages are
+// gone. One replica at a time does, the one that has the lease; that two do for a moment promotes nothing twice, since every step
 // is committed against the rollout as it was decided on.
-import { advance, isHeldBack, stageUnderWay, type Advance, type GateSamples } from '../rollouts/advance.ts'
-import { overtaken, overtakenNow, planPromotion } from '../rollouts/promotion.ts'
+import { isHeldBack, stageUnderWay, type GateSamples } from '../rollouts/advance.ts'
+import { overtakenNow } from '../rollouts/promotion.ts'
 import { rolloutKey, rolloutOf, stageAt, type Rollout } from '../rollouts/rollout.ts'
 import type { ReplicaLog } from '../serve/replica.ts'
-import type { ReplicaState } from '../serve/replica-state.ts'
-import { COMMIT_WRITES_MAX, StoreOutcomeUnknown, StoreUnavailable, type Document } from '../store/port.ts'
+import { StoreOutcomeUnknown, StoreUnavailable, type Document } from '../store/port.ts'
 import { lapsed } from './change-release.ts'
 import { currentState, type Control, type Request } from './control.ts'
-import { carryOut, nothing, readOf, type Decided } from './decide.ts'
+import { carryOut, nothing, readOf } from './decide.ts'
 import { GateWatch, type EvaluateGate } from './gate-watch.ts'
 import { SYSTEM_ACTOR } from './journal-lapses.ts'
-import { channelsIn, earlyFacts, factReads, readRunningOf, stageFacts } from './rollout-facts.ts'
-import { outcomeOf, planWrites, runningRollouts, type RolloutOutcome } from './rollouts.ts'
+import { decideNext, decidePause, NOTHING, type Driven, type Prepared } from './next-step.ts'
+import { PackageWatch } from './package-watch.ts'
+import { channelsIn, earlyFacts, readRunningOf } from './rollout-facts.ts'
+import { outcomeOf, planWrites, runningRollouts } from './rollouts.ts'
 import { rolloutDocuments } from './start-rollouts.ts'
 
 const LEASE = 'rollouts'
@@ -38,6 +39,7 @@ export class RolloutDriver {
   readonly #control: Control
   readonly #log: ReplicaLog
   readonly #gates: GateWatch
+  readonly #packages: PackageWatch
   readonly #request: Request = {
     actor: SYSTEM_ACTOR,
     reason: null,
@@ -55,6 +57,7 @@ export class RolloutDriver {
     this.#control = control
     this.#log = log
     this.#gates = new GateWatch(control, evaluate)
+    this.#packages = new PackageWatch(control)
   }
 
   start(): void {
@@ -90,9 +93,12 @@ export class RolloutDriver {
     if (running.length === 0 && this.#gates.isIdle) return
     if (!(await this.#hasLease(clock.now()))) {
       this.#gates.forgetAll()
+      this.#packages.forgetAll()
       return
     }
-    await this.#gates.dropOthers(running.map(rolloutOf))
+    const rollouts = running.map(rolloutOf)
+    await this.#gates.dropOthers(rollouts)
+    this.#packages.look(replica.state, rollouts)
     await this.#endOvertaken(running)
     for (const { key } of running) {
       if (this.#stopped) return
@@ -108,7 +114,7 @@ export class RolloutDriver {
     const control = this.#control
     const request = { ...this.#request, reason: 'a newer release has overtaken it' }
     for (const pipeline of new Set(running.map((document) => rolloutOf(document).pipeline))) {
-      await carryOut<null, RolloutOutcome | { readonly outcome: 'nothing' }>(control, request, {
+      await carryOut<null, Driven>(control, request, {
         kind: 'rollout.supersede',
         key: null,
         dryRun: false,
@@ -132,7 +138,10 @@ export class RolloutDriver {
     for (let steps = 0; steps < STEPS_AT_ONCE_MAX; steps += 1) {
       const document = currentState(this.#control).document(key)
       const rollout = document === undefined ? null : rolloutOf(document)
-      if (rollout === null || !isDriven(rollout)) return
+      if (rollout === null) return
+      const lost = this.#packages.problemOf(rollout.release)
+      if (lost !== null) await this.#pause(key, lost)
+      if (lost !== null || !isDriven(rollout)) return
       const index = stageUnderWay(rollout) ?? 0
       // Also while it is paused: whoever is to resume it sees how its gates stand.
       const samples = await this.#gates.look(rollout, index)
@@ -140,27 +149,42 @@ export class RolloutDriver {
     }
   }
 
+  /** Packages are gone: whatever the rollout waits for, nobody else is to be told its release before somebody has seen to it. */
+  async #pause(key: string, reason: string): Promise<void> {
+    const control = this.#control
+    await carryOut<null, Driven>(control, this.#moving(key), {
+      kind: 'rollout.pause',
+      key,
+      dryRun: false,
+      prepare: nothing,
+      decide: (state, now) => decidePause(state, now, key, reason),
+      answerOf: (entry) => outcomeOf(control, entry),
+    })
+  }
+
   /** Does the next thing; false where there is nothing to do now. */
   async #step(key: string, samples: GateSamples): Promise<boolean> {
     const control = this.#control
     let hasMoved = false
-    const request: Request = {
-      ...this.#request,
-      onCommitted: ({ seq, kind, reason }) => {
-        hasMoved = true
-        const level = kind === 'rollout.pause' ? 'warn' : 'info'
-        this.#log[level]({ rollout: key, seq, kind, reason }, 'a rollout has moved by itself')
-      },
-    }
-    await carryOut<Prepared | null, RolloutOutcome | { readonly outcome: 'nothing' }>(control, request, {
+    const request = this.#moving(key, () => (hasMoved = true))
+    await carryOut<Prepared | null, Driven>(control, request, {
       kind: 'rollout.step',
       key,
       dryRun: false,
       prepare: () => this.#prepare(key, samples),
-      decide: (state, now, prepared) => decide(state, now, prepared, samples),
+      decide: (state, now, prepared) => decideNext(state, now, prepared, samples),
       answerOf: (entry) => outcomeOf(control, entry),
     })
     return hasMoved
+  }
+
+  #moving(key: string, onMoved = (): unknown => null): Request {
+    const onCommitted: Request['onCommitted'] = ({ seq, kind, reason }) => {
+      onMoved()
+      const level = kind === 'rollout.pause' ? 'warn' : 'info'
+      this.#log[level]({ rollout: key, seq, kind, reason }, 'a rollout has moved by itself')
+    }
+    return { ...this.#request, onCommitted }
   }
 
   async #prepare(key: string, samples: GateSamples): Promise<Prepared | null> {
@@ -194,84 +218,12 @@ export class RolloutDriver {
   }
 }
 
-interface Prepared {
-  readonly document: Document
-  readonly index: number
-  readonly running: Awaited<ReturnType<typeof readRunningOf>>
-}
-
-const NOTHING = { outcome: 'answer', answer: { outcome: 'nothing' } } as const
-
 /** Whether a rollout does anything by itself now, or would if it was not paused. */
 function isDriven(rollout: Rollout): boolean {
   const index = stageUnderWay(rollout)
   if (rollout.state !== 'running' || index === null) return false
   const { rules, progress } = stageAt(rollout, index)
   return progress.state !== 'waiting' || rules.auto
-}
-
-/** The next thing that a rollout does by itself, as it is to be committed. */
-function decide(
-  state: ReplicaState,
-  now: number,
-  prepared: Prepared | null,
-  samples: GateSamples,
-): Decided<RolloutOutcome | { readonly outcome: 'nothing' }> {
-  if (prepared === null) return NOTHING
-  const { document, index, running } = prepared
-  if (state.document(document.key) !== document) return { outcome: 'again' }
-  const rollout = rolloutOf(document)
-  const facts = stageFacts(state, rollout, index, running, now)
-  if (facts === null) return { outcome: 'again' }
-  const next: Advance = advance(facts, samples, { actor: SYSTEM_ACTOR })
-  switch (next.outcome) {
-    case 'waits':
-      return NOTHING
-    case 'pauses':
-      return {
-        outcome: 'commit',
-        kind: 'rollout.pause',
-        reason: next.reason,
-        writes: planWrites(state, next.rollout, []),
-        reads: [],
-      }
-    case 'suspends':
-    case 'restarts':
-      return {
-        outcome: 'commit',
-        kind: next.outcome === 'suspends' ? 'rollout.suspend' : 'rollout.restart',
-        reason: next.reason,
-        writes: planWrites(state, next.rollout, []),
-        reads: factReads(state, facts, index, []),
-      }
-    case 'finishes':
-      return {
-        outcome: 'commit',
-        kind: 'rollout.soaked',
-        writes: planWrites(state, next.rollout, []),
-        reads: factReads(state, facts, index, []),
-      }
-    case 'steps': {
-      const writes = planWrites(state, next.rollout, next.channels)
-      return { outcome: 'commit', kind: 'rollout.step', writes, reads: factReads(state, facts, index, next.channels) }
-    }
-    case 'may-promote': {
-      const reason = `stage ${rollout.stages[index]?.name} is promoted by itself`
-      const plan = planPromotion(facts, index, { actor: SYSTEM_ACTOR, reason, force: false, critical: false })
-      if (plan.outcome === 'refused') return NOTHING
-      const others = rolloutDocuments(state, rollout.pipeline).filter(({ key }) => key !== document.key)
-      const room = COMMIT_WRITES_MAX - plan.channels.length - 1
-      const over = overtaken(others.map(rolloutOf), plan.rollout, index, now).slice(0, room)
-      const writes = planWrites(state, plan.rollout, plan.channels, over)
-      return {
-        outcome: 'commit',
-        kind: 'rollout.promote',
-        reason,
-        writes,
-        reads: factReads(state, facts, index, plan.channels),
-      }
-    }
-  }
 }
 
 /** The store is away or did not answer: the next look comes, and the replica says what is wrong. */

@@ -116,19 +116,22 @@ export async function registerRelease(
   })
 }
 
-/** Says where the packages of a release are. Only where every one of them is found, agents may be told to install it. */
+/**
+ * Says where packages of a release are, or (`areAll`) where all of them are: those it had before are gone then. Only where every
+ * one of them is found, agents may be told to install it.
+ */
 export async function addPackages(
   control: Control,
   request: Request,
   version: string,
-  urls: readonly string[],
+  { urls, areAll }: { readonly urls: readonly string[]; readonly areAll: boolean },
   conditions: Conditions,
 ): Promise<ReleaseOutcome> {
   if (releaseRecord(knownState(control), bare(version)) === null) return unknownRelease(version)
   const packages = await findPackages(control, urls)
   return changeRelease(control, request, version, 'release.artifacts', conditions, (release, context, state) => {
     if (packages.outcome !== 'found') return packages
-    const drafted = addArtifacts(release, packages.packages)
+    const drafted = addArtifacts(release, packages.packages, areAll)
     if (drafted.outcome === 'refused') return drafted
     const key = blockedVersionKey(release.version)
     const blocked = state.document(key)

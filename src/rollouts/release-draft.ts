@@ -209,11 +209,11 @@ function leakingChange({ changes, security }: Release): number {
   return (changes ?? []).findIndex(({ id }) => fixes.some((fix) => id.toLowerCase().includes(fix)))
 }
 
-/** The release with the packages that agents install; `packages` were found to exist. */
-export function addArtifacts(release: Release, packages: readonly ReleasePackage[]): Drafted {
+/** The release with the packages that agents install, or with no others than these; `packages` were found to exist. */
+export function addArtifacts(release: Release, packages: readonly ReleasePackage[], areAll: boolean): Drafted {
   if (release.withdrawn !== null) return over(release)
   const urls = new Set(packages.map(({ url }) => url))
-  const kept = release.packages.filter(({ url }) => !urls.has(url))
+  const kept = areAll ? [] : release.packages.filter(({ url }) => !urls.has(url))
   const next: Release = { ...release, kind: 'full', packages: [...kept, ...packages] }
   return { outcome: 'drafted', release: inEdition(next, release) }
 }
@@ -236,6 +236,8 @@ export function judgeChange(release: Release, id: string, verdict: ChangeVerdict
     case 'withdraw': {
       const reason = context.reason?.trim() ?? ''
       if (reason === '') return malformed('reason', 'is missing; say why the change needs no sign-off any more')
+      // Said again it is so already, and who said it first stands.
+      if (change.withdrawn?.reason === reason) return { outcome: 'drafted', release }
       return withChange(release, { ...change, withdrawn: { reason, ...stamp } })
     }
   }

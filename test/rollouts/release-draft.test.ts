@@ -238,12 +238,12 @@ t.test('a release is in another edition once something else is in it, and for no
   const [known] = before.packages
   const foundAt = inHours(1)
   const again = { url: known?.url ?? '', foundAt }
-  t.equal(allowed(addArtifacts(before, [again])).release.edition, 1, 'found again')
+  t.equal(allowed(addArtifacts(before, [again], false)).release.edition, 1, 'found again')
   t.equal(
-    allowed(addArtifacts(before, [{ url: 'https://packages.example.com/other.deb', foundAt }])).release.edition,
+    allowed(addArtifacts(before, [{ url: 'https://packages.example.com/other.deb', foundAt }], false)).release.edition,
     2,
   )
-  t.equal(allowed(addArtifacts(someRelease({ kind: 'control-plane' }), [again])).release.edition, 2, 'full now')
+  t.equal(allowed(addArtifacts(someRelease({ kind: 'control-plane' }), [again], false)).release.edition, 2, 'full now')
 })
 
 t.test('an embargo is not taken back by an edit, be it left out or its fixes', async (t) => {
@@ -298,9 +298,10 @@ t.test('artifacts make a release full; a package that is found again is there on
   ] // Of two.
   const before = frozen(someRelease({ kind: 'control-plane', packages: [a, b] }))
   const again = { ...a, foundAt: inHours(0) }
-  const { release } = allowed(addArtifacts(before, [again]))
+  const { release } = allowed(addArtifacts(before, [again], false))
   t.strictSame(release, { ...before, kind: 'full', packages: [b, again], edition: 2 })
-  t.match(problemOf(addArtifacts(WITHDRAWN, [a])), ['release_over', /15\.2\.0 was withdrawn: it leaks/])
+  t.strictSame(allowed(addArtifacts(before, [again], true)).release.packages, [again], 'these are all')
+  t.match(problemOf(addArtifacts(WITHDRAWN, [a], false)), ['release_over', /15\.2\.0 was withdrawn: it leaks/])
 })
 
 t.test('a change is signed off once, by the first who does', async (t) => {
@@ -332,6 +333,10 @@ t.test('a change is withdrawn with a reason, and needs no sign-off any more', as
   const { release } = allowed(judgeChange(before, '1', 'withdraw', ruleContextOf({ reason: ' reverted ' })))
   t.match(release.changes, [{ withdrawn: { reason: 'reverted', by: 'grace/token-9', at: inHours(0) } }])
   t.strictSame(unsignedChanges(release), [])
+  const again = (reason: string) =>
+    judgeChange(release, '1', 'withdraw', ruleContextOf({ reason, actor: 'bob/token-3' }))
+  t.equal(allowed(again('reverted')).release, release, 'said again: who said it first stands')
+  t.match(allowed(again('moved')).release.changes, [{ withdrawn: { reason: 'moved', by: 'bob/token-3' } }])
 })
 
 t.test('a change that the release does not have is not judged, and nothing of a withdrawn release is', async (t) => {

@@ -1,6 +1,7 @@
 // What is done to a release on its way: its packages named, its changes signed off, its embargo lifted, itself withdrawn.
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { Static } from 'typebox'
 import type { ReleaseOutcome } from '../../control/change-release.ts'
 import type { Conditions, Control, Request } from '../../control/control.ts'
 import type { Role } from '../../control/identity.ts'
@@ -57,9 +58,13 @@ function artifactsRoute(app: App, control: Control): void {
     },
     handler: (request, reply) =>
       send(control, request, reply, (asked, conditions) =>
-        addPackages(control, asked, request.params.version, request.body.packages, conditions),
+        addPackages(control, asked, request.params.version, packagesIn(request.body), conditions),
       ),
   })
+}
+
+function packagesIn({ packages, replace = false }: Static<typeof ArtifactsBody>) {
+  return { urls: packages, areAll: replace }
 }
 
 function changeRoute(

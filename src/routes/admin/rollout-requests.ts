@@ -90,6 +90,9 @@ export const ArtifactsBody = Type.Object(
   {
     kind: Type.Literal('full'),
     packages: Type.Array(Packages.items, { ...Packages, minItems: 1 }),
+    replace: Type.Optional(
+      Type.Boolean({ description: 'Whether these are all; packages named before are taken out then. Default false.' }),
+    ),
     reason: Type.Optional(Reason),
   },
   Closed,
