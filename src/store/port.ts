@@ -13,6 +13,12 @@ export const FORMAT = 1
 /** At most this many documents change in one commit: one entry must stay small enough to apply in one go. */
 export const COMMIT_WRITES_MAX = 1_000
 
+/**
+ * A topic of facts (Coordination) in which nobody has noted anything for so long is dropped. Whoever uses a topic notes far
+ * more often (a gate every hour at the least), so this is what a process has left that died before it could take its notes back.
+ */
+export const TOPIC_AGE_MS_MAX = 7 * 86_400_000
+
 /** At most this many entries are given in one page of the journal. */
 export const JOURNAL_PAGE_MAX = 500
 

@@ -71,6 +71,8 @@ t.test('a good answer is good for two intervals and the time of asking, not for 
     outcome: 'open',
     message: 'gate errors was last evaluated at 2026-03-01T00:00:00.000Z',
   })
+  t.match(standing([sampleAt(0)], { now: NOW - freshMs }), { outcome: 'passing' })
+  t.match(standing([sampleAt(0)], { now: NOW - freshMs - 1 }), { outcome: 'open' }, 'nor one that is dated ahead')
 })
 
 t.test('failures that were found long ago still fail it: nothing has said otherwise since', async (t) => {

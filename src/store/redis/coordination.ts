@@ -1,5 +1,5 @@
 // What replicas tell each other through Redis: leases, announcements and small facts. None of it is durable.
-import type { Coordination, JsonObject } from '../port.ts'
+import { TOPIC_AGE_MS_MAX, type Coordination, type JsonObject } from '../port.ts'
 import { listOf } from './replies.ts'
 import { runScript } from './scripts.ts'
 import type { Session } from './session.ts'
@@ -28,7 +28,10 @@ export function redisCoordination(session: Session): Coordination {
       const kept = Object.entries(facts).flatMap(([name, fact]) => (fact === null ? [] : [name, fact]))
       const gone = Object.entries(facts).flatMap(([name, fact]) => (fact === null ? [name] : []))
       await session.read('Keeping a fact', async (client) => {
-        if (kept.length > 0) await client.hset(keys.notes(topic), ...kept)
+        if (kept.length > 0) {
+          await client.hset(keys.notes(topic), ...kept)
+          await client.pexpire(keys.notes(topic), TOPIC_AGE_MS_MAX)
+        }
         if (gone.length > 0) await client.hdel(keys.notes(topic), ...gone)
       })
     },

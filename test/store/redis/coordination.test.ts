@@ -2,6 +2,7 @@
 import { redisTest, until } from '../../fixtures/redis-process.ts'
 import { startCluster, startRedis } from '../../fixtures/redis-server.ts'
 import { openAt } from '../../fixtures/redis-store.ts'
+import { TOPIC_AGE_MS_MAX } from '../../../src/store/port.ts'
 import { range } from '../../fixtures/store-changes.ts'
 
 const LONG_MS = 600_000
@@ -64,6 +65,19 @@ await redisTest('a lease whose owner has died is over with its time, and so is w
   t.same([...(await other.announced()).keys()], ['other'])
   await other.announce('other', { seq: 3 }, LONG_MS)
   t.equal(await server.call('HLEN', '{test}:replicas'), 1, 'and nothing is left of it')
+})
+
+await redisTest('facts that nobody notes any more are dropped with their time', async (t) => {
+  const server = await startRedis(t)
+  const { coordination: one } = openAt(t, server.url)
+  const leftMs = async (): Promise<number> => Number(await server.call('PTTL', '{test}:notes:gates/cloud/15.2.0'))
+  await one.note('gates/cloud/15.2.0', { a: '1' })
+  t.ok((await leftMs()) > TOPIC_AGE_MS_MAX - LONG_MS && (await leftMs()) <= TOPIC_AGE_MS_MAX)
+  await server.call('PEXPIRE', '{test}:notes:gates/cloud/15.2.0', '60000')
+  await one.note('gates/cloud/15.2.0', { b: '2' })
+  t.ok((await leftMs()) > TOPIC_AGE_MS_MAX - LONG_MS, 'whoever notes more keeps the topic')
+  await one.note('gates/cloud/15.2.0', { a: null, b: null })
+  t.equal(await leftMs(), -2, 'and nothing is left once all of it is taken back')
 })
 
 await redisTest('who is there is still told by a Redis that refuses writes', async (t) => {
