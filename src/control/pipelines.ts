@@ -5,8 +5,9 @@ import { PIPELINE_KIND, pipelineBody, pipelineKey, pipelineOf, type Pipeline } f
 import { refuse, type RolloutRefusal } from '../rollouts/outcome.ts'
 import { rolloutOf, type Rollout } from '../rollouts/rollout.ts'
 import type { ReplicaState } from '../serve/replica-state.ts'
+import type { Expectation } from '../store/port.ts'
 import { isExpected, knownState, type Conditions, type Control, type Request, type Stale } from './control.ts'
-import { carryOut, documentAfter, nothing, writeOf, type Decided, type Unfinished } from './decide.ts'
+import { carryOut, documentAfter, nothing, readOf, writeOf, type Decided, type Unfinished } from './decide.ts'
 import { rolloutDocuments } from './start-rollouts.ts'
 
 export interface PipelineRecord {
@@ -63,9 +64,11 @@ export function putPipeline(
       if (drafted.outcome === 'refused') return answer(drafted)
       const { pipeline } = drafted
       const others = [...state.documentsOf(PIPELINE_KIND)].filter((other) => other.key !== key)
-      const taken = others.flatMap((other) => sharedChannels(state, pipeline, pipelineOf(other)))
-      if (taken[0] !== undefined) {
-        return answer(refuse('channel_in_pipeline', `${taken[0]}; a channel is moved by one pipeline only`))
+      const names = pipeline.stages.flatMap(({ channels }) => channels)
+      const [taken] = takenChannels(state, pipeline.name, names)
+      if (taken !== undefined) {
+        const message = `channel ${taken[0]} is in the pipeline ${taken[1]}; a channel is moved by one pipeline only`
+        return answer(refuse('channel_in_pipeline', message))
       }
       const revision = (document?.revision ?? 0) + 1
       if (dryRun) return answer({ outcome: 'done', record: recordOf(state, pipeline, revision) })
@@ -125,14 +128,29 @@ function rolloutsUnderWay(state: ReplicaState, name: string): readonly Rollout[]
     .filter(({ state: stands }) => stands === 'running')
 }
 
-/** Channels that another pipeline moves, be it by a rollout that began when its rules were others. */
-function sharedChannels(state: ReplicaState, one: Pipeline, other: Pipeline): readonly string[] {
-  const stages = [...other.stages, ...rolloutsUnderWay(state, other.name).flatMap(({ rules }) => rules.stages)]
-  const taken = new Set(stages.flatMap(({ channels }) => channels))
-  return one.stages
-    .flatMap(({ channels }) => channels)
-    .filter((channel) => taken.has(channel))
-    .map((channel) => `channel ${channel} is in the pipeline ${other.name}`)
+/**
+ * Which of these channels another pipeline than `pipeline` moves, and its name; be it by a rollout that began when its rules were
+ * others. A channel is moved by one pipeline only.
+ */
+export function takenChannels(
+  state: ReplicaState,
+  pipeline: string,
+  names: readonly string[],
+): ReadonlyMap<string, string> {
+  const taken = new Map<string, string>()
+  for (const document of state.documentsOf(PIPELINE_KIND)) {
+    const other = pipelineOf(document)
+    if (other.name === pipeline) continue
+    const stages = [...other.stages, ...rolloutsUnderWay(state, other.name).flatMap(({ rules }) => rules.stages)]
+    const channels = new Set(stages.flatMap((stage) => stage.channels))
+    for (const name of names) if (channels.has(name)) taken.set(name, other.name)
+  }
+  return taken
+}
+
+/** What that was read from: whoever gives a channel to a pipeline writes it. */
+export function takenRead(state: ReplicaState): Expectation {
+  return readOf(state, INDEX_KEY)
 }
 
 function answer(value: PipelineOutcome): Decided<PipelineOutcome> {

@@ -84,7 +84,8 @@ function stageBeforeBlockers(rollout: Rollout, index: number): readonly Blocker[
   return [blocker('stage-before', `stage ${before.name} is ${stands}`)]
 }
 
-function signOffBlockers(release: Release, { requireSignOff }: StageRules): readonly Blocker[] {
+/** Significant changes that nobody has signed off, where the stage asks for that. */
+export function signOffBlockers(release: Release, { requireSignOff }: StageRules): readonly Blocker[] {
   if (!requireSignOff) return []
   const unsigned = unsignedChanges(release)
   if (unsigned === null) {
@@ -139,7 +140,8 @@ export function tooOldFor(
   )
 }
 
-function compatibilityBlockers({ release, running, unknown }: StageFacts): readonly Blocker[] {
+/** Agents that may run what the release does not work with any more; `facts.running` must have been asked for. */
+export function compatibilityBlockers({ release, running, unknown }: StageFacts): readonly Blocker[] {
   const { minAgentVersion } = release
   if (minAgentVersion === null) return []
   const works = `it works with agents from ${minAgentVersion} on`
