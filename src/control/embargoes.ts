@@ -1,6 +1,6 @@
 // Embargoes as this replica knows them: which there are, and what of anything may be shown to whom.
 import { isDeepStrictEqual } from 'node:util'
-import { embargoOf, Secrets, type Embargo } from '../rollouts/embargo.ts'
+import { embargoOf, Secrets, withoutPast, type Embargo } from '../rollouts/embargo.ts'
 import { RELEASE_KIND, releaseOf, type Release } from '../rollouts/release.ts'
 import type { Expectation, Write } from '../store/port.ts'
 import type { ReplicaState } from '../serve/replica-state.ts'
@@ -47,7 +47,7 @@ export function secretsFor(state: ReplicaState | null, identity: Identity): Secr
 
 /** A release as this caller may see it. */
 export function shownRelease(state: ReplicaState, identity: Identity, release: Release): Release {
-  return secretsFor(state, identity)?.shown(release) ?? release
+  return secretsFor(state, identity)?.shown(release) ?? withoutPast(release)
 }
 
 function read(state: ReplicaState): Known {

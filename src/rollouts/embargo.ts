@@ -1,13 +1,19 @@
 // Embargoed fixes: who may know of them, and which releases must have them. While an embargo is open, its fixes and the
 // titles of changes are for admins only; releases that are cut meanwhile must list the fix, or no pipeline promotes them.
 import type { Json } from '../store/port.ts'
-import type { Release } from './release.ts'
+import type { Release, ReleaseWords } from './release.ts'
 
 /** What everybody but an admin reads instead. */
 export const EMBARGOED = 'embargoed change'
 
 /** Shorter titles are not looked for in what people have written: they would be found everywhere. */
 const TITLE_LENGTH_MIN = 10
+
+/** How many fixes, and how many texts, are kept of what edits took away: one edit can replace 200 changes with their links. */
+const EARLIER_MAX = 500
+
+/** What can stand in a word without being read: accents by themselves, soft hyphens, blanks without width. */
+const UNREAD = /[\p{Mn}\p{Cf}\p{Default_Ignorable_Code_Point}]/gu
 
 /** Members in which documents and answers have what people wrote. */
 const FREE_TEXTS: ReadonlySet<string> = new Set([
@@ -44,38 +50,92 @@ export function missingFix(release: Release, embargoes: readonly Embargo[]): Emb
   )
 }
 
+/** The release after an edit, with what has to stay hidden, or is public already, of what it said before. */
+export function withPast(next: Release, before: Release): Release {
+  const { security } = next
+  if (security === null) return next
+  const then = wordsOf(before)
+  const now = wordsOf(next)
+  const earlier = {
+    fixes: takenAway([...(before.security?.earlier?.fixes ?? []), ...then.fixes], now.fixes),
+    texts: takenAway([...(before.security?.earlier?.texts ?? []), ...then.texts], now.texts),
+  }
+  const isSame = JSON.stringify(then) === JSON.stringify(now)
+  const lifted = before.security?.lifted ?? (security.liftedAt === null || isSame ? null : then)
+  const { embargoed, fixes, liftedAt } = security
+  const past = {
+    ...(earlier.fixes.length + earlier.texts.length === 0 ? {} : { earlier }),
+    ...(lifted === null ? {} : { lifted }),
+  }
+  return { ...next, security: { embargoed, fixes, liftedAt, ...past } }
+}
+
+/** The release as it is answered, to admins too: what it said before an edit is for `Secrets` only. */
+export function withoutPast(release: Release): Release {
+  const { security } = release
+  if (security === null || (security.earlier === undefined && security.lifted === undefined)) return release
+  const { embargoed, fixes, liftedAt } = security
+  return { ...release, security: { embargoed, fixes, liftedAt } }
+}
+
+/** The index of a change whose id, which everybody sees, has a fix in it; -1 for none. */
+export function leakingChange({ changes, security }: Release): number {
+  const fixes = (security?.fixes ?? []).map((fix) => fix.toLowerCase())
+  return (changes ?? []).findIndex(({ id }) => fixes.some((fix) => id.toLowerCase().includes(fix)))
+}
+
 /** What must not be shown now, read from every release. */
 export class Secrets {
+  /** What is compared here is folded: fixes and titles are found however they are written. */
   readonly #fixes: ReadonlySet<string>
-  /** Releases that have an embargoed fix now: what was said of them before that was known is hidden too. */
+  /** Releases that are embargoed or have an embargoed fix: what was said of them before that was known is hidden too. */
   readonly #versions: ReadonlySet<string>
-  /** Whatever is embargoed, in lower case, as it could stand in somebody's words. */
+  /** Whatever is embargoed, as it could stand in somebody's words. */
   readonly #texts: readonly string[]
+  /** Titles of any length, which are hidden where they are the title of another release's change. */
+  readonly #titles: ReadonlySet<string>
 
   constructor(releases: readonly Release[]) {
-    const open = releases.filter(({ security }) => security?.embargoed === true && security.liftedAt === null)
-    const fixes = open.flatMap(({ security }) => security?.fixes ?? [])
-    this.#fixes = new Set(fixes)
-    const touched = releases.filter(({ security }) => security?.fixes.some((fix) => this.#fixes.has(fix)) === true)
-    this.#versions = new Set(touched.map(({ version }) => version))
-    const titles = touched.flatMap(titlesOf)
-    // A fix has eight characters or more (release-draft.ts).
-    const texts = [...fixes, ...titles.filter((title) => title.length >= TITLE_LENGTH_MIN)]
-    // Upper case, because a small Greek sigma depends on the letters around it.
-    this.#texts = [...new Set(texts.map((text) => text.toLowerCase().toUpperCase()))]
+    const lifted = releases.flatMap((release) => liftedWords(release) ?? [])
+    // What was public when a release was registered is no secret of it. What was lifted later may be: a release that lists another
+    // one's fix, as it must, and is lifted first, does not make that public.
+    const secretsOf = (
+      of: 'fixes' | 'texts',
+      { registeredAt }: Release,
+      words: readonly string[],
+    ): readonly string[] => {
+      const known = lifted.filter(({ at }) => at < registeredAt).map((one) => one[of])
+      // What nobody can read, like a blank, would be found everywhere.
+      return words.map(folded).filter((text) => text !== '' && !known.some((texts) => texts.has(text)))
+    }
+    const open = releases.filter(isOpen)
+    this.#fixes = new Set(open.flatMap((release) => secretsOf('fixes', release, release.security?.fixes ?? [])))
+    const hidden = releases.filter((release) => isOpen(release) || this.#listsFix(release))
+    this.#versions = new Set(hidden.map(({ version }) => version))
+    const texts = hidden.flatMap((release) =>
+      secretsOf('texts', release, [...wordsOf(release).texts, ...(release.security?.earlier?.texts ?? [])]),
+    )
+    this.#titles = new Set(texts)
+    // A fix has eight characters or more (release-draft.ts). Letters that were taken apart are one character.
+    const long = [...this.#titles].filter((title) => title.normalize('NFC').length >= TITLE_LENGTH_MIN)
+    this.#texts = [...this.#fixes, ...long]
   }
 
   get isEmpty(): boolean {
-    return this.#fixes.size === 0
+    return this.#versions.size === 0
   }
 
-  /** The release as everybody may see it: one that has an embargoed fix is shown without fixes, titles, authors and links. */
+  /**
+   * The release as everybody may see it: one that is embargoed, or has an embargoed fix, is shown without fixes, titles, authors
+   * and links.
+   */
   shown(release: Release): Release {
-    if (!this.#hasEmbargoed(release)) return release
-    const { changes, security } = release
+    const present = withoutPast(release)
+    if (!this.#versions.has(release.version) && !this.#listsFix(release)) return present
+    const { changes, security } = present
     const hidden = { title: EMBARGOED, author: EMBARGOED, url: null }
     return {
-      ...release,
+      ...present,
       changes: changes?.map((change) => ({ ...change, ...hidden })) ?? null,
       security: security && { ...security, fixes: security.fixes.map(() => EMBARGOED) },
       notesUrl: null,
@@ -89,7 +149,10 @@ export class Secrets {
    */
   hide(value: Json, member: string | null = null): Json {
     if (this.isEmpty || value === null) return value
-    if (typeof value === 'string') return member !== null && FREE_TEXTS.has(member) ? this.words(value) : value
+    if (typeof value === 'string') {
+      if (member === null || !FREE_TEXTS.has(member)) return value
+      return member === 'title' && this.#titles.has(folded(value)) ? EMBARGOED : this.words(value)
+    }
     if (Array.isArray(value)) return value.map((item: Json) => this.hide(item, member))
     if (typeof value !== 'object') return value
     // An own `__proto__` of somebody's JSON would be lost by assignment.
@@ -98,16 +161,60 @@ export class Secrets {
 
   /** What somebody has written, or that it cannot be shown. */
   words(text: string): string {
-    const upper = text.toLowerCase().toUpperCase()
-    return this.#texts.some((secret) => upper.includes(secret)) ? EMBARGOED : text
+    const written = folded(text)
+    return this.#texts.some((secret) => written.includes(secret)) ? EMBARGOED : text
   }
 
-  #hasEmbargoed({ version, security }: Release): boolean {
-    return this.#versions.has(version) || security?.fixes.some((fix) => this.#fixes.has(fix)) === true
+  /** Whether an embargoed fix is in it, or was before an edit: nobody shows its titles by taking the fix off its list. */
+  #listsFix({ security }: Release): boolean {
+    if (security === null) return false
+    return [...security.fixes, ...(security.earlier?.fixes ?? [])].some((fix) => this.#fixes.has(folded(fix)))
   }
 }
 
-function titlesOf({ changes, notesUrl }: Release): readonly string[] {
-  const titles = (changes ?? []).flatMap(({ title, url }) => [title, ...(url === null ? [] : [url])])
-  return notesUrl === null ? titles : [...titles, notesUrl]
+function isOpen({ security }: Release): boolean {
+  return security?.embargoed === true && security.liftedAt === null
+}
+
+/** What a release says now that is hidden while it is embargoed. */
+function wordsOf({ changes, notesUrl, security }: Release): ReleaseWords {
+  const texts = (changes ?? []).flatMap(({ title, url }) => (url === null ? [title] : [title, url]))
+  return { fixes: security?.fixes ?? [], texts: notesUrl === null ? texts : [...texts, notesUrl] }
+}
+
+/** What an admin has made public with the embargo of a release, as it is compared, and since when; null where none was lifted. What it was told since is not. */
+function liftedWords(
+  release: Release,
+): { readonly at: string; readonly fixes: ReadonlySet<string>; readonly texts: ReadonlySet<string> } | null {
+  const { security } = release
+  if (security === null || security.liftedAt === null) return null
+  const { fixes, texts } = security.lifted ?? wordsOf(release)
+  return { at: security.liftedAt, fixes: new Set(fixes.map(folded)), texts: new Set(texts.map(folded)) }
+}
+
+/** What is not there any more, the latest of it. */
+function takenAway(before: readonly string[], now: readonly string[]): readonly string[] {
+  const kept = new Set(now)
+  return [...new Set(before)].filter((text) => !kept.has(text)).slice(-EARLIER_MAX)
+}
+
+/**
+ * A text as it is compared: in capitals, in the compatibility form of Unicode with its letters taken apart (a mark behind a text
+ * must not join its last letter), without what nobody reads, every dash a hyphen, and one blank for all white space.
+ */
+function folded(text: string): string {
+  const isPlain = !/[^ -~]/.test(text)
+  const letters = isPlain
+    ? text
+    : text
+        .normalize('NFKD')
+        .replaceAll(UNREAD, '')
+        .replaceAll(/\p{Pd}/gu, '-')
+  // Upper case at last, because a small Greek sigma depends on the letters around it.
+  return tidied(letters.toLowerCase().toUpperCase())
+}
+
+/** A text without blanks around it, and with one for all white space within. */
+export function tidied(text: string): string {
+  return text.replaceAll(/\s+/g, ' ').trim()
 }

@@ -3,7 +3,7 @@ import { malformed, quoted } from '../channels/outcome.ts'
 import { momentOf, parseMoment } from '../channels/time.ts'
 import { parseVersion } from '../channels/version.ts'
 import { parseCloudRelease } from './cloud-version.ts'
-import { EMBARGOED } from './embargo.ts'
+import { EMBARGOED, leakingChange, tidied, withPast } from './embargo.ts'
 import { refuse, type RolloutRefusal } from './outcome.ts'
 import type { Release, ReleaseChange, ReleaseKind, ReleasePackage } from './release.ts'
 
@@ -122,7 +122,7 @@ function inEdition(next: Release, before: Release): Release {
 function contentOf({ kind, changes, minAgentVersion, security, packages }: Release): string {
   return JSON.stringify([
     kind,
-    changes?.map(({ id, title, author, url, significant }) => [id, title, author, url, significant]),
+    changes?.map(({ id, title, author, url, significant }) => [id, tidied(title), author, url, significant]),
     minAgentVersion,
     security?.fixes,
     packages.map(({ url }) => url).toSorted(),
@@ -176,7 +176,7 @@ function withEdit(release: Release, edit: ReleaseEdit, reason: string | null): D
       'must not be the id of a security fix: it is shown to everybody; use the pull request',
     )
   }
-  return { outcome: 'drafted', release: next }
+  return { outcome: 'drafted', release: withPast(next, release) }
 }
 
 function draftChanges(
@@ -184,10 +184,12 @@ function draftChanges(
   before: readonly ReleaseChange[],
 ): readonly ReleaseChange[] | RolloutRefusal {
   const changes: ReleaseChange[] = []
-  for (const [index, { id, title, author, url = null, significant = true }] of drafts.entries()) {
+  for (const [index, { id, title: written, author, url = null, significant = true }] of drafts.entries()) {
+    const title = tidied(written)
     if (changes.some((change) => change.id === id))
       return malformed(`changes/${index}/id`, `${quoted(id)} is there twice`)
     if (url !== null && !isWebUrl(url)) return malformed(`changes/${index}/url`, notAUrl(url))
+    if (title === '') return malformed(`changes/${index}/title`, 'has nothing in it')
     const known = before.find((change) => change.id === id)
     if (title === EMBARGOED || author === EMBARGOED) {
       return malformed(
@@ -196,17 +198,11 @@ function draftChanges(
       )
     }
     // Somebody has signed off what it was, not what it is now.
-    const isSame = known?.title === title && known.author === author && known.url === url
+    const isSame = known?.author === author && known.url === url && tidied(known.title) === title
     const { signedOff = null, withdrawn = null, labelAt = null } = isSame ? known : {}
     changes.push({ id, title, author, url, significant, signedOff, withdrawn, labelAt })
   }
   return changes
-}
-
-/** The index of a change whose id, which everybody sees, has a fix in it; -1 for none. */
-function leakingChange({ changes, security }: Release): number {
-  const fixes = (security?.fixes ?? []).map((fix) => fix.toLowerCase())
-  return (changes ?? []).findIndex(({ id }) => fixes.some((fix) => id.toLowerCase().includes(fix)))
 }
 
 /** The release with the packages that agents install, or with no others than these; `packages` were found to exist. */
@@ -277,7 +273,8 @@ export function liftEmbargo(release: Release, context: RuleContext): Drafted {
   if (security?.embargoed !== true || security.liftedAt !== null) {
     return refuse('not_embargoed', `release ${release.version} is under no embargo`)
   }
-  const lifted = { ...security, liftedAt: momentOf(context.now) }
+  const { earlier: _, ...rest } = security
+  const lifted = { ...rest, liftedAt: momentOf(context.now) }
   return { outcome: 'drafted', release: { ...release, security: lifted } }
 }
 

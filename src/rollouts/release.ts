@@ -35,6 +35,13 @@ export interface ReleasePackage {
   readonly foundAt: string
 }
 
+/** What a release says that is hidden while it is embargoed. */
+export interface ReleaseWords {
+  readonly fixes: readonly string[]
+  /** Titles and links. */
+  readonly texts: readonly string[]
+}
+
 /** What a release has to do with security fixes. */
 export interface ReleaseSecurity {
   /** Whether its fixes must not be known yet: shown to admins only, until an admin lifts the embargo. */
@@ -42,6 +49,10 @@ export interface ReleaseSecurity {
   readonly fixes: readonly string[]
   /** When the embargo was lifted; null while it is open, and where there was none. */
   readonly liftedAt: string | null
+  /** What edits took away, hidden as long as what is there now: people may have quoted it. Never answered. */
+  readonly earlier?: ReleaseWords
+  /** What it said when the embargo was lifted, where that was edited since: what came later is not public by it. Never answered. */
+  readonly lifted?: ReleaseWords
 }
 
 export interface Release {

@@ -189,6 +189,43 @@ t.test('a significant change is not left out, or called small, without saying wh
   t.equal(edited(before, { changes: asked.filter(({ id }) => id !== '2') }).changes?.length, 2, 'a small one may go')
 })
 
+t.test('a title is kept without white space around it, and with one blank for all within', async (t) => {
+  const known = someChange('1', { title: ' two  words\n', signedOff: SIGNED_OFF })
+  const asked = { id: '1', title: '\ttwo\u00a0 words ', author: 'ann' }
+  t.match(drafted({ changes: [asked] }).changes, [{ title: 'two words' }])
+  const before = someRelease({ changes: [known] })
+  const after = edited(before, { changes: [asked] })
+  t.strictSame(after.changes, [{ ...known, title: 'two words' }], 'it is the change that was signed off')
+  t.equal(after.edition, before.edition, 'and not another edition')
+  t.match(mistakeIn({ changes: [{ ...asked, title: ' \n' }] }), /^changes\/0\/title has nothing in it/)
+  t.match(
+    mistakeIn({ changes: [{ ...asked, title: ` ${EMBARGOED} ` }] }),
+    /^changes\/0\/title is what is shown instead/,
+  )
+})
+
+t.test('an edit of a release with fixes keeps what it takes away, to be hidden; of another it does not', async (t) => {
+  const changes = [
+    someChange('1', { title: 'one', url: 'https://example.com/1' }),
+    someChange('2', { significant: false }),
+  ]
+  const asked = [{ id: '1', title: 'another', author: 'ann' }]
+  for (const embargoed of [true, false]) {
+    const security = { embargoed, fixes: ['SEC-2026-1'], liftedAt: null }
+    const before = someRelease({ security, changes, notesUrl: 'https://example.com/notes' })
+    const after = edited(before, { changes: asked, notesUrl: null })
+    const texts = ['one', 'https://example.com/1', 'change 2', 'https://example.com/notes']
+    t.strictSame(after.security, { ...security, earlier: { fixes: [], texts } })
+    t.strictSame(edited(before, { minAgentVersion: '14.0.0' }).security, security)
+  }
+  t.equal(edited(someRelease({ changes }), { changes: asked }).security, null)
+  const security = { embargoed: true, fixes: ['SEC-2026-1'] }
+  t.strictSame(edited(someRelease({ changes }), { changes: asked, security }, 'it was small').security?.earlier, {
+    fixes: [],
+    texts: ['one', 'https://example.com/1', 'change 2'],
+  })
+})
+
 t.test('what is shown instead of a secret is not taken for what it stands for', async (t) => {
   for (const hidden of [{ title: EMBARGOED }, { author: EMBARGOED }]) {
     const changes = [{ id: '1', title: 'one', author: 'ann', ...hidden }]
@@ -263,7 +300,12 @@ t.test('an embargo is not taken back by an edit, be it left out or its fixes', a
 t.test('an edit does not open an embargo anew that was lifted', async (t) => {
   const before = someRelease({ security: { embargoed: true, fixes: ['SEC-2026-1'], liftedAt: inHours(-1) } })
   const after = edited(before, { security: { embargoed: true, fixes: ['SEC-2026-1', 'SEC-2026-2'] } })
-  t.strictSame(after.security, { embargoed: true, fixes: ['SEC-2026-1', 'SEC-2026-2'], liftedAt: inHours(-1) })
+  t.strictSame(after.security, {
+    embargoed: true,
+    fixes: ['SEC-2026-1', 'SEC-2026-2'],
+    liftedAt: inHours(-1),
+    lifted: { fixes: ['SEC-2026-1'], texts: ['change 1'] },
+  })
 })
 
 t.test('security fixes may be known from the beginning, or become an embargo later', async (t) => {
@@ -277,6 +319,7 @@ t.test('security fixes may be known from the beginning, or become an embargo lat
     embargoed: true,
     fixes: ['SEC-2026-2'],
     liftedAt: null,
+    earlier: { fixes: ['SEC-2026-1'], texts: [] },
   })
 })
 

@@ -24,9 +24,12 @@ export function hideEmbargoed(app: FastifyInstance, control: Control): void {
     // What routes answer is JSON by its schemas.
     const answer = payload as Json
     const shown = secrets.hide(answer)
-    if (!isProblem(answer) || TELLING.has(answer['code'] ?? null)) return shown
-    const { detail = '', errors = [] } = answer
-    return { ...(shown as JsonObject), detail, ...('errors' in answer ? { errors } : {}) } // It was an object before.
+    if (!isProblem(answer)) return shown
+    const { title = '', detail = '', errors = [] } = answer
+    // It was an object before, and the title of a problem is this server's own, like no title of a change.
+    const problem = { ...(shown as JsonObject), title }
+    if (TELLING.has(answer['code'] ?? null)) return problem
+    return { ...problem, detail, ...('errors' in answer ? { errors } : {}) }
   })
 }
 

@@ -267,6 +267,151 @@ t.test(
   },
 )
 
+/** What of these texts a viewer finds in the journal, in rollouts and in releases. */
+async function foundBy(session: RolloutSession, token: string, texts: readonly string[]): Promise<readonly string[]> {
+  const found: string[] = []
+  for (const page of [
+    '/journal?limit=500',
+    '/rollouts/cloud',
+    `/rollouts/cloud/${cloud(1)}`,
+    '/releases',
+    path(1),
+    path(2),
+  ]) {
+    const all = JSON.stringify(await session.done('GET', page, undefined, { token })).toLowerCase()
+    found.push(...texts.filter((text) => all.includes(text.toLowerCase())).map((text) => `${page}: ${text}`))
+  }
+  return found
+}
+
+/** A server with an embargoed release of these titles and one without, and a viewer of it. */
+async function startTitled(t: Parameters<typeof startRollouts>[0], titles: readonly string[]) {
+  const session = await startRollouts(t)
+  const token = await session.token('viewer')
+  await session.pipeline([{ name: 'canary', channels: ['canary'], soakMinutes: 100 }])
+  await session.done('POST', '/releases', {
+    version: cloud(1),
+    commit: cloud(1).slice(-6),
+    kind: 'full',
+    security: { embargoed: true, fixes: [FIX] },
+    changes: titled(...titles),
+  })
+  await session.register(2)
+  return { session, token }
+}
+
+/** Changes of these titles, as they are asked for. */
+function titled(...titles: readonly string[]): readonly Fields[] {
+  return titles.map((title, index) => ({ id: `${index}`, title, author: AUTHOR, significant: false }))
+}
+
+/** Says `words` where a rollout, a release and the journal have them. */
+async function say(session: RolloutSession, words: string): Promise<void> {
+  const paused = await session.step('pause', { reason: words }, 2)
+  if (paused.status !== 200) throw new Error(JSON.stringify(paused.body))
+  await session.done('POST', path(1, '/changes/0/withdraw'), { reason: words })
+}
+
+t.test('a title is hidden in whatever form it is written, and however it is kept', async (t) => {
+  const padded = '  Session tokens leak\tto proxy logs '
+  const accented = 'Größenprüfung der Schlüssel fehlt'
+  const { session, token } = await startTitled(t, [padded, accented])
+  const texts = ['Session tokens leak to proxy logs', accented.normalize('NFC'), accented.normalize('NFD')]
+  for (const [index, words] of texts.entries()) {
+    await say(session, `waits for "${words}" (${index})`)
+    t.strictSame(await foundBy(session, token, texts), [], words)
+    t.equal((await session.step('resume', { reason: words }, 2)).status, 200)
+  }
+  t.equal(at(await session.done('GET', path(1)), 'changes', 0, 'title'), texts[0], 'it is kept as it is meant')
+  await session.done('POST', path(1, '/embargo/lift'), { reason })
+  await say(session, accented.normalize('NFD'))
+  const found = await foundBy(session, token, texts)
+  for (const page of ['/journal?limit=500', '/rollouts/cloud', '/releases']) {
+    t.ok(found.includes(`${page}: ${texts[2]}`), page)
+  }
+})
+
+t.test(
+  'a title that was corrected, or dropped with its change, stays hidden until the embargo is lifted',
+  async (t) => {
+    const first = 'Heap overflow in the SFTP handler'
+    const second = 'Another title altogether'
+    const { session, token } = await startTitled(t, [first, second])
+    const texts = [first, second, '"earlier"', '"lifted"']
+    await say(session, `${first}; ${second}`)
+    await session.done('PATCH', path(1), {
+      reason: 'typo',
+      changes: titled('Heap overflow in an SFTP handler', second),
+    })
+    t.strictSame(await foundBy(session, token, texts), [], 'corrected')
+    await session.done('PATCH', path(1), { reason: 'moved', changes: titled() })
+    t.strictSame(await foundBy(session, token, texts), [], 'dropped')
+    const operator = { token: await session.token('operator'), headers: { 'if-match': '"1"' } }
+    for (const more of [operator, { headers: { 'if-match': '"1"' } }]) {
+      const stale = await session.call('PATCH', path(1), { notesUrl: null }, more)
+      t.equal(stale.status, 412)
+      t.strictSame(Object.keys(Object(at(stale.body, 'current', 'security'))), ['embargoed', 'fixes', 'liftedAt'])
+    }
+    t.strictSame(Object.keys(Object(at(await session.done('GET', path(1)), 'security'))), [
+      'embargoed',
+      'fixes',
+      'liftedAt',
+    ])
+    await session.done('POST', path(1, '/embargo/lift'), { reason })
+    const found = await foundBy(session, token, texts)
+    for (const text of [first, second]) {
+      for (const page of ['/journal?limit=500', '/rollouts/cloud'])
+        t.ok(found.includes(`${page}: ${text}`), `${page} ${text}`)
+    }
+  },
+)
+
+t.test('a short title is hidden where another release has a change of that title, and in no other words', async (t) => {
+  const { session, token } = await startTitled(t, ['Fix XSS', 'There is no such release'])
+  await session.done('PATCH', path(2), { changes: titled(' fix  xss', 'Fix XSS in tests') })
+  t.strictSame(await foundBy(session, token, ['"Fix XSS"']), [])
+  const shown = await session.done('GET', path(2), undefined, { token })
+  t.match(at(shown, 'changes'), [{ title: 'embargoed change', author: AUTHOR }, { title: 'Fix XSS in tests' }])
+  t.equal((await session.step('pause', { reason: 'Fix XSS' }, 2)).status, 200)
+  t.match(await foundBy(session, token, ['"Fix XSS"']), ['/journal?limit=500: "Fix XSS"', '/rollouts/cloud: "Fix XSS"'])
+  const none = await session.call('GET', path(9), undefined, { token })
+  t.equal(none.status, 404)
+  t.equal(at(none.body, 'title'), 'There is no such release', 'what the server itself says')
+})
+
+t.test('an operator hides nothing again that an admin has made public, and makes nothing public', async (t) => {
+  const { session, token } = await startTitled(t, [TITLE])
+  const operator = { token: await session.token('operator') }
+  await session.done('POST', path(1, '/embargo/lift'), { reason: `${FIX} is public` })
+  const pages = ['/journal?limit=500', path(1), '/rollouts/cloud']
+  const read = async () => Promise.all(pages.map((page) => session.done('GET', page, undefined, { token })))
+  await say(session, `for ${FIX} and ${TITLE}`)
+  const [, before, rollouts] = await read()
+  t.strictSame(told(before), [FIX, TITLE, AUTHOR])
+  const own = 'A hole that nobody knows of'
+  const other = 'CVE-2026-77777'
+  const author = 'trent'
+  const changes = [{ id: '9', title: own, author }]
+  const fixes = [FIX.toLowerCase(), other]
+  await session.planes.clock.advance(1)
+  const third = await session.register(3, { security: { embargoed: true, fixes }, changes }, operator)
+  t.equal(third.status, 201)
+  t.strictSame((await read()).slice(1, 2), [before], 'what was lifted is shown as before')
+  t.strictSame(told((await read())[2]), told(rollouts))
+  t.strictSame(told((await read())[0]), [FIX, TITLE, AUTHOR])
+  const hidden = async () => {
+    for (const page of ['/journal?limit=500', '/releases', path(3), '/rollouts/cloud', path(1)]) {
+      const text = JSON.stringify(await session.done('GET', page, undefined, { token }))
+      for (const secret of [own, other, `"${author}"`]) t.notOk(text.includes(secret), `${page} ${secret}`)
+    }
+  }
+  t.equal((await session.step('resume', { reason: `not for ${own}` }, 2)).status, 200)
+  await hidden()
+  const security = { embargoed: true, fixes: [FIX, other] }
+  t.equal((await session.call('PATCH', path(1), { security, reason }, operator)).status, 200)
+  await hidden()
+})
+
 t.test('an embargo is not taken back by an edit, and needs a reason and an open one to be lifted', async (t) => {
   const session = await startRollouts(t)
   await session.register(1, secret)
