@@ -106,7 +106,7 @@ export function promote(
       const found = find(state)
       if ('outcome' in found) return null
       const { document, index } = found
-      return { document, running: await readRunningOf(control, state, rolloutOf(document), index) }
+      return { document, running: await readRunningOf(control, state, rolloutOf(document), index, 'promote') }
     },
     decide(state, now, prepared): Decided<RolloutOutcome> {
       const found = find(state)
@@ -116,7 +116,7 @@ export function promote(
       const rollout = rolloutOf(document)
       // What was read was read for its rules, which a re-base can have changed.
       if (prepared?.document !== document) return { outcome: 'again' }
-      const facts = stageFacts(state, rollout, index, prepared.running, now)
+      const facts = stageFacts(state, rollout, index, prepared.running, 'promote', now)
       if (facts === null) return { outcome: 'again' }
       const { actor, reason } = request
       const plan = planPromotion(facts, index, { actor, reason, force, critical })

@@ -201,7 +201,11 @@ export class RolloutDriver {
     if (isHeldBack(facts, index, samples)) return null
     // A pin that has ended holds its channel no longer: it is taken away before anything is decided without that channel.
     await lapsed(this.#control)
-    return { document, index, running: await readRunningOf(this.#control, currentState(this.#control), rollout, index) }
+    return {
+      document,
+      index,
+      running: await readRunningOf(this.#control, currentState(this.#control), rollout, index, 'go on'),
+    }
   }
 
   async #hasLease(now: number): Promise<boolean> {

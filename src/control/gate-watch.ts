@@ -3,7 +3,7 @@
 import { momentOf } from '../channels/time.ts'
 import { samplesOf, type GateSamples } from '../rollouts/advance.ts'
 import type { Gate } from '../rollouts/pipeline.ts'
-import { stageAt, type GateReading, type GateSample, type Rollout } from '../rollouts/rollout.ts'
+import { rolloutKey, rolloutOf, stageAt, type GateReading, type GateSample, type Rollout } from '../rollouts/rollout.ts'
 import type { Control } from './control.ts'
 import { forgetSamples, notedSamples, noteSamples, withSample } from './gate-samples.ts'
 
@@ -101,7 +101,7 @@ export class GateWatch {
       if (!isDue(gate, watched.samples, Date.parse(progress.since ?? ''), now)) continue
       watched.asking.set(gate.name, isPaused ? 'waits aside' : 'waits')
       const places = isPaused ? this.#pausedPlaces : this.#places
-      places.add(() => this.#ask(id, gate))
+      places.add(() => this.#ask(id, gate.name))
     }
     return watched.samples
   }
@@ -128,28 +128,40 @@ export class GateWatch {
     await Promise.all([this.#places.idle(), this.#pausedPlaces.idle()])
   }
 
-  async #ask(id: string, gate: Gate): Promise<void> {
+  async #ask(id: string, name: string): Promise<void> {
     const watched = this.#watched.get(id)
     // Its stage may be over by the time that it is its turn.
-    const asking = watched?.asking.get(gate.name)
+    const asking = watched?.asking.get(name)
     if (watched === undefined || asking === undefined || asking === 'asked') return
-    watched.asking.set(gate.name, 'asked')
+    watched.asking.set(name, 'asked')
     try {
-      await this.#evaluateOnce(watched, gate)
+      await this.#evaluateOnce(watched, name)
     } catch {
       // That the others are not told is no reason not to know it here.
     } finally {
-      watched.asking.delete(gate.name)
+      watched.asking.delete(name)
     }
   }
 
-  async #evaluateOnce(watched: Watched, gate: Gate): Promise<void> {
+  async #evaluateOnce(watched: Watched, name: string): Promise<void> {
+    const gate = this.#gateNow(watched, name)
+    if (gate === null) return
     // By when it was asked: what comes back after the next step has begun is of the one before.
     const at = momentOf(this.#control.clock.now())
     const reading = await this.#evaluate(gate).catch(unevaluated)
-    const samples = withSample(samplesOf(watched.samples, gate.name), { at, ...reading })
-    watched.samples = { ...watched.samples, [gate.name]: samples }
-    await noteSamples(this.#control.coordination, watched.rollout, watched.stage, gate.name, samples)
+    // A re-base can have put another gate under this name meanwhile.
+    if (JSON.stringify(this.#gateNow(watched, name)) !== JSON.stringify(gate)) return
+    const samples = withSample(samplesOf(watched.samples, name), { at, ...reading })
+    watched.samples = { ...watched.samples, [name]: samples }
+    await noteSamples(this.#control.coordination, watched.rollout, watched.stage, name, samples)
+  }
+
+  /** The gate as the rollout's rules have it now, which are others after a re-base. */
+  #gateNow({ rollout: { pipeline, release }, stage }: Watched, name: string): Gate | null {
+    const document = this.#control.replica.state?.document(rolloutKey(pipeline, release))
+    const rules =
+      document === undefined ? undefined : rolloutOf(document).rules.stages.find((one) => one.name === stage)
+    return rules?.gates.find((gate) => gate.name === name) ?? null
   }
 }
 

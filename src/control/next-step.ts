@@ -43,7 +43,7 @@ export function decideNext(
   const { document, index, running } = prepared
   if (state.document(document.key) !== document) return { outcome: 'again' }
   const rollout = rolloutOf(document)
-  const facts = stageFacts(state, rollout, index, running, now)
+  const facts = stageFacts(state, rollout, index, running, 'go on', now)
   if (facts === null) return { outcome: 'again' }
   const next: Advance = advance(facts, samples, { actor: SYSTEM_ACTOR })
   switch (next.outcome) {

@@ -1,23 +1,38 @@
 // Rollbacks: a release taken back from every channel that it has reached, and the one step that comes after. Also resumes a
 // rollout that was paused, which is asked for by the same word.
-import { blockedVersionBody, blockedVersionKey, blockedVersionOf, type IsBlocked } from '../channels/blocked-version.ts'
-import { channelKey } from '../channels/channel.ts'
+import { blockedVersionBody, blockedVersionKey, blockedVersionOf } from '../channels/blocked-version.ts'
+import { channelKey, type Channel } from '../channels/channel.ts'
 import { momentOf } from '../channels/time.ts'
-import { compareReleases } from '../rollouts/cloud-version.ts'
-import { refuse } from '../rollouts/outcome.ts'
-import { releaseBody, releaseKey, releaseOf, type Release } from '../rollouts/release.ts'
-import { isToTakeBack, planResume, planRollback, planUnpin, type RollbackFacts } from '../rollouts/rollback.ts'
+import { isPinned, planResume, planUnpin, type AfterPlan } from '../rollouts/end-rollback.ts'
+import { refuse, type RolloutRefusal } from '../rollouts/outcome.ts'
+import { pipelineKey } from '../rollouts/pipeline.ts'
+import { releaseBody, releaseKey, type Release } from '../rollouts/release.ts'
+import { planRollback, type AfterContext } from '../rollouts/rollback.ts'
 import { channelsOf, frontierOf, rolloutOf, type Rollout } from '../rollouts/rollout.ts'
 import { resumeRollout } from '../rollouts/rollout-draft.ts'
 import type { ReplicaState } from '../serve/replica-state.ts'
 import type { Document, Expectation, Write } from '../store/port.ts'
+import { servedBy } from './block-version.ts'
 import { blockListReads } from './change-channel.ts'
 import { lapsed } from './change-release.ts'
-import { isExpected, type Conditions, type Control, type Request } from './control.ts'
+import { currentState, isExpected, knownState, type Conditions, type Control, type Request } from './control.ts'
 import { carryOut, nothing, readOf, writeOf } from './decide.ts'
 import { embargoRead } from './embargoes.ts'
 import { dueLapses } from './journal-lapses.ts'
-import { channelsIn, earlyFacts, releaseIn } from './rollout-facts.ts'
+import { takenRead } from './pipelines.ts'
+import {
+  hasReached,
+  heldIn,
+  heldInOthers,
+  isTold,
+  movedElsewhere,
+  readRunningHeld,
+  resumeFacts,
+  rollbackFacts,
+  stands,
+  untoldInWords,
+} from './rollback-facts.ts'
+import { channelsIn, type Running } from './rollout-facts.ts'
 import {
   answer,
   chooseRollout,
@@ -30,7 +45,6 @@ import {
   type RolloutChoice,
   type RolloutOutcome,
 } from './rollouts.ts'
-import { rolloutDocuments } from './start-rollouts.ts'
 
 type Untouched = Extract<RolloutOutcome, { outcome: 'done' }>['untouched']
 
@@ -79,7 +93,10 @@ export function rollBack(
       const plan = planRollback(rollbackFacts(state, rollout), { ...context, ...asked })
       if (plan.outcome === 'refused') return answer(plan)
       untouched = plan.untouched
-      if (dryRun) return wouldBe(control, state, plan.rollout, plan.channels, untouched)
+      if (dryRun) {
+        const would = wouldBe(control, state, plan.rollout, plan.channels, untouched)
+        return answer(withServedBy(would.answer, state, plan.channels))
+      }
       const blocked = blockBad(state, plan.release, context)
       if (blocked === null) return { outcome: 'again' }
       const moved = planWrites(state, plan.rollout, plan.channels)
@@ -100,11 +117,14 @@ export function rollBack(
       return { outcome: 'commit', writes, reads }
     },
     isSame: (entry) => isAbout(entry, choice, null),
-    answerOf: (entry) => outcomeOf(control, entry, untouched),
+    answerOf: (entry) => withServedBy(outcomeOf(control, entry, untouched), knownState(control)),
   })
 }
 
-/** Takes the pins of a rollback away: `unpin` leaves the channels where they are, `resume` has the release go on. */
+/**
+ * Takes the pins of a rollback away: `unpin` leaves the channels where they are, `resume` has the release go on, where its
+ * pipeline is still there and still the one that moves its channels.
+ */
 export function endRollback(
   control: Control,
   request: Request,
@@ -114,14 +134,21 @@ export function endRollback(
   { dryRun, expectedRevisions }: Conditions,
 ): Promise<RolloutOutcome> {
   let untouched: Untouched = []
-  return carryOut<null, RolloutOutcome>(control, request, {
+  const find = (state: ReplicaState): Document | RolloutRefusal =>
+    chooseRollout(state, choice, (rollout) => isPinned(rollout) || (how === 'resume' && rollout.paused !== null))
+  return carryOut<Prepared | null, RolloutOutcome>(control, request, {
     kind: `rollout.${how}`,
     key: null,
     dryRun,
-    prepare: () => (dryRun ? nothing() : lapsed(control)),
-    decide(state, now) {
-      const isMeant = (rollout: Rollout): boolean => isPinned(rollout) || (how === 'resume' && rollout.paused !== null)
-      const document = chooseRollout(state, choice, isMeant)
+    async prepare() {
+      if (!dryRun) await lapsed(control)
+      const state = currentState(control)
+      const document = find(state)
+      if (how === 'unpin' || 'outcome' in document) return null
+      return { document, running: await readRunningHeld(control, state, rolloutOf(document)) }
+    },
+    decide(state, now, prepared) {
+      const document = find(state)
       if ('outcome' in document) return answer(document)
       if (!isExpected(expectedRevisions, document)) return answer({ outcome: 'stale', current: document })
       const rollout = rolloutOf(document)
@@ -132,41 +159,92 @@ export function endRollback(
         if (dryRun) return wouldBe(control, state, resumed.rollout, [])
         return { outcome: 'commit', writes: planWrites(state, resumed.rollout, []), reads: [] }
       }
-      const channels = channelsIn(state, rollout.rollback?.channels.map(({ channel }) => channel) ?? [])
-      const unblocked = unblockBad(state, rollout.release, now)
-      if (unblocked === null) return { outcome: 'again' }
-      const isFreed = (version: string): boolean => unblocked.length > 0 && version === rollout.release
-      const isBlocked: IsBlocked = (version) => !isFreed(version) && state.isBlocked(version)
-      const facts = { ...earlyFacts(state, rollout, now), isBlocked }
-      const plan =
-        how === 'unpin'
-          ? planUnpin(rollout, channels, state.isBlocked, { ...context, force })
-          : planResume(facts, channels, { ...context, force })
-      if (plan.outcome === 'refused') return answer(plan)
+      // What was read was read for its rules, and for the rollback that stood then.
+      if (how === 'resume' && prepared?.document !== document) return { outcome: 'again' }
+      const running = prepared?.running ?? null
+      const end = how === 'unpin' ? unpinning : resumption
+      const ended = end(state, rollout, { ...context, force }, running)
+      if (ended === null) return { outcome: 'again' }
+      if (ended.outcome === 'refused') return answer(ended)
+      const { plan, writes, reads } = ended
       untouched = plan.untouched
       if (dryRun) return wouldBe(control, state, plan.rollout, plan.channels, untouched)
-      const reads: readonly Expectation[] = [
-        embargoRead(state),
-        ...(rollout.rollback?.channels ?? []).map(({ channel }) => readOf(state, channelKey(channel))),
-        ...plan.channels.flatMap((channel) => blockListReads(state, channel)),
-      ]
-      const writes = planWrites(state, plan.rollout, plan.channels)
-      if (how === 'unpin') return { outcome: 'commit', writes, reads }
-      const names = new Set(writes.map(({ key }) => key))
-      const release = { ...facts.release, bad: null }
+      const moved = planWrites(state, plan.rollout, plan.channels)
+      const names = new Set(moved.map(({ key }) => key))
       return {
         outcome: 'commit',
-        writes: [
-          ...writes,
-          writeOf(state, releaseKey(rollout.release), releaseBody(release)),
-          ...unblocked.filter(({ key }) => !names.has(key)),
+        writes: [...moved, ...writes.filter(({ key }) => !names.has(key))],
+        reads: [
+          ...(rollout.rollback?.channels ?? []).map(({ channel }) => readOf(state, channelKey(channel))),
+          ...plan.channels.flatMap((channel) => blockListReads(state, channel)),
+          ...reads,
         ],
-        reads: [readOf(state, blockedVersionKey(rollout.release)), ...reads],
       }
     },
     answerOf: (entry) => outcomeOf(control, entry, untouched),
     isSame: (entry) => isAbout(entry, choice, null),
   })
+}
+
+/** Read for exactly this document of a rollout. */
+interface Prepared {
+  readonly document: Document
+  readonly running: Running | null
+}
+
+/** How a rollback ends: what becomes of its channels, and what the commit writes and reads besides. */
+interface Ended {
+  readonly outcome: 'ended'
+  readonly plan: AfterPlan
+  readonly writes: readonly Write[]
+  readonly reads: readonly Expectation[]
+}
+
+function unpinning(state: ReplicaState, rollout: Rollout, context: AfterContext): Ended | RolloutRefusal {
+  const plan = planUnpin(rollout, channelsIn(state, heldIn(rollout)), state.isBlocked, context)
+  return plan.outcome === 'refused' ? plan : { outcome: 'ended', plan, writes: [], reads: [] }
+}
+
+/** Null where it is to be decided anew. */
+function resumption(
+  state: ReplicaState,
+  rollout: Rollout,
+  context: AfterContext,
+  running: Running | null,
+): Ended | RolloutRefusal | null {
+  const { pipeline, release } = rollout
+  const elsewhere = movedElsewhere(state, rollout)
+  if (elsewhere !== null) return elsewhere
+  const unblocked = unblockBad(state, release, context.now)
+  const known = resumeFacts(state, rollout, running, context.now)
+  if (unblocked === null || known === null) return null
+  const isFreed = (version: string): boolean => unblocked.length > 0 && version === release
+  const facts = { ...known, isBlocked: (version: string) => !isFreed(version) && state.isBlocked(version) }
+  const plan = planResume(facts, channelsIn(state, heldIn(rollout)), context)
+  if (plan.outcome === 'refused') return plan
+  const held = heldInOthers(state, rollout)
+  const names = new Set(held.map(({ channel }) => channel))
+  const untouched = [...plan.untouched.filter(({ channel }) => !names.has(channel)), ...held]
+  const good = releaseBody({ ...facts.release, bad: null })
+  return {
+    outcome: 'ended',
+    plan: { ...plan, untouched },
+    writes: [writeOf(state, releaseKey(release), good), ...unblocked],
+    reads: [
+      embargoRead(state),
+      takenRead(state),
+      readOf(state, pipelineKey(pipeline)),
+      readOf(state, blockedVersionKey(release)),
+    ],
+  }
+}
+
+/** Says which channels, whatever moves them, tell agents the release still: all that do but those that are about to be moved. */
+function withServedBy(outcome: RolloutOutcome, state: ReplicaState, moved: readonly Channel[] = []): RolloutOutcome {
+  if (outcome.outcome !== 'done') return outcome
+  const names = new Set(moved.map(({ name }) => name))
+  const serving = servedBy(state, rolloutOf(outcome.document).release)
+  return { ...outcome, servedBy: serving.filter((name) => !names.has(name)) }
 }
 
 /** Puts a bad release on the block list, so that nobody brings it back by taking a pin away; null for more than one commit takes. */
@@ -190,54 +268,4 @@ function unblockBad(state: ReplicaState, version: string, now: number): readonly
   if (document === undefined || blockedVersionOf(document).because !== 'rolled back') return []
   const lapses = dueLapses(state, version, now)
   return lapses === null ? null : [writeOf(state, key, null), ...lapses]
-}
-
-/** Whether a channel is pinned or halted by a rollback still. */
-function stands(state: ReplicaState, document: Document): boolean {
-  const rollout = rolloutOf(document)
-  const { rollback } = rollout
-  if (rollback === null || !isPinned(rollout)) return false
-  const names = rollback.channels.map(({ channel }) => channel)
-  return [...channelsIn(state, names).values()].some(({ pin, halt }) =>
-    [pin, halt].some((set) => set?.at === rollback.at && set.by === rollback.by),
-  )
-}
-
-/** Whether a release was told by a stage of its rollout, or is told by a channel of one that somebody has set by hand. */
-function hasReached(state: ReplicaState, rollout: Rollout, now: number): boolean {
-  if (rollout.state === 'rolled back') return false
-  return rollout.stages.some(({ moved }) => moved.length > 0) || isTold(state, rollout, now)
-}
-
-function isTold(state: ReplicaState, rollout: Rollout, now: number): boolean {
-  const channels = channelsIn(state, channelsOf(rollout)).values()
-  return [...channels].some((channel) => isToTakeBack(channel, rollout.release, state.isBlocked, now))
-}
-
-/** To take back the one before it instead would move a fleet that nobody has spoken of. */
-function untoldInWords(state: ReplicaState, pipeline: string, { release }: Rollout, now: number): string {
-  const message = `no channel tells ${release} any more, the newest release that has reached one; name with \`release\` what to take back`
-  const older = documentsNewestFirst(state, pipeline).map(rolloutOf)
-  const told = older.find((rollout) => rollout.state !== 'rolled back' && isTold(state, rollout, now))
-  return told === undefined ? message : `${message}: ${told.release} is told by some`
-}
-
-function isPinned({ state, rollback }: Rollout): boolean {
-  return state === 'rolled back' && rollback?.unpinnedAt === null
-}
-
-function rollbackFacts(state: ReplicaState, rollout: Rollout): RollbackFacts {
-  const rollouts = rolloutDocuments(state, rollout.pipeline).map(rolloutOf)
-  return {
-    rollout,
-    release: releaseIn(state, rollout),
-    rollouts: rollouts.toSorted((a, b) => compareReleases(a.release, b.release)),
-    channels: channelsIn(state, channelsOf(rollout)),
-    isBlocked: state.isBlocked,
-    isBad(version) {
-      const document = state.document(releaseKey(version))
-      const release = document === undefined ? null : releaseOf(document)
-      return release !== null && (release.bad !== null || release.withdrawn !== null)
-    },
-  }
 }

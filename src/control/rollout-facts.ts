@@ -5,13 +5,14 @@ import { compatibility } from '../channels/history.ts'
 import { momentOf, parseDuration } from '../channels/time.ts'
 import type { StageFacts } from '../rollouts/conditions.ts'
 import { releaseKey, releaseOf, type Release } from '../rollouts/release.ts'
-import { stageAt, type Rollout, type StageProgress } from '../rollouts/rollout.ts'
+import { ROLLOUT_KIND, rolloutOf, stageAt, type Rollout, type StageProgress } from '../rollouts/rollout.ts'
 import type { ReplicaState } from '../serve/replica-state.ts'
 import type { Document, Expectation } from '../store/port.ts'
 import { blockListReads } from './change-channel.ts'
 import type { Control } from './control.ts'
 import { readOf } from './decide.ts'
 import { embargoesOf, embargoRead } from './embargoes.ts'
+import { takenChannels, takenRead } from './pipelines.ts'
 import { servedSince } from './served-since.ts'
 
 /** What agents of some channels may run, as it was read for exactly these documents. */
@@ -50,17 +51,21 @@ export async function readRunning(
   return { documents, versions, unknown }
 }
 
+/** What is to be decided: whether somebody promotes the stage, be it once more, or what it comes to by itself. */
+export type Purpose = 'promote' | 'go on'
+
 /** The same for a stage; nothing is read where the release works with every agent. */
 export function readRunningOf(
   control: Control,
   state: ReplicaState,
   rollout: Rollout,
   index: number,
+  purpose: Purpose,
 ): Promise<Running> {
   const document = state.document(releaseKey(rollout.release))
   const lowest = document === undefined ? null : releaseOf(document).minAgentVersion
   const { rules, progress } = stageAt(rollout, index)
-  const names = lowest === null || !tellsMore(progress) ? [] : rules.channels
+  const names = lowest === null || !tellsMore(progress, purpose) ? [] : rules.channels
   return readRunning(control, state, names, rollout.rules.grace)
 }
 
@@ -70,6 +75,7 @@ export function stageFacts(
   rollout: Rollout,
   index: number,
   running: Running,
+  purpose: Purpose,
   now: number,
 ): StageFacts | null {
   for (const [name, document] of running.documents) if (state.document(channelKey(name)) !== document) return null
@@ -77,7 +83,7 @@ export function stageFacts(
   const { rules, progress } = stageAt(rollout, index)
   const channels = channelsIn(state, rules.channels)
   // The release may have got its lowest version since.
-  const isAsked = release.minAgentVersion !== null && tellsMore(progress)
+  const isAsked = release.minAgentVersion !== null && tellsMore(progress, purpose)
   if (isAsked && [...channels.keys()].some((name) => !running.versions.has(name))) return null
   return {
     rollout,
@@ -87,13 +93,22 @@ export function stageFacts(
     running: running.versions,
     unknown: running.unknown,
     embargoes: embargoesOf(state),
+    taken: takenChannels(state, rollout.pipeline, rules.channels),
+    isUnderWay: isUnderWayIn(state),
     now,
   }
 }
 
-/** Whether the next thing tells more agents: the end of a soaking asks nothing of what they run. */
-function tellsMore({ state }: StageProgress): boolean {
-  return state !== 'soaking'
+/** Whether that tells more agents: the end of a soaking asks nothing of what they run. */
+function tellsMore({ state }: StageProgress, purpose: Purpose): boolean {
+  return purpose === 'promote' || state !== 'soaking'
+}
+
+function isUnderWayIn(state: ReplicaState): StageFacts['isUnderWay'] {
+  return (seed) => {
+    const document = state.document(`${ROLLOUT_KIND}/${seed}`)
+    return document !== undefined && rolloutOf(document).state === 'running'
+  }
 }
 
 /** The facts but for channels and journal: enough to know that a stage waits for something else. */
@@ -101,7 +116,10 @@ export function earlyFacts(state: ReplicaState, rollout: Rollout, now: number): 
   const release = releaseIn(state, rollout)
   const [channels, running] = [new Map<string, Channel>(), new Map<string, readonly string[]>()]
   const { isBlocked } = state
-  return { rollout, release, channels, isBlocked, running, unknown: new Map(), embargoes: embargoesOf(state), now }
+  const [unknown, taken] = [new Map<string, string>(), new Map<string, string>()]
+  const isUnderWay = isUnderWayIn(state)
+  const embargoes = embargoesOf(state)
+  return { rollout, release, channels, isBlocked, running, unknown, embargoes, taken, isUnderWay, now }
 }
 
 /** The release of a rollout. Releases are never deleted. */
@@ -135,6 +153,7 @@ export function factReads(
   return [
     readOf(state, releaseKey(facts.release.version)),
     embargoRead(state),
+    takenRead(state),
     ...rules.channels.map((name) => readOf(state, channelKey(name))),
     ...written.flatMap((channel) => blockListReads(state, channel)),
   ]

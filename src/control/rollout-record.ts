@@ -68,8 +68,8 @@ async function blockersOf(
   if (progress.state === 'done') return []
   if (rollout.state !== 'running') return endBlockers(rollout)
   for (let tries = 0; tries < TRIES_MAX; tries += 1) {
-    const running = await readRunningOf(control, state, rollout, index)
-    const facts = stageFacts(state, rollout, index, running, control.clock.now())
+    const running = await readRunningOf(control, state, rollout, index, 'go on')
+    const facts = stageFacts(state, rollout, index, running, 'go on', control.clock.now())
     if (facts === null) continue
     if (progress.state === 'waiting') {
       const plan = planPromotion(facts, index, NOBODY)

@@ -29,6 +29,8 @@ export type RolloutOutcome =
       readonly untouched: readonly { readonly channel: string; readonly why: string }[]
       /** Releases whose rollouts were overtaken. */
       readonly superseded: readonly string[]
+      /** For a rollback alone: channels, of all, that tell agents the release after it still. */
+      readonly servedBy?: readonly string[]
     }
   | RolloutRefusal
   | Stale
@@ -93,7 +95,7 @@ export function wouldBe(
   channels: readonly Channel[],
   untouched: Extract<RolloutOutcome, { outcome: 'done' }>['untouched'] = [],
   superseded: readonly Rollout[] = [],
-): Decided<RolloutOutcome> {
+): Answered {
   const key = keyOf(rollout)
   const known = state.document(key)
   const document = { key, revision: (known?.revision ?? 0) + 1, format: known?.format ?? 1, body: rolloutBody(rollout) }
@@ -132,7 +134,9 @@ export function isAbout(entry: JournalEntry, { pipeline, release }: RolloutChoic
   return stage === null || hasChanged(entry, key, stageIn)
 }
 
-export function answer(value: RolloutOutcome): Decided<RolloutOutcome> {
+type Answered = Extract<Decided<RolloutOutcome>, { outcome: 'answer' }>
+
+export function answer(value: RolloutOutcome): Answered {
   return { outcome: 'answer', answer: value }
 }
 

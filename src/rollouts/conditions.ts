@@ -21,6 +21,10 @@ export interface StageFacts {
   /** Where that is not known back to the beginning of the grace period: the moment before which it is not, by channel. */
   readonly unknown: ReadonlyMap<string, string>
   readonly embargoes: readonly Embargo[]
+  /** Channels of the stage that another pipeline moves, and its name. */
+  readonly taken: ReadonlyMap<string, string>
+  /** Whether the rollout that a ramp belongs to, by its seed, goes on. */
+  readonly isUnderWay: (seed: string) => boolean
   /** Milliseconds since the epoch. */
   readonly now: number
 }
@@ -39,6 +43,7 @@ export function conditionBlockers(facts: StageFacts, index: number): readonly Bl
     ...approvalBlockers(facts.release, rules, progress),
     ...windowBlockers(rules, facts.now),
     ...compatibilityBlockers(facts),
+    ...takenBlockers(facts),
   ]
 }
 
@@ -154,6 +159,13 @@ export function compatibilityBlockers({ release, running, unknown }: StageFacts)
   const who = named([...unknown].map(([channel, before]) => `${channel} before ${before}`))
   const message = `${works}, but what was served within the grace period is not known: the journal does not tell of ${who}; wait, or give the pipeline a shorter grace and re-base`
   return [blocker('compatibility', message)]
+}
+
+/** Whoever gave a channel to another pipeline meant its rules. */
+function takenBlockers({ taken }: StageFacts): readonly Blocker[] {
+  if (taken.size === 0) return []
+  const who = named([...taken].map(([channel, pipeline]) => `${channel} is in the pipeline ${pipeline}`))
+  return [blocker('channels', `a channel is moved by one pipeline only, and ${who}`)]
 }
 
 export function blocker(code: BlockerCode, message: string): Blocker {

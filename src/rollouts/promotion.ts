@@ -9,7 +9,7 @@ import { momentOf } from '../channels/time.ts'
 import { compareReleases } from './cloud-version.ts'
 import { blocker, conditionBlockers, named, type StageFacts } from './conditions.ts'
 import { refuse, type Blocker, type RolloutRefusal } from './outcome.ts'
-import { frontierOf, restarted, stageAt, withStage, type Moved, type Rollout, type StageProgress } from './rollout.ts'
+import { frontierOf, restartedAt, stageAt, withStage, type Moved, type Rollout, type StageProgress } from './rollout.ts'
 
 export interface PromotionContext {
   readonly actor: string
@@ -71,9 +71,9 @@ export function planPromotion(facts: StageFacts, index: number, context: Promoti
     ...progress.moved.filter(({ channel }) => !channels.some(({ name }) => name === channel)),
     ...moves.map((move) => move.moved),
   ]
-  // Agents that come late are watched for as long as the others were.
+  // Agents that come late are watched for as long as the others were; those of a stage that is done are not waited for.
   const promoted = isLate
-    ? restarted(withStage(rollout, index, { moved }), now)
+    ? restartedAt(withStage(rollout, index, { moved }), index, now)
     : startStage(withStage(rollout, index, { moved, critical: context.critical }), index, percent, now)
   return { outcome: 'planned', rollout: promoted, channels, leftBehind }
 }
@@ -116,7 +116,7 @@ function dispose(
   percent: number,
   { actor, reason, force, critical }: PromotionContext,
 ): Disposition {
-  const { rollout, channels, isBlocked, now } = facts
+  const { rollout, channels, isBlocked, isUnderWay, now } = facts
   const { rules, progress } = stageAt(rollout, index)
   const { release: version } = rollout
   const channel = channels.get(name)
@@ -136,10 +136,11 @@ function dispose(
   if (known !== undefined && source.version === version && (!isOurs || ramp.percent >= percent))
     return { outcome: 'there' }
   if (ramp !== undefined && !isOurs) {
-    return held(
-      'ramp',
-      `channel ${name} is at ${ramp.percent} % of ${source.version}; let that finish, or roll it back`,
-    )
+    const stands = `channel ${name} is at ${ramp.percent} % of ${source.version}`
+    // Nobody takes a ramp any further whose rollout is over, and which of its two versions is right only an operator knows.
+    return isUnderWay(ramp.seed)
+      ? held('ramp', `${stands}; let that finish, or roll it back`)
+      : held('ramp', `${stands}, whose rollout is over; set it to one version with PUT …/channels/${name}/version`)
   }
   if (source.version !== null && compareReleases(source.version, version) > 0) {
     const why = `is at ${source.version}, which is newer`
@@ -159,7 +160,8 @@ function dispose(
   )
   if (applied.outcome === 'refused') return held('guard', `channel ${name}: ${applied.message}`)
   const told = ramp?.before.version ?? source.version
-  const before = known?.before ?? (told === version ? null : told)
+  // What it tells now; one that tells the release already was moved before, or set by hand.
+  const before = told === null || told === version ? (known?.before ?? null) : told
   return { outcome: 'moves', channel: applied.channel, moved: { channel: name, before } }
 }
 
@@ -206,12 +208,16 @@ export function overtaken(
     .map((other) => supersede(other, promoted.release, now))
 }
 
-/** Whether a newer release that has stage `index` ends a rollout. */
+/**
+ * Whether a newer release that has its stage `index` ends a rollout. Stages are the same where they are called the same: the
+ * two can go by other rules, in which another stage has that place.
+ */
 function isOvertaken(rollout: Rollout, newer: Rollout, index: number): boolean {
-  if (rollout.state !== 'running' || index === -1) return false
+  if (rollout.state !== 'running' || compareReleases(rollout.release, newer.release) >= 0) return false
+  const names = new Set(newer.stages.slice(0, index + 1).map(({ name }) => name))
+  const reached = rollout.stages.findLastIndex(({ name }) => names.has(name))
   const frontier = frontierOf(rollout)
-  const isBehind = frontier < index || (frontier === index && rollout.stages[index]?.state !== 'done')
-  return isBehind && compareReleases(rollout.release, newer.release) < 0
+  return frontier < reached || (reached >= 0 && frontier === reached && rollout.stages[reached]?.state !== 'done')
 }
 
 /**

@@ -1,5 +1,4 @@
-// Taking a release back from every channel that it has reached, and what comes after: the pins taken away with the
-// channels staying where they are, or the release going on where it was.
+// Taking a release back from every channel that it has reached. What comes after is in end-rollback.ts.
 import { applyChange, type Accepted } from '../channels/change.ts'
 import type { Channel } from '../channels/channel.ts'
 import type { ChannelChange } from '../channels/draft.ts'
@@ -8,12 +7,12 @@ import { malformed, type Refusal } from '../channels/outcome.ts'
 import { versionsTold } from '../channels/target.ts'
 import { momentOf } from '../channels/time.ts'
 import { compareVersions, parseVersion } from '../channels/version.ts'
+import { compareReleases } from './cloud-version.ts'
 import { refuse, type GuardedChannel, type RolloutRefusal } from './outcome.ts'
 import type { Release } from './release.ts'
 import type { RuleContext } from './release-draft.ts'
-import { releaseBlockers, type StageFacts } from './conditions.ts'
 import { whyItStays } from './promotion.ts'
-import { channelsOf, restarted, type RolledBack, type RolledBackChannel, type Rollout } from './rollout.ts'
+import { channelsOf, type RolledBackChannel, type Rollout } from './rollout.ts'
 
 export interface RollbackFacts {
   readonly rollout: Rollout
@@ -25,6 +24,8 @@ export interface RollbackFacts {
   readonly isBlocked: IsBlocked
   /** Whether a version is of a release that was rolled back or withdrawn. */
   readonly isBad: (version: string) => boolean
+  /** Whether agents were told a version here, or it is of a registered release that is not bad: what `to` may name. */
+  readonly isKnown: (version: string) => boolean
 }
 
 export interface AfterContext extends RuleContext {
@@ -53,7 +54,7 @@ export interface RollbackPlan {
 /**
  * Pins every channel that tells agents the release back to the last good one; where none is known, its agents are told to
  * stay where they are. Gates, approvals and windows are not asked; the guards of channels are, and where one refuses nothing is
- * done to any.
+ * done to any. Where `to` names a version, it is an older one that is known here; `force` passes both, for who knows better.
  */
 export function planRollback(facts: RollbackFacts, context: RollbackContext): RollbackPlan | RolloutRefusal {
   const { rollout, release, channels, isBlocked } = facts
@@ -62,7 +63,8 @@ export function planRollback(facts: RollbackFacts, context: RollbackContext): Ro
   if (reason === '') return malformed('reason', 'is missing; say what is wrong with the release')
   const to = context.to === null ? null : parseVersion(context.to)
   if (to?.outcome === 'unparsed') return malformed('to', to.message)
-  if (to?.value === release.version) return malformed('to', 'is the release that is to be taken back')
+  const wrong = to === null ? null : whyNotTo(facts, to.value, force)
+  if (wrong !== null) return malformed('to', wrong)
   const before = beforeIn(facts.rollouts)
   const moved = movesOf(rollout)
   const steps: RolledBackChannel[] = []
@@ -100,6 +102,17 @@ export function planRollback(facts: RollbackFacts, context: RollbackContext): Ro
     channels: changes.channels,
     untouched,
   }
+}
+
+/** Why channels are not pinned to a version that was named: a slip of the pen would be told to a whole fleet. */
+function whyNotTo({ release, isKnown }: RollbackFacts, version: string, force: boolean): string | null {
+  if (version === release.version) return 'is the release that is to be taken back'
+  if (force) return null
+  if (compareReleases(version, release.version) > 0) {
+    return `is newer than ${release.version}, and a rollback only goes back; promote it instead, or an admin adds force`
+  }
+  if (isKnown(version)) return null
+  return `names ${version}, which no channel was told, nor is it a registered release that is good; see how it is written, leave \`to\` out for the last good one of each channel, or an admin adds force`
 }
 
 /** Whether a channel tells some agent the release, or would once its halt ends. */
@@ -160,109 +173,8 @@ function movesOf(rollout: Rollout | undefined): ReadonlyMap<string, string | nul
   return new Map(moved.toReversed().map(({ channel, before }) => [channel, before]))
 }
 
-export interface AfterPlan {
-  readonly outcome: 'planned'
-  readonly rollout: Rollout
-  readonly channels: readonly Channel[]
-  readonly untouched: readonly Untouched[]
-}
-
-/** Takes the pins of a rollback away; the channels stay at what they were pinned to, ready for the next release. */
-export function planUnpin(
-  rollout: Rollout,
-  channels: RollbackFacts['channels'],
-  isBlocked: IsBlocked,
-  context: AfterContext,
-): AfterPlan | RolloutRefusal {
-  const after = afterRollback(rollout, channels, context, 'is missing; say why the pins end')
-  if (after.outcome === 'refused') return after
-  const changes = new Changes({ ...context, isBlocked, fallback: null })
-  const untouched = [...after.untouched]
-  for (const { channel, to } of after.ours) {
-    const { source } = channel
-    // Its source is the release still, so its agents go on staying where they are until somebody says what is next.
-    if (to === null) untouched.push({ channel: channel.name, why: 'stays halted; set a version, then resume it' })
-    else if (source.kind === 'forward')
-      untouched.push({ channel: channel.name, why: `follows ${source.url} since; unpin it by hand` })
-    else changes.apply(channel, { kind: 'settle' })
-  }
-  if (changes.refused.length > 0) return { outcome: 'refused', why: 'guards', channels: changes.refused }
-  const rollback = { ...after.rollback, unpinnedAt: momentOf(context.now) }
-  return { outcome: 'planned', rollout: { ...rollout, rollback }, channels: changes.channels, untouched }
-}
-
-/**
- * Takes the pins away and has the release go on where it was: it was not bad after all. Whatever else must hold of a release
- * must hold of it now; `facts.isBlocked` is of the block list as it will be.
- */
-export function planResume(
-  facts: StageFacts,
-  channels: RollbackFacts['channels'],
-  context: AfterContext,
-): AfterPlan | RolloutRefusal {
-  const { rollout, release, now } = facts
-  const missing = 'is missing; say why the release is good after all'
-  const after = afterRollback(rollout, channels, context, missing)
-  if (after.outcome === 'refused') return after
-  // That it is bad ends in the same commit.
-  const blockers = releaseBlockers({ ...facts, release: { ...release, bad: null } })
-  const [first] = rollout.stages
-  if (blockers.length > 0) return { outcome: 'refused', why: 'held-back', stage: first?.name ?? '', blockers }
-  const changes = new Changes({ ...context, isBlocked: facts.isBlocked, fallback: null })
-  const untouched = [...after.untouched]
-  for (const { channel, to } of after.ours) {
-    const { source } = channel
-    if (source.version === release.version) changes.apply(channel, { kind: to === null ? 'resume' : 'unpin' })
-    else untouched.push({ channel: channel.name, why: `would be at ${source.version ?? 'no version'} without its pin` })
-  }
-  if (changes.refused.length > 0) return { outcome: 'refused', why: 'guards', channels: changes.refused }
-  const { stateBefore } = after.rollback
-  const endedAt = stateBefore === 'running' ? null : momentOf(now)
-  const resumed = restarted({ ...rollout, state: stateBefore, endedAt, rollback: null }, now)
-  return { outcome: 'planned', rollout: resumed, channels: changes.channels, untouched }
-}
-
-interface After {
-  readonly outcome: 'after'
-  readonly rollback: RolledBack
-  /** Channels that stand as the rollback has left them. */
-  readonly ours: readonly { readonly channel: Channel; readonly to: string | null }[]
-  readonly untouched: readonly Untouched[]
-}
-
-/** What is left of a rollback: a pin or a halt that somebody has set since is theirs. */
-function afterRollback(
-  { rollback, state, release }: Rollout,
-  channels: RollbackFacts['channels'],
-  { reason }: AfterContext,
-  missing: string,
-): After | RolloutRefusal {
-  if ((reason?.trim() ?? '') === '') return malformed('reason', missing)
-  if (rollback === null || state !== 'rolled back') {
-    return refuse('not_rolled_back', `the release ${release} was not rolled back`)
-  }
-  if (rollback.unpinnedAt !== null) {
-    const message = `the pins of the rollback of ${release} were taken away at ${rollback.unpinnedAt}`
-    return refuse('not_rolled_back', message)
-  }
-  const ours: { readonly channel: Channel; readonly to: string | null }[] = []
-  const untouched: Untouched[] = []
-  for (const { channel: name, to } of rollback.channels) {
-    const channel = channels.get(name)
-    const set = to === null ? channel?.halt : channel?.pin
-    if (channel !== undefined && set?.at === rollback.at && set.by === rollback.by) ours.push({ channel, to })
-    else untouched.push({ channel: name, why: whyNotOurs(channel) })
-  }
-  return { outcome: 'after', rollback, ours, untouched }
-}
-
-function whyNotOurs(channel: Channel | undefined): string {
-  if (channel === undefined) return 'does not exist any more'
-  return whyItStays(channel) ?? 'is neither pinned nor halted any more'
-}
-
 /** One change of several channels, with every refusal of a guard. */
-class Changes {
+export class Changes {
   readonly channels: Channel[] = []
   readonly refused: GuardedChannel[] = []
   readonly #context: Parameters<typeof applyChange>[2]

@@ -8,7 +8,16 @@ import { supersede } from './promotion.ts'
 import { personOf, type Release } from './release.ts'
 import type { RuleContext } from './release-draft.ts'
 import { PIPELINE_CHANNELS_MAX } from './pipeline-draft.ts'
-import { channelsOf, frontierOf, restarted, stageAt, withStage, type Rollout, type StageProgress } from './rollout.ts'
+import {
+  channelsOf,
+  frontierOf,
+  restarted,
+  stageAt,
+  withStage,
+  type Approval,
+  type Rollout,
+  type StageProgress,
+} from './rollout.ts'
 
 type Drafted = { readonly outcome: 'drafted'; readonly rollout: Rollout } | RolloutRefusal
 
@@ -49,11 +58,12 @@ export function startRollout(
   return newest === undefined ? rollout : supersede(rollout, newest.release, now)
 }
 
-/** A rollout that was superseded, from the beginning: what it had moved and who was for it is kept. */
+/** A rollout that was superseded, from the beginning: what it had moved is kept, and who was for it where its rules are the same. */
 export function startAgain(fresh: Rollout, before: Rollout): Rollout {
-  const stages = fresh.stages.map((stage) => {
+  const stages = fresh.stages.map((stage, index) => {
     const known = before.stages.find(({ name }) => name === stage.name)
-    return known === undefined ? stage : { ...stage, moved: known.moved, approvals: known.approvals }
+    const { rules } = stageAt(fresh, index)
+    return known === undefined ? stage : { ...stage, moved: known.moved, approvals: approvalsUnder(before, rules) }
   })
   return { ...fresh, stages }
 }
@@ -151,7 +161,7 @@ export function rebaseRollout(rollout: Rollout, pipeline: Pipeline, pipelineRevi
     const message = `channel ${lost.channel} is in the middle of a ramp, and not in the pipeline any more; let that finish first`
     return refuse('not_rebased', message)
   }
-  const stages = rules.stages.map((stage) => rollout.stages.find(({ name }) => name === stage.name) ?? waiting(stage))
+  const stages = rules.stages.map((stage) => rebasedStage(rollout, stage))
   const channels = channelsOf({ ...rollout, rules })
   if (channels.length > PIPELINE_CHANNELS_MAX) {
     const message = `with the channels that it has moved already it would have ${channels.length}; a rollback takes ${PIPELINE_CHANNELS_MAX} at most`
@@ -161,6 +171,20 @@ export function rebaseRollout(rollout: Rollout, pipeline: Pipeline, pipelineRevi
   const rebased = restarted({ ...rollout, rules, pipelineRevision, stages }, now)
   const isDone = stages.every(({ state }) => state === 'done')
   return { outcome: 'drafted', rollout: isDone ? { ...rebased, state: 'done', endedAt: momentOf(now) } : rebased }
+}
+
+/** How far the stage has come, under its new rules. */
+function rebasedStage(rollout: Rollout, stage: StageRules): StageProgress {
+  const known = rollout.stages.find(({ name }) => name === stage.name)
+  if (known === undefined) return waiting(stage)
+  return known.state === 'waiting' ? { ...known, approvals: approvalsUnder(rollout, stage) } : known
+}
+
+/** Whoever approved a stage was for the agents, and the pace, that its rules had then; how many must be is no matter of theirs. */
+function approvalsUnder({ rules, stages }: Rollout, stage: StageRules): readonly Approval[] {
+  const before = rules.stages.find(({ name }) => name === stage.name)
+  const isSame = JSON.stringify({ ...before, approvals: 0 }) === JSON.stringify({ ...stage, approvals: 0 })
+  return isSame ? (stages.find(({ name }) => name === stage.name)?.approvals ?? []) : []
 }
 
 function overRefusal({ state, release, endedAt }: Rollout): RolloutRefusal | null {

@@ -155,5 +155,11 @@ export function withStage(rollout: Rollout, index: number, progress: Partial<Sta
 /** The rollout with its step or soaking under way beginning now. */
 export function restarted(rollout: Rollout, now: number): Rollout {
   const index = rollout.stages.findIndex(({ state }) => state === 'promoting' || state === 'soaking')
-  return index === -1 ? rollout : withStage(rollout, index, { since: momentOf(now) })
+  return restartedAt(rollout, index, now)
+}
+
+/** The same where stage `index` is the one under way. */
+export function restartedAt(rollout: Rollout, index: number, now: number): Rollout {
+  const state = rollout.stages[index]?.state
+  return state === 'promoting' || state === 'soaking' ? withStage(rollout, index, { since: momentOf(now) }) : rollout
 }

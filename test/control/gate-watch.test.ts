@@ -58,3 +58,73 @@ for (const failures of [1, 20]) {
     await stopping
   })
 }
+
+t.test('a gate that waits for its turn is asked as the rules have it then, not as they were', async (t) => {
+  const session = await startRollouts(t, { gatesAllow: ['slow.example', 'live.example'] })
+  const { clock, deps } = session.planes
+  const gate = { op: '<', threshold: 1, everySeconds: 60, failures: 2 }
+  const slow = (name: string) =>
+    Array.from({ length: 10 }, (_, n) => ({ ...gate, name: `${name}${n}`, url: 'http://slow.example', query: 'slow' }))
+  const errors = (query: string) => [{ ...gate, name: 'errors', url: 'http://live.example', query }]
+  const canary = { name: 'canary', auto: true }
+  await session.pipeline([{ ...canary, channels: ['p1'], soakMinutes: 600, gates: slow('a') }], {}, 'p1')
+  await session.pipeline([{ ...canary, channels: ['p2'], soakMinutes: 600, gates: slow('b') }], {}, 'p2')
+  await session.pipeline([{ ...canary, channels: ['c'], gates: errors('old') }])
+  await session.register(1)
+  const waiting: (() => void)[] = []
+  const asked: string[] = []
+  const driver = new RolloutDriver(
+    deps,
+    async ({ query }) => {
+      asked.push(query)
+      if (query === 'slow') await new Promise<void>((resolve) => waiting.push(resolve))
+      return query === 'new' ? { value: 5, verdict: 'failed', detail: null } : PASSED
+    },
+    silent,
+  )
+  await driver.look()
+  await driver.look()
+  await session.pipeline([{ ...canary, channels: ['c'], gates: errors('new') }])
+  t.equal((await session.step('rebase', {}, 1)).status, 200)
+  await clock.advance(SECOND_MS)
+  for (const answer of waiting.splice(0)) answer()
+  await clock.advance(0)
+  await driver.look()
+  t.strictSame(
+    asked.filter((query) => query !== 'slow'),
+    ['new'],
+  )
+  t.match(await session.stage(1, 0), { state: 'soaking', gates: [{ samples: [{ verdict: 'failed' }] }] })
+  const stopping = driver.stop()
+  for (const answer of waiting.splice(0)) answer()
+  await stopping
+})
+
+t.test('what a gate is answered after a re-base has put another one in its place is not counted', async (t) => {
+  const session = await startRollouts(t, { gatesAllow: ['live.example'] })
+  const gate = { name: 'errors', url: 'http://live.example', op: '<', threshold: 1, everySeconds: 60, failures: 2 }
+  const rules = (query: string) => [{ name: 'canary', channels: ['c'], auto: true, gates: [{ ...gate, query }] }]
+  await session.pipeline(rules('old'))
+  await session.register(1)
+  const waiting: (() => void)[] = []
+  const driver = new RolloutDriver(
+    session.planes.deps,
+    async () => {
+      await new Promise<void>((resolve) => waiting.push(resolve))
+      return PASSED
+    },
+    silent,
+  )
+  await driver.look()
+  await driver.look()
+  await session.pipeline(rules('new'))
+  t.equal((await session.step('rebase', {}, 1)).status, 200, 'in the very millisecond in which it was asked')
+  t.equal(waiting.length, 1)
+  for (const answer of waiting.splice(0)) answer()
+  await session.planes.clock.advance(0)
+  await driver.look()
+  t.match(await session.stage(1, 0), { state: 'soaking', blockers: [{ message: /not been evaluated yet/ }] })
+  const stopping = driver.stop()
+  for (const answer of waiting.splice(0)) answer()
+  await stopping
+})

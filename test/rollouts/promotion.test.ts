@@ -227,8 +227,43 @@ t.test("another release's ramp holds a channel back until it is over", async (t)
   const ramp = { seed: 'cloud/15.1.9', percent: 30, plainPath: 'last', before } as const
   const other = channelOf({ name: 'b', source: sourceOf('15.1.9'), ramp })
   t.strictSame(held(oneStage(), [A, other]), ['ramp: channel b is at 30 % of 15.1.9; let that finish, or roll it back'])
+  const isUnderWay = (seed: string): boolean => seed !== 'cloud/15.1.9'
+  t.strictSame(
+    held(oneStage(), [A, other], { isUnderWay }),
+    [
+      'ramp: channel b is at 30 % of 15.1.9, whose rollout is over; set it to one version with PUT …/channels/b/version',
+    ],
+    'nobody takes it any further',
+  )
   const pinned = { ...other, pin: pinOf('15.1.2') }
   t.match(plan(oneStage(), [A, pinned]).leftBehind, [{ channel: 'b' }], 'under a pin it is left alone')
+})
+
+t.test('a channel that is in another pipeline by now holds its stage back, also where that is done', async (t) => {
+  const taken = new Map([['b', 'edge']])
+  for (const progress of [{}, doneWith('a')]) {
+    t.strictSame(held(oneStage({}, progress), [there('a'), B], { taken }), [
+      'channels: a channel is moved by one pipeline only, and b is in the pipeline edge',
+    ])
+  }
+})
+
+t.test('what a channel was told before is what it told last, however often it was promoted', async (t) => {
+  const moved = movedFrom('15.1.1', 'a', 'b')
+  const byHand = plan(oneStage({}, { ...doneWith(), moved }), [there('a'), channelOf({ name: 'b' })])
+  t.strictSame(byHand.rollout.stages[0]?.moved, [...movedFrom('15.1.1', 'a'), ...movedFrom(BEFORE, 'b')])
+  const none = channelOf({ name: 'b', source: sourceOf(null) })
+  const again = plan(oneStage({}, { ...doneWith(), moved }), [there('a'), none])
+  t.strictSame(again.rollout.stages[0]?.moved, moved, 'it told nothing: what was known before stands')
+})
+
+t.test('a channel that comes late to a stage that is done is not waited for by the stage under way', async (t) => {
+  const stages = [
+    { rules: someStage('all', { channels: ['a', 'b'] }), progress: doneWith('a') },
+    { rules: someStage('next'), progress: underWay('soaking', 100, 'next') },
+  ]
+  const late = planPromotion(factsOf(someRollout(stages), [there('a'), B], { now: NOW + 60_000 }), 0, CONTEXT)
+  t.equal(allowed(late).rollout.stages[1]?.since, inMinutes(0))
 })
 
 t.test('a channel that does not exist or follows an upstream holds its stage back', async (t) => {
@@ -354,6 +389,21 @@ t.test('a rollout whose watch over the same stage is cut short is overtaken', as
 
 t.test('a rollout that is done in that stage, or further, goes on', async (t) => {
   t.strictSame(overtaken([older('done', 'done', 'waiting'), older('done', 'done', 'soaking')], NEWER, 1, NOW), [])
+})
+
+t.test('where the two go by other rules, stages are the same that are called the same', async (t) => {
+  const of = (...names: readonly string[]): Rollout => someRollout(names.map((name) => ({ rules: someStage(name) })))
+  const under = older('done', 'promoting', 'waiting')
+  t.strictSame(overtaken([under], of('dev', 's0', 's1'), 1, NOW), [], 'it has come to the first of them')
+  t.equal(overtaken([under], of('dev', 's0', 's1'), 2, NOW).length, 1)
+  t.equal(overtaken([under], of('s1', 's2'), 0, NOW).length, 1, 'a stage before it is gone')
+  t.equal(overtaken([under], of('s0', 's2'), 1, NOW).length, 1, 'its own stage is gone')
+  t.strictSame(overtaken([under], of('dev', 'test'), 1, NOW), [], 'they have no stage in common')
+  const ahead = { ...of('dev', 's0', 's1'), stages: of('dev', 's0', 's1').stages.slice() }
+  const [dev, s0, s1] = ahead.stages.map((stage) => ({ ...stage, state: 'done' as const }))
+  if (dev === undefined || s0 === undefined || s1 === undefined) throw new Error('it has three stages')
+  t.strictSame(overtakenNow([under, { ...ahead, stages: [dev, s0, { ...s1, state: 'waiting' }] }], NOW), [])
+  t.equal(overtakenNow([under, { ...ahead, stages: [dev, s0, s1] }], NOW).length, 1)
 })
 
 t.test('newer rollouts and ended ones are not overtaken', async (t) => {

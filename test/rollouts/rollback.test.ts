@@ -3,10 +3,9 @@ import t from 'tap'
 import type { IsBlocked } from '../../src/channels/blocked-version.ts'
 import type { Channel } from '../../src/channels/channel.ts'
 import type { StageFacts } from '../../src/rollouts/conditions.ts'
+import { heldElsewhere, planResume, planUnpin } from '../../src/rollouts/end-rollback.ts'
 import {
-  planResume,
   planRollback,
-  planUnpin,
   type AfterContext,
   type RollbackContext,
   type RollbackFacts,
@@ -28,6 +27,7 @@ import {
   problemOf,
   RELEASE,
   ruleContextOf,
+  someChange,
   someFacts,
   someRelease,
   someRollout,
@@ -61,7 +61,7 @@ function earlier(release: string, before: string | null, channel = 'a'): Rollout
 function factsOf(more: Partial<RollbackFacts> = {}, channels: readonly Channel[] = THERE): RollbackFacts {
   const rollout = more.rollout ?? ROLLOUT
   const known = { rollout, release: someRelease(), rollouts: [rollout], channels: channelsByName(...channels) }
-  return frozen({ ...known, isBlocked: NONE, isBad: NONE, ...more })
+  return frozen({ ...known, isBlocked: NONE, isBad: NONE, isKnown: () => true, ...more })
 }
 
 function contextOf(more: Partial<RollbackContext> = {}): RollbackContext {
@@ -129,6 +129,23 @@ t.test('where a version is named, every channel goes to it', async (t) => {
     ['a', 'b', 'c'].map((name) => `${name}: ${RELEASE} to 15.1.0`),
   )
 })
+
+t.test(
+  'the version that is named is an older one, and one that is known here, unless an admin forces it',
+  async (t) => {
+    const isKnown = (version: string): boolean => version === '15.1.0'
+    const to = (version: string, more: Partial<RollbackContext> = {}) =>
+      planRollback(factsOf({ isKnown }), contextOf({ to: version, ...more }))
+    t.match(mistakeOf(to('15.2.1')), /^to is newer than 15\.2\.0, and a rollback only goes back; promote it instead/)
+    t.match(mistakeOf(to('15.0.0-cloud.20260201T000000.abc001')), /^to is newer/, 'as releases are ordered')
+    t.match(mistakeOf(to('15.1.1')), /^to names 15\.1\.1, which no channel was told.* see how it is written/)
+    t.equal(allowed(to('v15.1.0')).channels.length, 3)
+    for (const version of ['15.2.1', '15.1.1']) {
+      t.match(allowed(to(version, { force: true })).channels, [{ pin: { version } }, {}, {}])
+    }
+    t.match(mistakeOf(to(RELEASE, { force: true })), /^to is the release/)
+  },
+)
 
 t.test('a chain of bad releases is followed to the last good one, channel by channel', async (t) => {
   const rollout = someRollout([
@@ -391,6 +408,81 @@ t.test('whatever else must hold of a release must hold of it when it is resumed'
   t.strictSame(held(NONE, { release: someRelease({ bad, withdrawn: bad }) }), ['withdrawn'])
   const embargo = { release: '15.1.9', fixes: ['SEC-2026-1'], since: inHours(-9), liftedAt: null }
   t.strictSame(held(NONE, { embargoes: [embargo] }), ['embargo'])
+})
+
+t.test('a release is given back to no agents that it does not work with any more', async (t) => {
+  const held = (more: Partial<StageFacts>, channels = PINNED) => {
+    const bad = { reason: 'logins fail', by: 'grace/token-9', at: inHours(0) }
+    const release = someRelease({ bad, minAgentVersion: '15.1.4' })
+    return resume(PLAN.rollout, channels, NONE, AFTER, { release, ...more })
+  }
+  const old = new Map([['b', ['15.1.3', BEFORE, RELEASE]]])
+  const [blocked, ...none] = blockersOf(held({ running: old }))
+  t.match(blocked, { code: 'compatibility', message: /b has served 15\.1\.3$/ })
+  t.strictSame(none, [])
+  const unknown = new Map([['c', inHours(-2)]])
+  t.match(blockersOf(held({ unknown })), [{ code: 'compatibility', message: /does not tell of c before/ }])
+  t.equal(allowed(held({ running: new Map([['b', [BEFORE, RELEASE]]]) })).channels.length, 3)
+  const itself = { release: someRelease({ minAgentVersion: '15.2.1' }), running: new Map([['b', [RELEASE]]]) }
+  t.equal(allowed(held(itself)).channels.length, 3, 'what runs the release is no reason against it')
+  const theirs = channelsByName(
+    ...PLAN.channels.map((one) => (one.name === 'b' ? { ...one, pin: pinOf('15.1.3') } : one)),
+  )
+  t.match(allowed(held({ running: old, unknown: new Map([['b', '']]) }, theirs)).untouched, [{ channel: 'b' }])
+})
+
+t.test(
+  'a release is given back only with its changes signed off, where a stage that it has reached asks for it',
+  async (t) => {
+    const [canary, all] = STAGES as [(typeof STAGES)[number], (typeof STAGES)[number]] // Of two.
+    const unsigned = someRelease({ changes: [someChange('7')] })
+    const resumed = (...asking: readonly boolean[]) => {
+      const stages = [canary, all].map((rules, index) => ({ ...rules, requireSignOff: asking[index] ?? false }))
+      const rest = { ...someStage('rest'), requireSignOff: true }
+      const waiting = { ...ROLLOUT.stages[0], name: 'rest', state: 'waiting' } as Rollout['stages'][number] // A whole one.
+      const rules = { ...ROLLOUT.rules, stages: [...stages, rest] }
+      const rollout = { ...PLAN.rollout, rules, stages: [...ROLLOUT.stages, waiting] }
+      return resume(rollout, PINNED, NONE, AFTER, { release: unsigned })
+    }
+    const refusal = resumed(false, true)
+    t.match(refusal, { stage: 'all' })
+    t.match(blockersOf(refusal), [{ code: 'sign-off', message: /1 significant change not signed off: 7/ }])
+    t.equal(blockersOf(resumed(true, true)).length, 1, 'said once')
+    t.equal(allowed(resumed(false, false)).channels.length, 3, 'a stage that waits asks for itself')
+  },
+)
+
+t.test('neither approvals nor the window are asked again when a release is given back', async (t) => {
+  const promoteWindow = { days: ['mon'], from: '00:00', to: '00:01', timeZone: 'UTC' } as const
+  const stages = STAGES.map((rules) => ({ ...rules, approvals: 2, promoteWindow }))
+  const rollout = { ...PLAN.rollout, rules: { ...PLAN.rollout.rules, stages } }
+  t.equal(allowed(resume(rollout, PINNED, NONE, AFTER)).channels.length, 3)
+})
+
+t.test('channels that the rollbacks of other pipelines hold are named, as long as they do', async (t) => {
+  const steps = [
+    { channel: 'a', from: RELEASE, to: BEFORE },
+    { channel: 'b', from: RELEASE, to: null },
+    { channel: 'c', from: RELEASE, to: BEFORE },
+    { channel: 'gone', from: RELEASE, to: BEFORE },
+  ]
+  const stamp = { reason: 'logins fail', by: 'grace/token-9', at: inHours(0) }
+  const rollback = { ...stamp, channels: steps, stateBefore: 'running', unpinnedAt: null } as const
+  const edge = { ...PLAN.rollout, pipeline: 'edge', rollback }
+  const channels = channelsByName(
+    there('a', { pin: pinOf(BEFORE, stamp) }),
+    there('b', { halt: stamp }),
+    there('c', { pin: pinOf(BEFORE, { ...stamp, by: 'eve' }) }),
+  )
+  t.strictSame(heldElsewhere([edge], channels), [
+    { channel: 'a', why: 'stays pinned by the rollback in edge; resume or unpin it there' },
+    { channel: 'b', why: 'stays halted by the rollback in edge; resume it there' },
+  ])
+  const over = [
+    { ...edge, rollback: { ...rollback, unpinnedAt: inHours(1) } },
+    { ...edge, rollback: null },
+  ]
+  t.strictSame(heldElsewhere([...over, { ...edge, state: 'running' }], channels), [])
 })
 
 t.test(

@@ -244,6 +244,27 @@ t.test('approvals of a stage that waits go with it to its new place', async (t) 
   )
 })
 
+t.test(
+  'approvals end where the stage gets other channels or another pace, not where more people must approve',
+  async (t) => {
+    const approvals = [{ by: 'eve/1', at: inHours(-1), edition: 1 }]
+    const [canary, internal, everyone] = STAGES as [StageRules, StageRules, StageRules] // Of three.
+    const rollout = rolloutAt([doneWith('canary'), { approvals }])
+    const given = (more: Partial<StageRules>): number | undefined =>
+      allowed(rebased(rollout, canary, { ...internal, ...more }, everyone)).rollout.stages[1]?.approvals.length
+    t.equal(given({}), 1)
+    t.equal(given({ approvals: 2 }), 1)
+    for (const more of [{ channels: ['internal', 'all'] }, { rampPercent: [10] }, { auto: true }, { soakMinutes: 9 }]) {
+      t.equal(given(more), 0, JSON.stringify(more))
+    }
+    const superseded = startAgain(
+      { ...start(), rules: { ...start().rules, stages: [canary, { ...internal, channels: ['all'] }, everyone] } },
+      rollout,
+    )
+    t.strictSame(superseded.stages[1]?.approvals, [], 'nor are they taken along by a rollout that begins anew')
+  },
+)
+
 t.test('no stage is skipped by new rules: what was promoted must be at its place still', async (t) => {
   const rollout = rolloutAt([doneWith('canary'), underWay('promoting', 10, 'internal')])
   const [canary, internal, everyone] = STAGES as [StageRules, StageRules, StageRules] // Of three.

@@ -119,10 +119,12 @@ export async function sendRolloutOutcome(
 ): Promise<FastifyReply> {
   switch (outcome.outcome) {
     case 'done': {
-      const { document, moves, untouched, superseded } = outcome
+      const { document, moves, untouched, superseded, servedBy } = outcome
       const record = await rolloutRecord(control, knownState(control), document)
       if (!dryRun) void reply.header('ETag', entityTag(record.revision))
-      const shown = { ...presentRollout(record), moves, untouched, superseded, ...(dryRun ? { dryRun } : {}) }
+      const serving = servedBy === undefined ? {} : { servedBy }
+      const done = { ...presentRollout(record), moves, untouched, superseded, ...serving }
+      const shown = { ...done, ...(dryRun ? { dryRun } : {}) }
       return reply.code(created && !dryRun ? 201 : 200).send(shown)
     }
     case 'stale':

@@ -221,7 +221,10 @@ export const RollbackAllBody = Type.Object(
   {
     release,
     to: Type.Optional(
-      Type.String({ maxLength: 256, description: 'For every channel; left out, the last good one of each.' }),
+      Type.String({
+        maxLength: 256,
+        description: 'For every channel: an older version that is known here. Left out, the last good one of each.',
+      }),
     ),
     critical: Type.Optional(Critical),
     reason: Reason,

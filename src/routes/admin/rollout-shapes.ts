@@ -187,8 +187,17 @@ const RolloutChange = Type.Object(
     moves: Type.Array(Type.Object({ channel: Type.String(), from: Nullable(Version), to: Nullable(Version) }), {
       description: 'Every channel that was moved (in a dry run: would be), from what to what.',
     }),
-    untouched: Type.Array(Type.Object({ channel: Type.String(), why: Type.String() })),
+    untouched: Type.Array(Type.Object({ channel: Type.String(), why: Type.String() }), {
+      description:
+        'Channels that were left as they are, and why; after a resume also those that rollbacks of the release in other pipelines pin still.',
+    }),
     superseded: Type.Array(Version, { description: 'Releases whose rollouts are overtaken by it.' }),
+    servedBy: Type.Optional(
+      Type.Array(Type.String(), {
+        description:
+          'After a rollback: channels, of all there are, that tell agents the release still. Other pipelines, or hands, have moved them to it.',
+      }),
+    ),
     dryRun: Type.Optional(Type.Literal(true)),
   },
   { $id: 'RolloutChange', title: 'RolloutChange' },

@@ -176,7 +176,7 @@ function stepRoutes(app: App, control: Control): void {
     operationId: 'resumeRollout',
     summary: 'Resume a rollout',
     description:
-      'After a pause: the step or the soaking under way begins anew. After a rollback: its pins are taken away in one commit, and the release goes on where it was.',
+      'After a pause: the step or the soaking under way begins anew. After a rollback: its pins are taken away in one commit, and the release goes on where it was, if what must hold of a release holds of it now; approvals and the window are not asked again. `untouched` names channels that the rollback in another pipeline pins still.',
     change: (asked, choice, conditions, { force = false }) =>
       endRollback(control, asked, choice, 'resume', force, conditions),
   })
@@ -199,7 +199,7 @@ function stepRoutes(app: App, control: Control): void {
     operationId: 'rollBackRollout',
     summary: 'Take a release back',
     description:
-      'Pins every channel that the release has reached back to the last good one, in one commit, past gates and approvals, and marks the release bad. `?dryRun=true` shows which channel would go from what to what.',
+      'Pins every channel that the release has reached back to the last good one, in one commit, past gates and approvals, and marks the release bad. `to` is an older version that is known here. `servedBy` names the channels that other pipelines, or hands, have moved to it: they tell it still. `?dryRun=true` shows which channel would go from what to what.',
     change: (asked, choice, conditions, { to = null, critical = false, force = false }) =>
       rollBack(control, asked, choice, { to, critical, force }, conditions),
   })

@@ -1,6 +1,7 @@
 // Pipelines over the API: made, edited, deleted, every mistake named, and no rollout ever changed behind its back.
 import t from 'tap'
 import { at, itemsOf, type Fields } from '../../fixtures/admin-json.ts'
+import { channelPath } from '../../fixtures/admin-session.ts'
 import { cloud, codesOf, listAt, startRollouts } from '../../fixtures/rollout-session.ts'
 
 const reason = 'because'
@@ -183,6 +184,21 @@ t.test('a channel belongs to one pipeline only: channel_in_pipeline', async (t) 
     [200, 409],
     'also where both ask at once',
   )
+})
+
+t.test('a rollout that is done does not move a channel that another pipeline has by now', async (t) => {
+  const session = await startRollouts(t)
+  await session.pipeline([stage('canary', { channels: ['a', 'b'] })])
+  await session.done('PUT', channelPath('b', '/pin'), { version: cloud(0), reason: 'an incident' })
+  await session.register(1)
+  t.equal((await session.step('promote', {}, 1)).status, 200)
+  t.equal(at(await session.rollout(1), 'state'), 'done')
+  await session.pipeline([stage('canary', { channels: ['a'] })])
+  await session.pipeline([stage('edge', { channels: ['b'], approvals: 2 })], {}, 'edge')
+  await session.done('DELETE', channelPath('b', '/pin'), { reason: 'it is over' })
+  const late = await session.step('promote', { stage: 'canary' }, 1)
+  t.match(at(late.body, 'blockers'), [{ code: 'channels', message: /b is in the pipeline edge$/ }])
+  t.equal(await session.told('b'), cloud(0))
 })
 
 t.test('a pipeline of 900 channels fits into its body of 256 KB; more of either is refused', async (t) => {

@@ -264,7 +264,8 @@ t.test('time does not count while every channel of the stage is halted or moved 
   t.match(at(suspended, 'blockers'), [
     {
       code: 'channels',
-      message: /no channel of the stage tells the release to as many agents as it had reached: a is halted by .*, b is pinned to/,
+      message:
+        /no channel of the stage tells the release to as many agents as it had reached: a is halted by .*, b is pinned to/,
     },
   ])
   const kinds = (await session.journal()).map(({ kind }) => kind)

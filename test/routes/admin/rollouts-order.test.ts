@@ -40,6 +40,44 @@ t.test('a newer release supersedes the older ones that it overtakes, and the ans
   }
 })
 
+t.test('rules of another shape do not end a rollout that is ahead of the newer one', async (t) => {
+  const session = await startRollouts(t)
+  const ramp = stage('internal', { rampPercent: [10], rampMinutes: 60 })
+  await session.pipeline([stage('canary', { auto: true }), ramp])
+  await session.register(1)
+  await session.look()
+  t.equal((await session.step('promote', { stage: 'internal' }, 1)).status, 200)
+  await session.pipeline([stage('dev', { auto: true }), stage('canary', { auto: true }), ramp])
+  await session.register(2)
+  await session.look()
+  t.strictSame([await session.told('dev'), await session.told('canary')], [cloud(2), cloud(2)])
+  t.strictSame(await statesOf(session, 1, 2), ['running', 'running'])
+  t.strictSame(codesOf(await session.stage(2, 2)), ['ramp'])
+  await session.pass(61)
+  t.strictSame(await statesOf(session, 1, 2), ['done', 'running'])
+  t.equal((await session.step('promote', { stage: 'internal' }, 2)).status, 200)
+})
+
+t.test('a ramp that nobody takes further says how to end it, and that frees its channel', async (t) => {
+  const session = await startRollouts(t)
+  await session.pipeline([stage('all', { channels: ['c', 'd'], rampPercent: [10], rampMinutes: 60, soakMinutes: 60 })])
+  await session.register(1)
+  t.equal((await session.step('promote', {}, 1)).status, 200)
+  await session.done('PUT', channelPath('c', '/pin'), { version: cloud(0), reason })
+  await session.pass(61)
+  await session.register(2)
+  t.equal((await session.step('promote', {}, 2)).status, 200)
+  t.strictSame(await statesOf(session, 1, 2), ['superseded', 'running'])
+  await session.done('DELETE', channelPath('c', '/pin'), { reason })
+  const held = await session.step('promote', { stage: 'all' }, 2)
+  t.match(at(held.body, 'blockers'), [
+    { code: 'ramp', message: /whose rollout is over; set it .* PUT …\/channels\/c\/version/ },
+  ])
+  await session.done('PUT', channelPath('c', '/version'), { version: cloud(0), reason })
+  t.equal((await session.step('promote', { stage: 'all' }, 2)).status, 200)
+  t.equal((await session.cohortsAt('c', cloud(2))).length, 10)
+})
+
 t.test('a release that is registered after a newer one has gone ahead is superseded from the start', async (t) => {
   const session = await startRollouts(t)
   await session.pipeline([stage('canary', { auto: true }), stage('all')])

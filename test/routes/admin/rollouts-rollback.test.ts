@@ -161,6 +161,7 @@ t.test(
     await session.pipeline([stage('new')])
     await session.register(1)
     await promote(session, 1, 'new')
+    await session.channel('other', cloud(0))
     const named = await session.call('POST', '/rollouts/cloud/rollback?dryRun=true', { reason, to: cloud(0) })
     t.hasStrict(named.body, { moves: [{ channel: 'new', from: cloud(1), to: cloud(0) }] })
     const back = await session.step('rollback', { reason })
@@ -373,3 +374,152 @@ t.test('a rollback that has ended is not meant by who resumes another rollout', 
   t.equal(resumed.status, 200, JSON.stringify(resumed.body))
   t.equal(at(resumed.body, 'release'), cloud(2))
 })
+
+t.test(
+  'a version that is named must be known here and older than what is taken back, unless an admin forces it',
+  async (t) => {
+    const session = await startRollouts(t)
+    await session.channel('other', cloud(0))
+    await session.done('PUT', channelPath('other', '/pin'), { version: '15.0.0-alpha.2', reason })
+    await session.done('PUT', channelPath('other', '/halt'), { reason })
+    await session.channel('old', '14.8.0')
+    await session.pipeline([{ name: 'all', channels: ['a', 'old'] }])
+    for (const day of [1, 2, 3, 4]) await session.register(day)
+    await session.done('POST', `/releases/${cloud(1)}/withdraw`, { reason })
+    await promote(session, 3, 'all')
+    const { bob } = await session.people('bob')
+    const before = await session.digest()
+    for (const [to, why] of [
+      ['15.9.9', /to names 15\.9\.9, which no channel was told/],
+      [cloud(1), /which no channel was told/],
+      [cloud(4), new RegExp(`to is newer than ${cloud(3)}, and a rollback only goes back`)],
+    ] as const) {
+      const refused = await session.step('rollback', { reason, to }, 3, bob)
+      t.equal(refused.status, 400)
+      t.hasStrict(refused.body, { code: 'invalid_request', errors: [{ field: 'to' }] })
+      t.match(at(refused.body, 'detail'), why)
+      t.equal(at((await session.step('rollback', { reason, to, force: true }, 3, bob)).body, 'code'), 'role_too_low')
+    }
+    t.equal(await session.digest(), before)
+    const dry = (to: string, force = false) =>
+      session.call('POST', '/rollouts/cloud/rollback?dryRun=true', { reason, to, release: cloud(3), force })
+    for (const [to, known] of [
+      [cloud(2), 'a release that is good'],
+      [cloud(0), 'what another channel would be at'],
+      ['14.8.0', 'what one of its channels was moved from'],
+      ['15.0.0-alpha.2', 'what a channel is pinned to'],
+    ] as const)
+      t.not((await dry(to)).status, 400, known)
+    for (const to of ['15.9.9', cloud(4)]) t.equal((await dry(to, true)).status, 200, to)
+    t.equal((await session.step('rollback', { reason, to: '15.9.9', force: true }, 3)).status, 200)
+    t.equal(await session.told('a'), '15.9.9')
+  },
+)
+
+t.test('a rollback says which channels of other pipelines, or of none, tell the release still', async (t) => {
+  const session = await startRollouts(t)
+  await session.channel('hand', cloud(0))
+  await session.pipeline([stage('a')])
+  await session.pipeline([stage('b', { rampPercent: [10] })], {}, 'edge')
+  await session.register(1)
+  const started = await session.step('promote', { stage: 'a' }, 1)
+  t.notOk(Object.hasOwn(Object(started.body), 'servedBy'), 'no other step says so')
+  await session.done('POST', '/rollouts/edge/promote', { stage: 'b' })
+  await session.done('PUT', channelPath('hand', '/version'), { version: cloud(1), reason })
+  const dry = await session.call('POST', '/rollouts/cloud/rollback?dryRun=true', { reason })
+  const back = await session.step('rollback', { reason })
+  for (const { body } of [dry, back]) t.strictSame(at(body, 'servedBy'), ['b', 'hand'])
+  const edge = await session.done('POST', '/rollouts/edge/rollback', { reason })
+  t.strictSame(at(edge, 'servedBy'), ['hand'])
+})
+
+t.test(
+  'resuming in one pipeline names the channels that the rollback in another one keeps from the release',
+  async (t) => {
+    const session = await startRollouts(t)
+    await session.pipeline([stage('a')])
+    await session.pipeline([{ name: 'all', channels: ['b', 'c'] }], {}, 'edge')
+    await session.register(1)
+    await promote(session, 1, 'a')
+    await session.done('POST', '/rollouts/edge/promote', { stage: 'all' })
+    await session.step('rollback', { reason })
+    await session.done('POST', '/rollouts/edge/rollback', { reason })
+    await session.planes.clock.advance(1)
+    await session.done('PUT', channelPath('c', '/pin'), { version: cloud(0), reason: 'mine' })
+    const dry = await session.call('POST', '/rollouts/cloud/resume?dryRun=true', { reason: 'it was fine' })
+    const resumed = await session.step('resume', { reason: 'it was fine' })
+    const why = 'stays pinned by the rollback in edge; resume or unpin it there'
+    for (const { status, body } of [dry, resumed]) {
+      t.equal(status, 200)
+      t.strictSame(at(body, 'untouched'), [{ channel: 'b', why }])
+    }
+    t.strictSame([await session.told('a'), await session.told('b')], [cloud(1), cloud(0)])
+    await session.done('POST', '/rollouts/edge/resume', { reason: 'there, too' })
+    t.equal(await session.told('b'), cloud(1))
+  },
+)
+
+t.test('a release is not given back to agents that it does not work with any more, nor unsigned', async (t) => {
+  const session = await startRollouts(t)
+  await session.pipeline([stage('canary', { requireSignOff: true, soakMinutes: 600 }), stage('rest')], {
+    grace: 'PT1H',
+  })
+  await session.channel('old', '15.0.0-alpha.1')
+  const change = { id: '1', title: 'a faster handshake', author: 'ann' }
+  await session.register(1, { minAgentVersion: cloud(0), changes: [change] })
+  await session.done('POST', `/releases/${cloud(1)}/changes/1/verify`, {})
+  await promote(session, 1, 'canary')
+  await session.step('rollback', { reason, to: '15.0.0-alpha.1' })
+  await session.done('DELETE', `/releases/${cloud(1)}/changes/1/verify`, { reason })
+  const before = await session.digest()
+  for (const query of ['?dryRun=true', '']) {
+    const held = await session.call('POST', `/rollouts/cloud/resume${query}`, { reason: 'it was fine' })
+    t.equal(held.status, 422)
+    t.strictSame(codesOf(held.body), ['compatibility', 'sign-off'])
+    t.match(at(held.body, 'detail'), /canary has served 15\.0\.0-alpha\.1; 1 significant change not signed off: 1/)
+  }
+  t.equal(await session.digest(), before)
+  await session.done('POST', `/releases/${cloud(1)}/changes/1/verify`, {})
+  t.strictSame(codesOf((await session.step('resume', { reason: 'it was fine' })).body), ['compatibility'])
+  t.equal(await session.told('canary'), '15.0.0-alpha.1')
+  await session.done('PATCH', `/releases/${cloud(1)}`, { minAgentVersion: '15.0.0-alpha.1', reason })
+  t.equal((await session.step('resume', { reason: 'it was fine' })).status, 200)
+  t.equal(await session.told('canary'), cloud(1))
+})
+
+t.test('a release that asks for a lowest agent is resumed where all of its agents have that', async (t) => {
+  const session = await startRollouts(t)
+  await session.pipeline([stage('canary')], { grace: 'PT1H' })
+  await session.register(1, { minAgentVersion: cloud(0) })
+  await promote(session, 1, 'canary')
+  await session.step('rollback', { reason })
+  t.equal((await session.step('resume', { reason: 'it was fine' })).status, 200)
+  t.equal(await session.told('canary'), cloud(1))
+})
+
+t.test(
+  'a resume goes past no rules: where its pipeline or one of its channels is gone, only an unpin ends it',
+  async (t) => {
+    const session = await startRollouts(t)
+    await session.pipeline([stage('a'), stage('b')])
+    await session.register(1)
+    await promote(session, 1, 'a')
+    await session.step('rollback', { reason })
+    await session.pipeline([stage('a')])
+    await session.pipeline([stage('b', { approvals: 2 })], {}, 'edge')
+    const taken = await session.step('resume', { reason: 'it was fine' })
+    t.equal(taken.status, 409)
+    t.hasStrict(taken.body, { code: 'channel_in_pipeline' })
+    t.match(at(taken.body, 'detail'), /channel b is in the pipeline edge now.*; take it out of that one first/)
+    await session.done('DELETE', '/pipelines/edge', { reason })
+    const dry = await session.call('POST', '/rollouts/cloud/resume?dryRun=true', { reason: 'it was fine' })
+    t.equal(dry.status, 200)
+    await session.done('DELETE', '/pipelines/cloud', { reason })
+    const gone = await session.step('resume', { reason: 'it was fine' })
+    t.equal(gone.status, 404)
+    t.hasStrict(gone.body, { code: 'unknown_pipeline' })
+    t.equal(await session.told('a'), cloud(0))
+    t.equal((await session.step('unpin', { reason: 'the fix is coming' })).status, 200)
+    t.equal(at((await session.step('resume', { reason }, 1)).body, 'code'), 'not_rolled_back')
+  },
+)

@@ -282,6 +282,26 @@ t.test(
   },
 )
 
+t.test(
+  'a channel that comes late while its stage soaks is asked whether the release works with its agents',
+  async (t) => {
+    const session = await startRollouts(t)
+    await session.channel('old', '14.0.0')
+    const canary = stage('canary', { auto: true, soakMinutes: 60 })
+    await session.pipeline([canary])
+    await session.register(1, { minAgentVersion: '15.0.0-0' })
+    await session.look()
+    t.match(await session.stage(1, 0), { state: 'soaking' })
+    await session.pipeline([{ ...canary, channels: ['canary', 'old'] }])
+    t.equal((await session.step('rebase', {}, 1)).status, 200)
+    const late = await session.step('promote', { stage: 'canary' }, 1)
+    t.match(at(late.body, 'blockers'), [{ code: 'compatibility', message: /old has served 14\.0\.0$/ }])
+    t.equal(await session.told('old'), '14.0.0')
+    await session.pass(61)
+    t.match(await session.stage(1, 0), { state: 'done' }, 'the end of the soaking asks nothing of that')
+  },
+)
+
 t.test('a stage of which no channel is free is not promoted', async (t) => {
   const session = await startRollouts(t)
   await session.pipeline([stage('all')])
