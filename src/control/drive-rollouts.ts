@@ -90,6 +90,7 @@ export class RolloutDriver {
     // While the store is not followed nothing may be decided.
     if (replica.fault !== null || replica.state === null) return
     const running = runningRollouts(replica.state)
+    if (running.length === 0) this.#packages.forgetAll()
     if (running.length === 0 && this.#gates.isIdle) return
     if (!(await this.#hasLease(clock.now()))) {
       this.#gates.forgetAll()
@@ -139,7 +140,7 @@ export class RolloutDriver {
       const document = currentState(this.#control).document(key)
       const rollout = document === undefined ? null : rolloutOf(document)
       if (rollout === null) return
-      const lost = this.#packages.problemOf(rollout.release)
+      const lost = this.#packages.problemOf(rollout)
       if (lost !== null) await this.#pause(key, lost)
       if (lost !== null || !isDriven(rollout)) return
       const index = stageUnderWay(rollout) ?? 0

@@ -5,6 +5,12 @@ import { SAMPLES_MAX } from '../rollouts/gate-standing.ts'
 import { GATE_VERDICTS, type GateSample, type Rollout } from '../rollouts/rollout.ts'
 import type { Coordination } from '../store/port.ts'
 
+/**
+ * A gate is evaluated every hour at the least: samples that nobody has added to for so long are of a process that died before it
+ * could take them back.
+ */
+const SAMPLES_KEPT_MS = 7 * 86_400_000
+
 function topicOf({ pipeline, release }: Rollout): string {
   return `gates/${pipeline}/${release}`
 }
@@ -26,7 +32,7 @@ export function noteSamples(
   gate: string,
   samples: readonly GateSample[],
 ): Promise<void> {
-  return coordination.note(topicOf(rollout), { [`${stage}/${gate}`]: JSON.stringify(samples) })
+  return coordination.note(topicOf(rollout), { [`${stage}/${gate}`]: JSON.stringify(samples) }, SAMPLES_KEPT_MS)
 }
 
 /** Takes back what was told of a rollout that has ended. */

@@ -14,12 +14,16 @@ export interface PackageCheck {
   readonly url: string
   /** The rest of a sentence about the URL; null where the package was found. */
   readonly problem: string | null
+  /** Whether nobody was asked, since this server may not: that says nothing of the package. */
+  readonly isRefused?: boolean
 }
 
 export class PackageClient {
+  readonly #hosts: AllowedHosts
   readonly #outbound: Outbound
 
   constructor(hosts: AllowedHosts, timeoutMs = PACKAGE_TIMEOUT_MS, log: OutboundLog | null = null) {
+    this.#hosts = hosts
     this.#outbound = new Outbound(hosts, {
       timeoutMs,
       // The answer to HEAD has no body.
@@ -36,7 +40,7 @@ export class PackageClient {
     // Whoever is free takes the next one.
     const waiting = urls.entries()
     const askOn = async (): Promise<void> => {
-      for (const [index, url] of waiting) checks[index] = { url, problem: await this.#problemOf(url) }
+      for (const [index, url] of waiting) checks[index] = await this.#checkOne(url)
     }
     await Promise.all(Array.from({ length: REQUESTS_AT_ONCE_MAX }, askOn))
     return checks
@@ -44,6 +48,11 @@ export class PackageClient {
 
   close(): void {
     this.#outbound.close()
+  }
+
+  async #checkOne(url: string): Promise<PackageCheck> {
+    const problem = await this.#problemOf(url)
+    return this.#hosts.urlRefusal(url) === null ? { url, problem } : { url, problem, isRefused: true }
   }
 
   async #problemOf(url: string): Promise<string | null> {

@@ -58,9 +58,9 @@ export class PackageWatch {
     for (const one of due.slice(0, Math.max(0, CHECKS_AT_ONCE_MAX - this.#asked))) void this.#check(one, now)
   }
 
-  /** What is wrong with a release's packages, as a sentence; null while nothing is known to be. */
-  problemOf(release: string): string | null {
-    const watched = this.#watched.get(release)
+  /** What is wrong with the packages of a rollout that is watched, as a sentence; null while nothing is known to be. */
+  problemOf({ release, paused, rules }: Rollout): string | null {
+    const watched = paused === null && rules.requirePackages ? this.#watched.get(release) : undefined
     return watched !== undefined && watched.failures >= PACKAGES_FAILURES ? watched.problem : null
   }
 
@@ -75,7 +75,9 @@ export class PackageWatch {
     this.#asked += 1
     try {
       const urls = JSON.parse(watched.urls) as string[] // As look() has written it.
-      const missing = (await this.#control.outside.checkPackages(urls)).filter(({ problem }) => problem !== null)
+      const checks = await this.#control.outside.checkPackages(urls)
+      // Which hosts this server may ask is another matter than whether agents can download from them.
+      const missing = checks.filter(({ problem, isRefused = false }) => problem !== null && !isRefused)
       watched.failures = missing.length === 0 ? 0 : watched.failures + 1
       watched.problem = missing.length === 0 ? null : inWords(missing)
     } catch {

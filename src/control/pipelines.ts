@@ -3,7 +3,7 @@ import type { GateRefusal, PipelineDraft } from '../rollouts/pipeline-draft.ts'
 import { draftPipeline } from '../rollouts/pipeline-draft.ts'
 import { PIPELINE_KIND, pipelineBody, pipelineKey, pipelineOf, type Pipeline } from '../rollouts/pipeline.ts'
 import { refuse, type RolloutRefusal } from '../rollouts/outcome.ts'
-import { rolloutOf, type Rollout } from '../rollouts/rollout.ts'
+import { ROLLOUT_KIND, rolloutOf, type Rollout } from '../rollouts/rollout.ts'
 import type { ReplicaState } from '../serve/replica-state.ts'
 import type { Expectation } from '../store/port.ts'
 import { isExpected, knownState, type Conditions, type Control, type Request, type Stale } from './control.ts'
@@ -137,15 +137,46 @@ export function takenChannels(
   pipeline: string,
   names: readonly string[],
 ): ReadonlyMap<string, string> {
-  const taken = new Map<string, string>()
-  for (const document of state.documentsOf(PIPELINE_KIND)) {
-    const other = pipelineOf(document)
-    if (other.name === pipeline) continue
-    const stages = [...other.stages, ...rolloutsUnderWay(state, other.name).flatMap(({ rules }) => rules.stages)]
-    const channels = new Set(stages.flatMap((stage) => stage.channels))
-    for (const name of names) if (channels.has(name)) taken.set(name, other.name)
+  const movers = moversIn(state)
+  return new Map(
+    names.flatMap((name) => {
+      const other = movers.get(name)?.find((mover) => mover !== pipeline)
+      return other === undefined ? [] : [[name, other] as const]
+    }),
+  )
+}
+
+/** The pipelines that move each channel. */
+type Movers = ReadonlyMap<string, readonly string[]>
+
+/** Read again only where a pipeline or a rollout has changed: every stage of every rollout asks. */
+const known = new WeakMap<ReplicaState, { readonly generation: string; readonly movers: Movers }>()
+
+function moversIn(state: ReplicaState): Movers {
+  const generation = `${state.generationOf(PIPELINE_KIND)}/${state.generationOf(ROLLOUT_KIND)}`
+  const before = known.get(state)
+  if (before?.generation === generation) return before.movers
+  const movers = new Map<string, string[]>()
+  const revisions = new Map<string, number>()
+  const add = (pipeline: string, stages: Pipeline['stages']): void => {
+    for (const channel of stages.flatMap(({ channels }) => channels)) {
+      const others = movers.get(channel) ?? []
+      if (!others.includes(pipeline)) movers.set(channel, [...others, pipeline])
+    }
   }
-  return taken
+  for (const document of state.documentsOf(PIPELINE_KIND)) {
+    const { name, stages } = pipelineOf(document)
+    revisions.set(name, document.revision)
+    add(name, stages)
+  }
+  for (const document of state.documentsOf(ROLLOUT_KIND)) {
+    const { pipeline, pipelineRevision, state: stands, rules } = rolloutOf(document)
+    const revision = revisions.get(pipeline)
+    // Most go by the rules that their pipeline has.
+    if (stands === 'running' && revision !== undefined && revision !== pipelineRevision) add(pipeline, rules.stages)
+  }
+  known.set(state, { generation, movers })
+  return movers
 }
 
 /** What that was read from: whoever gives a channel to a pipeline writes it. */

@@ -157,7 +157,7 @@ export function compatibilityBlockers({ release, running, unknown }: StageFacts)
   }
   if (unknown.size === 0) return []
   const who = named([...unknown].map(([channel, before]) => `${channel} before ${before}`))
-  const message = `${works}, but what was served within the grace period is not known: the journal does not tell of ${who}; wait, or give the pipeline a shorter grace and re-base`
+  const message = `${works}, but what was served within the grace period is not known: the journal does not tell of ${who}; wait, or give the pipeline a shorter grace and re-base a rollout that is under way`
   return [blocker('compatibility', message)]
 }
 

@@ -209,12 +209,12 @@ function folded(text: string): string {
     : text
         .normalize('NFKD')
         .replaceAll(UNREAD, '')
-        .replaceAll(/\p{Pd}/gu, '-')
+        .replaceAll(/\p{Dash}/gu, '-')
   // Upper case at last, because a small Greek sigma depends on the letters around it.
   return tidied(letters.toLowerCase().toUpperCase())
 }
 
 /** A text without blanks around it, and with one for all white space within. */
 export function tidied(text: string): string {
-  return text.replaceAll(/\s+/g, ' ').trim()
+  return text.replaceAll(/[\s\u0085]+/g, ' ').trim()
 }

@@ -209,13 +209,19 @@ export function overtaken(
 }
 
 /**
- * Whether a newer release that has its stage `index` ends a rollout. Stages are the same where they are called the same: the
- * two can go by other rules, in which another stage has that place.
+ * Whether a newer release that has its stage `index` ends a rollout. The two can go by other rules: stages are the same where
+ * they are called the same, and one whose name the newer one's rules do not know any more is where its channels are.
  */
 function isOvertaken(rollout: Rollout, newer: Rollout, index: number): boolean {
   if (rollout.state !== 'running' || compareReleases(rollout.release, newer.release) >= 0) return false
-  const names = new Set(newer.stages.slice(0, index + 1).map(({ name }) => name))
-  const reached = rollout.stages.findLastIndex(({ name }) => names.has(name))
+  const come = newer.rules.stages.slice(0, index + 1)
+  const isKnown = (name: string): boolean => newer.rules.stages.some((stage) => stage.name === name)
+  const channels = new Set(come.flatMap((stage) => stage.channels))
+  const reached = rollout.rules.stages.findLastIndex((stage) =>
+    isKnown(stage.name)
+      ? come.some(({ name }) => name === stage.name)
+      : stage.channels.some((channel) => channels.has(channel)),
+  )
   const frontier = frontierOf(rollout)
   return frontier < reached || (reached >= 0 && frontier === reached && rollout.stages[reached]?.state !== 'done')
 }

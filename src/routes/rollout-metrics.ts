@@ -25,7 +25,7 @@ export function rolloutMetrics(registry: Registry, replica: Replica): void {
   gauge('bellwether_rollouts', 'Rollouts under way, by pipeline.', () => true)
   gauge(
     'bellwether_rollouts_paused',
-    'Rollouts that are paused, by a gate or an operator, by pipeline; somebody resumes them or takes them back.',
+    'Rollouts that are paused, by a gate, missing packages or an operator, by pipeline; somebody resumes them or takes them back.',
     ({ paused }) => paused !== null,
   )
   gauge(

@@ -5,7 +5,6 @@ import { join } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { isRecord, readKeptFile, replaceKeptFile } from './kept-file.ts'
 import type { Topic } from './notes.ts'
-import { TOPIC_AGE_MS_MAX } from './port.ts'
 
 const FILE = 'notes.json'
 
@@ -17,6 +16,12 @@ const NOTES_FORMAT = 1
  * room for some 600 gates at once.
  */
 const NOTES_BYTES_MAX = 4 * 1024 * 1024
+
+/**
+ * A topic in which nobody has noted anything for so long is left out. Whoever uses a topic notes far more often (a gate
+ * every hour at the least), so this is what a process has left that died before it could take its notes back.
+ */
+const TOPIC_AGE_MS_MAX = 7 * 86_400_000
 
 /** So many characters are made in less than a millisecond; polls are answered between two pieces. */
 const PIECE_LENGTH = 65_536

@@ -13,12 +13,6 @@ export const FORMAT = 1
 /** At most this many documents change in one commit: one entry must stay small enough to apply in one go. */
 export const COMMIT_WRITES_MAX = 1_000
 
-/**
- * A topic of facts (Coordination) in which nobody has noted anything for so long is dropped. Whoever uses a topic notes far
- * more often (a gate every hour at the least), so this is what a process has left that died before it could take its notes back.
- */
-export const TOPIC_AGE_MS_MAX = 7 * 86_400_000
-
 /** At most this many entries are given in one page of the journal. */
 export const JOURNAL_PAGE_MAX = 500
 
@@ -188,8 +182,9 @@ export interface Coordination {
   /** What was announced whose time is not over, by id. */
   announced(): Promise<ReadonlyMap<string, JsonObject>>
   /** Keeps small facts under `topic`, by name, in place of older ones; null takes one away. They outlive the replica,
-   * without a promise: who reads them must do without, and must not trust their form. */
-  note(topic: string, facts: Readonly<Record<string, string | null>>): Promise<void>
+   * without a promise: who reads them must do without, and must not trust their form. Where `keepMs` is given the topic may be
+   * dropped once nobody has noted anything in it for so long. */
+  note(topic: string, facts: Readonly<Record<string, string | null>>, keepMs?: number): Promise<void>
   noted(topic: string): Promise<ReadonlyMap<string, string>>
 }
 

@@ -7,10 +7,12 @@ import {
   PACKAGES_RECHECK_MS,
   PackageWatch,
 } from '../../src/control/package-watch.ts'
-import { rolloutOf } from '../../src/rollouts/rollout.ts'
+import { rolloutKey, rolloutOf } from '../../src/rollouts/rollout.ts'
 import { runningRollouts } from '../../src/control/rollouts.ts'
 import type { PackageCheck } from '../../src/control/package-client.ts'
+import { openOutside } from '../../src/open-outside.ts'
 import { at, type Fields } from '../fixtures/admin-json.ts'
+import { eventually } from '../fixtures/poll-clock.ts'
 import { cloud, codesOf, startRollouts, type RolloutSession } from '../fixtures/rollout-session.ts'
 import { startUpstream } from '../fixtures/upstream-server.ts'
 
@@ -134,6 +136,59 @@ t.test('a pipeline that does not ask for packages is not held back by them', asy
   t.equal(await pausedOf(session, 1), null)
 })
 
+t.test('nor is it by those that another pipeline asks for', async (t) => {
+  const { session, gone, url, pass } = await start(t)
+  await session.pipeline([{ name: 'lab', channels: ['lab'], auto: true, soakMinutes: 600 }], {}, 'lab')
+  await session.register(1, { packages: [url('agent.tgz')] })
+  gone.add('/agent.tgz')
+  for (let checks = 0; checks < 5; checks += 1) await pass(PACKAGES_CHECK_MS)
+  t.match(await pausedOf(session, 1), { reason: GONE_IN_WORDS })
+  const lab = await session.done('GET', `/rollouts/lab/${encodeURIComponent(cloud(1))}`)
+  t.hasStrict(lab, { state: 'running', paused: null })
+})
+
+t.test('what was missing before a rollback does not count after it', async (t) => {
+  const { session, gone, url, pass } = await start(t)
+  await session.register(1, { packages: [url('agent.tgz')] })
+  await session.look()
+  gone.add('/agent.tgz')
+  await pass(PACKAGES_CHECK_MS)
+  await pass(PACKAGES_RECHECK_MS)
+  await session.done('POST', '/rollouts/cloud/rollback', { reason })
+  await pass(PACKAGES_CHECK_MS)
+  await session.done('POST', '/rollouts/cloud/resume', { reason })
+  await pass(PACKAGES_RECHECK_MS)
+  await pass(PACKAGES_RECHECK_MS)
+  t.equal(await pausedOf(session, 1), null)
+  await pass(PACKAGES_RECHECK_MS)
+  t.match(await pausedOf(session, 1), { reason: GONE_IN_WORDS })
+})
+
+t.test('that this server may not ask a host any more says nothing of what agents can download', async (t) => {
+  const { session, url } = await start(t)
+  await session.register(1, { packages: [url('agent.tgz')] })
+  await session.look()
+  const { deps } = session.planes
+  const others = openOutside({ gatesAllow: [], packagesAllow: ['packages.example'] })
+  t.teardown(() => others.close())
+  const checks: (readonly PackageCheck[])[] = []
+  Object.assign(deps.outside, {
+    async checkPackages(urls: readonly string[]) {
+      const found = await others.checkPackages(urls)
+      checks.push(found)
+      return found
+    },
+  })
+  for (let round = 1; round <= 5; round += 1) {
+    await session.planes.clock.advance(PACKAGES_CHECK_MS)
+    await session.look()
+    await eventually(() => checks.length === round)
+    await session.look()
+  }
+  t.match(checks[0], [{ problem: /BELLWETHER_PACKAGES_ALLOW/, isRefused: true }])
+  t.equal(await pausedOf(session, 1), null)
+})
+
 t.test('servers that never answer starve nobody, and not to be able to ask says nothing', async (t) => {
   const { session, url } = await start(t)
   for (let day = 1; day <= 6; day += 1) await session.register(day, { packages: [url(`${day}.tgz`)] })
@@ -172,8 +227,14 @@ t.test('servers that never answer starve nobody, and not to be able to ask says 
     await clock.advance(0)
   }
   t.equal(new Set(names()).size, 6, names().join())
-  t.equal(watch.problemOf(cloud(1)), null, 'nobody could ask for it')
-  t.match(watch.problemOf(cloud(2)), /was not answered in 10 s/)
+  const problemOf = async (day: number) => {
+    const { state } = deps.replica
+    const document = state?.document(rolloutKey('cloud', cloud(day)))
+    if (document === undefined) throw new Error(`there is no rollout of day ${day}`)
+    return watch.problemOf(rolloutOf(document))
+  }
+  t.equal(await problemOf(1), null, 'nobody could ask for it')
+  t.match(await problemOf(2), /was not answered in 10 s/)
   watch.forgetAll()
-  t.equal(watch.problemOf(cloud(2)), null)
+  t.equal(await problemOf(2), null)
 })

@@ -156,7 +156,7 @@ t.test(
   async (t) => {
     const facts = { running: new Map([['a', ['15.0.0']]]), unknown: new Map([['a', inHours(-5)]]) }
     t.strictSame(held({ facts, release: { minAgentVersion: '15.0.0' } }), [
-      `compatibility: it works with agents from 15.0.0 on, but what was served within the grace period is not known: the journal does not tell of a before ${inHours(-5)}; wait, or give the pipeline a shorter grace and re-base`,
+      `compatibility: it works with agents from 15.0.0 on, but what was served within the grace period is not known: the journal does not tell of a before ${inHours(-5)}; wait, or give the pipeline a shorter grace and re-base a rollout that is under way`,
     ])
     t.match(held({ facts, release: { minAgentVersion: '15.0.1' } }), [/^compatibility: .* a has served 15\.0\.0$/])
     t.strictSame(held({ facts }), [])

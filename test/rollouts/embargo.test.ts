@@ -180,6 +180,7 @@ t.test('a text is found in every form that Unicode has for it', async (t) => {
     'ses\u2060sions end with\ufeff their cert\u0334ificate',
     '\u{1d412}EC-2026-1',
     'SEC\u20112026\u20131',
+    'SEC\u22122026\u207b1',
   ]) {
     t.equal(secrets.words(text), EMBARGOED, text)
   }

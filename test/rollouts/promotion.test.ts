@@ -399,6 +399,12 @@ t.test('where the two go by other rules, stages are the same that are called the
   t.equal(overtaken([under], of('s1', 's2'), 0, NOW).length, 1, 'a stage before it is gone')
   t.equal(overtaken([under], of('s0', 's2'), 1, NOW).length, 1, 'its own stage is gone')
   t.strictSame(overtaken([under], of('dev', 'test'), 1, NOW), [], 'they have no stage in common')
+  const renamed = (...channels: readonly string[]): Rollout =>
+    someRollout([{ rules: someStage('s0') }, { rules: someStage('fleet', { channels }) }])
+  t.equal(overtaken([under], renamed('s1', 'x'), 1, NOW).length, 1, 'under another name it has the same channels')
+  t.equal(overtaken([under], renamed('s2'), 1, NOW).length, 1, 'those of a stage that comes later')
+  t.strictSame(overtaken([under], renamed('x'), 1, NOW), [], 'it has others')
+  t.strictSame(overtaken([under], renamed('s1'), 0, NOW), [], 'it has not come so far')
   const ahead = { ...of('dev', 's0', 's1'), stages: of('dev', 's0', 's1').stages.slice() }
   const [dev, s0, s1] = ahead.stages.map((stage) => ({ ...stage, state: 'done' as const }))
   if (dev === undefined || s0 === undefined || s1 === undefined) throw new Error('it has three stages')

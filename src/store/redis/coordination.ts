@@ -1,5 +1,5 @@
 // What replicas tell each other through Redis: leases, announcements and small facts. None of it is durable.
-import { TOPIC_AGE_MS_MAX, type Coordination, type JsonObject } from '../port.ts'
+import type { Coordination, JsonObject } from '../port.ts'
 import { listOf } from './replies.ts'
 import { runScript } from './scripts.ts'
 import type { Session } from './session.ts'
@@ -24,13 +24,13 @@ export function redisCoordination(session: Session): Coordination {
       }
       return replicas
     },
-    async note(topic, facts) {
+    async note(topic, facts, keepMs) {
       const kept = Object.entries(facts).flatMap(([name, fact]) => (fact === null ? [] : [name, fact]))
       const gone = Object.entries(facts).flatMap(([name, fact]) => (fact === null ? [name] : []))
       await session.read('Keeping a fact', async (client) => {
         if (kept.length > 0) {
           await client.hset(keys.notes(topic), ...kept)
-          await client.pexpire(keys.notes(topic), TOPIC_AGE_MS_MAX)
+          if (keepMs !== undefined) await client.pexpire(keys.notes(topic), keepMs)
         }
         if (gone.length > 0) await client.hdel(keys.notes(topic), ...gone)
       })
