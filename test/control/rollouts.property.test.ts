@@ -156,7 +156,10 @@ t.test('no time counts for a release that a newer one of other rules is taking f
   await rig.do(0, older, 'ann/t1')
   await promote(older.version)
   await promote(older.version)
-  const wide = [{ ...STAGE, name: 'canary', channels: CHANNELS.slice(0, 2), rampPercent: [5] }]
+  const wide = [
+    { ...STAGE, name: 'canary', channels: CHANNELS.slice(0, 2), rampPercent: [5] },
+    { ...STAGE, name: 'internal', channels: CHANNELS.slice(2, 3) },
+  ]
   await rig.do(0, { kind: 'pipeline', plan: { ...PLAN, stages: wide } }, 'ann/t1')
   await rig.do(0, { ...older, version: '15.0.2' }, 'ann/t1')
   await promote('15.0.2')
