@@ -5,7 +5,7 @@ import type { Blocker } from '../rollouts/outcome.ts'
 import { isTold, planPromotion, whyNotTold, type LeftBehind } from '../rollouts/promotion.ts'
 import { rolloutOf, stageAt, type Rollout, type StageProgress } from '../rollouts/rollout.ts'
 import type { ReplicaState } from '../serve/replica-state.ts'
-import type { Document } from '../store/port.ts'
+import { StoreUnavailable, type Document } from '../store/port.ts'
 import type { Control } from './control.ts'
 import { notedSamples } from './gate-samples.ts'
 import { channelsIn, readRunningOf, stageFacts } from './rollout-facts.ts'
@@ -34,6 +34,12 @@ const NOBODY = { actor: '', reason: null, force: false, critical: false }
 /** Facts that moved while they were read are read again, so often at most; then the stage says so. */
 const TRIES_MAX = 5
 
+const AWAY = 'what its channels have served cannot be told while the store cannot be read; look again when it is back'
+
+/**
+ * A rollout as it is now, also while the store cannot be read: whoever has just changed it must not be told that this has failed
+ * because it cannot be shown.
+ */
 export async function rolloutRecord(control: Control, state: ReplicaState, document: Document): Promise<RolloutRecord> {
   const rollout = rolloutOf(document)
   const stages = await Promise.all(rollout.stages.map((_, index) => stageRecord(control, state, rollout, index)))
@@ -50,7 +56,7 @@ async function stageRecord(
   const isUnderWay = index === stageUnderWay(rollout) && rollout.state === 'running'
   const gates =
     isUnderWay && progress.state !== 'waiting'
-      ? await notedSamples(control.coordination, rollout, progress.name)
+      ? await unlessAway(notedSamples(control.coordination, rollout, progress.name), progress.gates)
       : progress.gates
   const blockers = await blockersOf(control, state, rollout, index, gates)
   const leftBehind = progress.state === 'waiting' ? [] : leftBehindIn(control, state, rollout, index)
@@ -68,7 +74,8 @@ async function blockersOf(
   if (progress.state === 'done') return []
   if (rollout.state !== 'running') return endBlockers(rollout)
   for (let tries = 0; tries < TRIES_MAX; tries += 1) {
-    const running = await readRunningOf(control, state, rollout, index, 'go on')
+    const running = await unlessAway(readRunningOf(control, state, rollout, index, 'go on'), null)
+    if (running === null) return [blocker('compatibility', AWAY)]
     const facts = stageFacts(state, rollout, index, running, 'go on', control.clock.now())
     if (facts === null) continue
     if (progress.state === 'waiting') {
@@ -80,6 +87,15 @@ async function blockersOf(
     return next.outcome === 'waits' ? next.blockers : waitBlockers(facts, index, gates)
   }
   return [{ code: 'channels', message: 'its channels change faster than they can be looked at; look again' }]
+}
+
+async function unlessAway<T, F>(reading: Promise<T>, otherwise: F): Promise<T | F> {
+  try {
+    return await reading
+  } catch (error) {
+    if (error instanceof StoreUnavailable) return otherwise
+    throw error
+  }
 }
 
 function stateOf(rollout: Rollout, { state }: StageProgress, blockers: readonly Blocker[]): StageState {

@@ -2,10 +2,12 @@
 // looking on. Gates and ramps are in rollouts-gates.test.ts, what one release means to another in rollouts-order.test.ts.
 import t from 'tap'
 import { driveRollouts } from '../../../src/control/drive-rollouts.ts'
+import { StoreUnavailable } from '../../../src/store/port.ts'
 import { at, itemsOf, type Fields } from '../../fixtures/admin-json.ts'
 import { channelPath } from '../../fixtures/admin-session.ts'
 import { HOUR_MS } from '../../fixtures/channel-samples.ts'
 import { cloud, codesOf, listAt, MINUTE_MS, PASSED, startRollouts } from '../../fixtures/rollout-session.ts'
+import { wrapped } from '../../fixtures/store-wrapped.ts'
 import { silent } from '../../fixtures/silent-log.ts'
 
 const reason = 'because'
@@ -309,4 +311,46 @@ t.test('a stage of which no channel is free is not promoted', async (t) => {
   await session.done('PUT', channelPath('all', '/halt'), { reason })
   const reply = await session.step('promote')
   t.match(at(reply.body, 'blockers'), [{ code: 'channels', message: /no channel would move: all is halted/ }])
+})
+
+t.test('a step that was committed is answered as done though the store cannot be read any more', async (t) => {
+  let isAway = false
+  const failing = async <T>(reading: () => Promise<T>): Promise<T> => {
+    if (isAway) throw new StoreUnavailable('the test says so')
+    return reading()
+  }
+  const session = await startRollouts(t, {
+    gatesAllow: ['gates.example'],
+    wrapStore: (store) =>
+      wrapped(store, {
+        async commit(change) {
+          const committed = await store.commit(change)
+          isAway = change.kind.startsWith('rollout.')
+          return committed
+        },
+        journal: (query) => failing(() => store.journal(query)),
+        journalBegins: () => failing(() => store.journalBegins()),
+      }),
+  })
+  const { coordination } = session.planes.deps
+  const noted = coordination.noted.bind(coordination)
+  Object.assign(coordination, { noted: (topic: string) => failing(() => noted(topic)) })
+  const gate = {
+    name: 'up',
+    url: 'http://gates.example',
+    query: 'up',
+    op: '>',
+    threshold: 0,
+    everySeconds: 60,
+    failures: 1,
+  }
+  await session.pipeline([stage('all', { soakMinutes: 5, gates: [gate] }), stage('rest')])
+  await session.register(1, { minAgentVersion: '15.0.0-0' })
+  const promoted = await session.step('promote', { stage: 'all' }, 1)
+  t.equal(promoted.status, 200, JSON.stringify(promoted.body))
+  t.equal(await session.told('all'), cloud(1))
+  t.match(at(promoted.body, 'stages', 1, 'blockers'), [{ message: /cannot be told while the store cannot be read/ }])
+  const paused = await session.call('POST', '/rollouts/cloud/pause', { release: cloud(1), reason })
+  t.equal(paused.status, 200, JSON.stringify(paused.body))
+  t.equal((await session.call('GET', '/rollouts/cloud')).status, 200)
 })
