@@ -1,6 +1,6 @@
 // A poll worker's process: takes snapshots from the primary and answers polls from them. It has no store, no operators and
 // no log of its own, and it ends with the primary.
-import { releaseHeap } from './heap.ts'
+import { releaseHeap } from './boot/heap.ts'
 import { buildPollPlane, schemeOf } from './app/poll-plane.ts'
 import { PollTls } from './app/poll-tls.ts'
 import { readConfig } from './config.ts'

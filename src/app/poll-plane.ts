@@ -14,8 +14,8 @@ import type { PollTls } from './poll-tls.ts'
 
 /** A poll has no body and a few hundred bytes of headers: whoever takes longer is not polling. */
 const REQUEST_TIMEOUT_MS = 10_000
-/** Node looks for requests that have timed out this often; its own default of 30 s would make 40 s of 10. */
-const TIMEOUT_CHECK_MS = 2_000
+/** Node looks for requests that have timed out so many times meanwhile; its own default of 30 s would make 40 s of 10. */
+const TIMEOUT_CHECKS = 5
 /** A connection on which nothing moves for this long is let go of, whatever it was in the middle of. */
 const SOCKET_TIMEOUT_MS = 75_000
 /** Agents come one connection each; past this the kernel's queue and their next try are the better place to wait. */
@@ -31,6 +31,8 @@ export interface PollPlaneOptions {
   readonly fastPath?: boolean
   readonly counts?: PollCounts
   readonly clock?: Clock
+  /** REQUEST_TIMEOUT_MS unless given. */
+  readonly requestTimeoutMs?: number
   /** null for plain HTTP. */
   readonly tls?: PollTls | null
 }
@@ -43,10 +45,12 @@ export function schemeOf(tls: PollTls | null): 'http' | 'https' {
 /** Builds the poll plane over a holder; it is not listening yet. */
 export function buildPollPlane(holder: SnapshotHolder, options: PollPlaneOptions = {}): FastifyInstance {
   const { counts = new PollCounts(), clock = systemClock, tls = null } = options
+  const { requestTimeoutMs = REQUEST_TIMEOUT_MS } = options
+  const http = { ...HTTP, connectionsCheckingInterval: requestTimeoutMs / TIMEOUT_CHECKS }
   const app: FastifyInstance = Fastify({
     logger: false,
-    ...(tls === null ? { http: HTTP } : { https: { ...HTTP, ...tls.context, handshakeTimeout: REQUEST_TIMEOUT_MS } }),
-    requestTimeout: REQUEST_TIMEOUT_MS,
+    ...(tls === null ? { http } : { https: { ...http, ...tls.context, handshakeTimeout: requestTimeoutMs } }),
+    requestTimeout: requestTimeoutMs,
     keepAliveTimeout: IDLE_MAX_MS,
     connectionTimeout: SOCKET_TIMEOUT_MS,
     forceCloseConnections: 'idle',
@@ -56,7 +60,7 @@ export function buildPollPlane(holder: SnapshotHolder, options: PollPlaneOptions
     rewriteUrl: (request) => (pathOf(request.url ?? '') === HEALTH_PATH ? HEALTH_PATH : POLL_ROUTE),
     clientErrorHandler: refuseUnreadable,
   })
-  app.server.headersTimeout = REQUEST_TIMEOUT_MS
+  app.server.headersTimeout = requestTimeoutMs
   app.server.maxConnections = CONNECTIONS_MAX
   // Node has a listener of its own for each of these: one would end the connection without a word, one answer without a body.
   app.server.on('connect', refuseTunnel)
@@ -73,7 +77,6 @@ export function buildPollPlane(holder: SnapshotHolder, options: PollPlaneOptions
 
 /** How Node's server reads requests. */
 const HTTP = {
-  connectionsCheckingInterval: TIMEOUT_CHECK_MS,
   maxHeaderSize: HEAD_BYTES_MAX,
   requireHostHeader: false,
 } as const

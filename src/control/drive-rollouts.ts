@@ -20,7 +20,7 @@ import { rolloutDocuments } from './start-rollouts.ts'
 const LEASE = 'rollouts'
 /** The longest that nobody drives after the one that did has died. */
 const LEASE_MS = 15_000
-const LEASE_RENEW_MS = LEASE_MS / 3
+const RENEWALS_PER_LEASE = 3
 /** How often it is looked what rollouts wait for. */
 const CHECK_MS = 1_000
 /** Overtaken rollouts ended in one commit. */
@@ -29,8 +29,13 @@ const ENDED_AT_ONCE_MAX = 200
 const STEPS_AT_ONCE_MAX = 50
 
 /** Starts driving; the answer stops it, once the step under way has ended, and gives the lease back. */
-export function driveRollouts(control: Control, evaluate: EvaluateGate, log: ReplicaLog): () => Promise<void> {
-  const driver = new RolloutDriver(control, evaluate, log)
+export function driveRollouts(
+  control: Control,
+  evaluate: EvaluateGate,
+  log: ReplicaLog,
+  leaseMs?: number,
+): () => Promise<void> {
+  const driver = new RolloutDriver(control, evaluate, log, leaseMs)
   driver.start()
   return () => driver.stop()
 }
@@ -38,6 +43,7 @@ export function driveRollouts(control: Control, evaluate: EvaluateGate, log: Rep
 export class RolloutDriver {
   readonly #control: Control
   readonly #log: ReplicaLog
+  readonly #leaseMs: number
   readonly #gates: GateWatch
   readonly #packages: PackageWatch
   readonly #request: Request = {
@@ -53,9 +59,10 @@ export class RolloutDriver {
   #holdsUntil = 0
   #renewAt = 0
 
-  constructor(control: Control, evaluate: EvaluateGate, log: ReplicaLog) {
+  constructor(control: Control, evaluate: EvaluateGate, log: ReplicaLog, leaseMs = LEASE_MS) {
     this.#control = control
     this.#log = log
+    this.#leaseMs = leaseMs
     this.#gates = new GateWatch(control, evaluate)
     this.#packages = new PackageWatch(control)
   }
@@ -212,12 +219,12 @@ export class RolloutDriver {
   async #hasLease(now: number): Promise<boolean> {
     const { coordination, replicaId } = this.#control
     // A clock that was set back must not make the next renewal late.
-    if (now < this.#renewAt && this.#renewAt - now <= LEASE_RENEW_MS) return this.#holdsUntil > now
+    if (now < this.#renewAt && this.#renewAt - now <= this.#leaseMs / RENEWALS_PER_LEASE) return this.#holdsUntil > now
     const held = this.#holdsUntil > now
-    const takes = await coordination.lease(LEASE, replicaId, LEASE_MS)
+    const takes = await coordination.lease(LEASE, replicaId, this.#leaseMs)
     // By the time it was asked for: the store may have begun to count a moment later, never earlier.
-    this.#holdsUntil = takes ? now + LEASE_MS : 0
-    this.#renewAt = now + (takes ? LEASE_RENEW_MS : CHECK_MS)
+    this.#holdsUntil = takes ? now + this.#leaseMs : 0
+    this.#renewAt = now + (takes ? this.#leaseMs / RENEWALS_PER_LEASE : CHECK_MS)
     if (takes && !held) this.#log.info({ replica: replicaId }, 'this replica drives the rollouts')
     return takes
   }

@@ -11,7 +11,7 @@ import type { UpstreamClient } from './upstream-client.ts'
 const LEASE = 'upstreams'
 /** The longest that nobody polls after the one that did has died. */
 const LEASE_MS = 15_000
-const LEASE_RENEW_MS = LEASE_MS / 3
+const RENEWALS_PER_LEASE = 3
 /** How often it is looked which upstreams are due. */
 const CHECK_MS = 1_000
 /** How often a replica that does not poll learns how old the answers are. */
@@ -25,6 +25,8 @@ export interface FollowOptions {
   readonly intervalMs: number
   /** One upstream's time to answer; tests give less. */
   readonly timeoutMs?: number
+  /** LEASE_MS unless given. */
+  readonly leaseMs?: number
   /** Called after every poll; metrics listen here. */
   readonly count: (outcome: UpstreamOutcome | 'changing' | 'failed') => void
 }
@@ -140,13 +142,14 @@ class UpstreamFollower {
 
   async #hasLease(now: number): Promise<boolean> {
     const { coordination, replicaId, upstreams } = this.#control
+    const { leaseMs = LEASE_MS } = this.#options
     // A clock that was set back must not make the next renewal late.
-    if (now < this.#renewAt && this.#renewAt - now <= LEASE_RENEW_MS) return this.#holdsUntil > now
+    if (now < this.#renewAt && this.#renewAt - now <= leaseMs / RENEWALS_PER_LEASE) return this.#holdsUntil > now
     const held = this.#holdsUntil > now
-    const takes = await coordination.lease(LEASE, replicaId, LEASE_MS)
+    const takes = await coordination.lease(LEASE, replicaId, leaseMs)
     // By the time it was asked for: the store may have begun to count a moment later, never earlier.
-    this.#holdsUntil = takes ? now + LEASE_MS : 0
-    this.#renewAt = now + (takes ? LEASE_RENEW_MS : CHECK_MS)
+    this.#holdsUntil = takes ? now + leaseMs : 0
+    this.#renewAt = now + (takes ? leaseMs / RENEWALS_PER_LEASE : CHECK_MS)
     if (takes && !held) {
       this.#log.info({ replica: replicaId }, 'this replica polls the upstreams')
       await upstreams.learn(coordination)

@@ -42,6 +42,8 @@ export interface ReplicaOptions {
   readonly maxAgeS: number
   /** Where the last-known-good file is. */
   readonly dataDir: string
+  /** Longest pause between two tries to reach the store again; RETRY_LONGEST_MS unless given. */
+  readonly retryLongestMs?: number
 }
 
 export class Replica {
@@ -183,7 +185,7 @@ export class Replica {
       if (!this.#retryAsked) await this.#pause(pauseMs)
       this.#retryAsked = false
       if (signal.aborted) return
-      pauseMs = Math.min(pauseMs * 2, RETRY_LONGEST_MS)
+      pauseMs = Math.min(pauseMs * 2, this.#options.retryLongestMs ?? RETRY_LONGEST_MS)
       if (await this.#load()) log.info({ seq: this.#state?.seq }, 'the store is followed again')
     }
   }

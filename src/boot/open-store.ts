@@ -1,14 +1,15 @@
 // Which store the configuration asks for, opened: the embedded one, or Redis with what replicas tell each other.
 import { hostname } from 'node:os'
 import { randomUUID } from 'node:crypto'
-import { ConfigError, type Config, type RedisConfig } from './config.ts'
-import { openEmbeddedStore } from './store/embedded/embedded-store.ts'
-import { lockFolder } from './store/embedded/folder-lock.ts'
-import { readLastKnownGood } from './store/last-known-good.ts'
-import { localCoordination } from './store/local-coordination.ts'
-import { openNotes, type NotesClock, type NotesLog } from './store/notes-keeper.ts'
-import { StoreDamaged, type Coordination, type Store, type StoreWarning } from './store/port.ts'
-import { unavailableStore } from './store/unavailable-store.ts'
+import { ConfigError, type Config, type RedisConfig } from '../config.ts'
+import { openEmbeddedStore } from '../store/embedded/embedded-store.ts'
+import { lockFolder } from '../store/embedded/folder-lock.ts'
+import { readLastKnownGood } from '../store/last-known-good.ts'
+import { localCoordination } from '../store/local-coordination.ts'
+import { openNotes, type NotesClock, type NotesLog } from '../store/notes-keeper.ts'
+import type { RedisLimits } from '../store/redis/limits.ts'
+import { StoreDamaged, type Coordination, type Store, type StoreWarning } from '../store/port.ts'
+import { unavailableStore } from '../store/unavailable-store.ts'
 
 export interface OpenStore {
   readonly store: Store
@@ -21,8 +22,13 @@ export interface OpenStore {
 }
 
 /** Throws ConfigError or an error with one line that says what to do. */
-export async function openStore(config: Config, clock: NotesClock, log: NotesLog): Promise<OpenStore> {
-  return config.redis === null ? openEmbedded(config.dataDir, clock, log) : openRedis(config, config.redis)
+export async function openStore(
+  config: Config,
+  clock: NotesClock,
+  log: NotesLog,
+  limits: Partial<RedisLimits> = {},
+): Promise<OpenStore> {
+  return config.redis === null ? openEmbedded(config.dataDir, clock, log) : openRedis(config, config.redis, limits)
 }
 
 /** A name that no other process has, and that says which machine it is on. */
@@ -64,16 +70,20 @@ export async function openEmbedded(dataDir: string, clock: NotesClock, log: Note
 }
 
 /** The data directory keeps the last-known-good file, so it belongs to one replica here too. */
-async function openRedis({ dataDir }: Config, { url, prefix, waitReplicas }: RedisConfig): Promise<OpenStore> {
+async function openRedis(
+  { dataDir }: Config,
+  { url, prefix, waitReplicas }: RedisConfig,
+  limits: Partial<RedisLimits>,
+): Promise<OpenStore> {
   // Loaded only where it is used: the embedded store's users need not pay for it.
   const [{ openRedisStore }, { parseRedisUrl }] = await Promise.all([
-    import('./store/redis/redis-store.ts'),
-    import('./store/redis/redis-url.ts'),
+    import('../store/redis/redis-store.ts'),
+    import('../store/redis/redis-url.ts'),
   ])
   const target = parseRedisUrl(url)
   if (target.outcome === 'unparsed') throw new ConfigError([`BELLWETHER_REDIS_URL ${target.message}`])
   const lock = lockFolder(dataDir)
-  const store = openRedisStore({ target: target.value, prefix, waitReplicas })
+  const store = openRedisStore({ target: target.value, prefix, waitReplicas, limits })
   return {
     store,
     coordination: store.coordination,

@@ -1,4 +1,4 @@
-// Keeps the start-up from inflating the heap for good. Imported before anything else in main.ts.
+// Keeps the start-up from inflating the heap for good. Imported before anything else in server.ts and poll-worker.ts.
 import { setFlagsFromString } from 'node:v8'
 
 // Loading the program makes much short-lived garbage, for which V8 would grow its young generation to 16 MB and keep

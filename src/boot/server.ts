@@ -1,0 +1,150 @@
+// The server: config → open store → start planes → close with grace.
+import { releaseHeap } from './heap.ts' // First: it must be set before the others are loaded.
+import closeWithGrace from 'close-with-grace'
+import type { FastifyInstance } from 'fastify'
+import { pino, type Logger } from 'pino'
+import { banner } from '../app/banner.ts'
+import { build } from '../build.ts'
+import { ConfigError, readConfig, type Config } from '../config.ts'
+import { adminToken } from '../control/admin-token.ts'
+import { journalLapses } from '../control/journal-lapses.ts'
+import { announceReplica } from '../control/replicas.ts'
+import { AllowedHosts } from '../control/allowed-hosts.ts'
+import { openOutside } from '../open-outside.ts'
+import { Upstreams } from '../control/upstreams.ts'
+import { storeChecks, type StoreChecks } from '../control/store-checks.ts'
+import { closePlane, listen } from '../listening.ts'
+import { openPollPlane } from '../open-poll-plane.ts'
+import { systemClock } from '../serve/clock.ts'
+import { SnapshotHolder } from '../serve/holder.ts'
+import { Replica } from '../serve/replica.ts'
+import { newReplicaId, openStore } from './open-store.ts'
+import type { StoreWarning } from '../store/port.ts'
+import type { RedisLimits } from '../store/redis/limits.ts'
+
+/** What is still under way at the end has this long; then the process ends all the same. */
+const CLOSE_GRACE_MS = 10_000
+/** What a log that cannot be written keeps for later; beyond that, lines are dropped. */
+const LOG_BYTES_MAX = 1024 * 1024
+
+type Stop = () => Promise<void>
+
+/** How long a server waits for others; tests of faults start servers that wait less. */
+export interface ServerLimits {
+  readonly redis?: Partial<RedisLimits>
+  /** Longest pause between two tries to reach the store again. */
+  readonly retryLongestMs?: number
+  /** After this long a lease is over that its replica has not renewed. */
+  readonly leaseMs?: number
+}
+
+/** Runs the server until a signal ends it; throws where it cannot start. */
+export async function runServer(limits: ServerLimits = {}): Promise<void> {
+  const config = readConfig()
+  const logger = openLog(config)
+  // The signals are listened to before anything is opened: one that comes during the start waits for the start's end.
+  const starting = Promise.resolve().then(() => start(config, limits, logger))
+  closeWithGrace({ delay: CLOSE_GRACE_MS, logger }, async ({ err }) => {
+    if (err !== undefined) logger.fatal({ err }, 'a fault of the server; ending')
+    const stop = await starting
+    await stop()
+  })
+  await starting
+}
+
+/** What a server that could not start says on stderr. */
+export function startFaultText(error: unknown): string {
+  const lines = error instanceof ConfigError ? error.lines : [error instanceof Error ? error.message : String(error)]
+  return lines.map((line) => `bellwether: ${line}\n`).join('')
+}
+
+/** Starts the server; the answer stops it. */
+async function start(config: Config, limits: ServerLimits, logger: Logger): Promise<Stop> {
+  const clock = systemClock
+  const startedAt = clock.now()
+  const { dataDir, role, pollMaxAgeS: maxAgeS } = config
+  const { store, coordination, damage, warnings, close } = await openStore(config, clock, logger, limits.redis)
+  if (damage !== null) logger.error({ damage }, 'the store is damaged; writes are refused')
+  const checks = storeChecks(warnings, clock, logger)
+  await checkStore(config, checks, logger)
+  const holder = new SnapshotHolder()
+  const replica = new Replica({ store, holder, clock, log: logger, maxAgeS, dataDir, ...limits })
+  await replica.start()
+
+  let controlPlane: FastifyInstance | null = null
+  const stops: Stop[] = []
+  let controlAddress: string | null = null
+  let tokenPath: string | null = null
+  const replicaId = config.replicaId ?? newReplicaId()
+  const upstreams = new Upstreams(new AllowedHosts(config.upstreamAllow, 'BELLWETHER_UPSTREAM_ALLOW'))
+  const outside = openOutside(config, logger)
+  const shared = { store, coordination, replica, replicaId, clock, upstreams, outside, warnings: checks.warnings }
+  const polls = role === 'control' ? null : await openPollPlane(config, holder, clock, logger)
+  const pollAddress = polls?.address ?? null
+  const processes = (): number => polls?.processes() ?? 0
+  const facts = { holder, role, build: build.version, startedAt, processes }
+  if (role !== 'poll') {
+    const token = await adminToken(dataDir, config.adminToken)
+    tokenPath = token.path
+    // Loaded only now: the documentation pages and validators take longer to load than the poll plane takes to answer.
+    const [{ buildControlPlane }, { buildMetrics }, { upstreamMetrics }, { rolloutMetrics }] = await Promise.all([
+      import('../app/control-plane.ts'),
+      import('../routes/metrics.ts'),
+      import('../routes/upstream-metrics.ts'),
+      import('../routes/rollout-metrics.ts'),
+    ])
+    const [{ followUpstreams }, { driveRollouts }] = await Promise.all([
+      import('../control/follow-upstreams.ts'),
+      import('../control/drive-rollouts.ts'),
+    ])
+    const { registry, count } = buildMetrics({ holder, replica, warnings: checks.warnings, polls })
+    const control = { ...shared, count }
+    const { webhookSecret: secret, verifiedLabel, repositories } = config.github
+    const github = { secret, verifiedLabel, repositories }
+    controlPlane = await buildControlPlane({ control, facts, registry, adminToken: token.text, github, logger })
+    stops.push(journalLapses(control, logger))
+    rolloutMetrics(registry, replica)
+    const countPoll = upstreamMetrics(registry, replica, upstreams, clock)
+    const intervalMs = config.upstreamIntervalS * 1_000
+    stops.push(followUpstreams(control, { intervalMs, count: countPoll, ...limits }, logger))
+    stops.push(driveRollouts(control, outside.evaluate, logger, limits.leaseMs))
+    controlAddress = await listen(controlPlane, config.control, 'CONTROL')
+  }
+  const stopChecks = checks.start()
+  // On the embedded store there is nobody to tell.
+  if (config.redis !== null) stops.push(announceReplica({ ...shared, count: () => {} }, facts, logger))
+  logger.info({ poll: pollAddress, control: controlAddress, replica: replicaId, version: build.version }, 'listening')
+  releaseHeap()
+  // Whoever reads this may have gone already.
+  process.stdout.on('error', () => {})
+  process.stdout.write(banner({ version: build.version, pollAddress, controlAddress, tokenPath }))
+
+  return async () => {
+    await Promise.all([polls?.close(), controlPlane === null ? null : closePlane(controlPlane)])
+    stopChecks()
+    for (const stop of stops) await stop()
+    outside.close()
+    await replica.stop()
+    await close()
+  }
+}
+
+/** What the store could lose is in the log from the start on; a strict server does not start over it. */
+async function checkStore(config: Config, checks: StoreChecks, logger: Logger): Promise<void> {
+  let found: readonly StoreWarning[] = []
+  try {
+    found = await checks.look()
+  } catch (error) {
+    logger.warn({ err: error }, 'the settings of the store could not be looked at; they will be in a minute')
+  }
+  if (config.redis?.strict !== true || found.length === 0) return
+  throw new ConfigError(found.map(({ message }) => `BELLWETHER_REDIS_STRICT is set, and ${message}`))
+}
+
+/** Logs go to stderr; stdout has the few lines for whoever has just started the server. */
+function openLog(config: Config): Logger {
+  const destination = pino.destination({ dest: 2, sync: true, maxLength: LOG_BYTES_MAX })
+  // A log whose disk is full, or whose reader has gone, is no reason to answer no poll.
+  destination.on('error', () => {})
+  return pino({ level: config.logLevel, name: build.name }, destination)
+}
