@@ -67,7 +67,10 @@ export interface PageFile {
 export function openPageFile(path: string): PageFile {
   const fd = openSync(path, 'r')
   try {
-    const fileBytes = fstatSync(fd).size
+    const stats = fstatSync(fd)
+    // Reading says the same where a folder has a size of whole pages; in tmpfs it has some 40 bytes.
+    if (stats.isDirectory()) throw Object.assign(new Error(`${path} is a folder`), { code: 'EISDIR' })
+    const fileBytes = stats.size
     const read = (at: number, bytes: number): Buffer => readExactly(fd, at, bytes, fileBytes)
     const pageBytes = readRoot(read(0, META_BYTES)).free.pad
     const isPowerOfTwo = pageBytes > 0 && (pageBytes & (pageBytes - 1)) === 0
