@@ -10,6 +10,11 @@ import { localCoordination } from '../store/local-coordination.ts'
 import { unavailableStore } from '../store/unavailable-store.ts'
 import { buildControlPlane } from './control-plane.ts'
 
+/** The document as it is committed. */
+export async function openApiText(): Promise<string> {
+  return `${JSON.stringify(await openApiDocument(), null, 2)}\n`
+}
+
 /** Builds the control plane over no store at all, and gives what it says of itself. */
 export async function openApiDocument(): Promise<object> {
   const store = unavailableStore('there is no store; this only describes the routes')

@@ -4,13 +4,15 @@ import semver from 'semver'
 import { parseChannelName } from '../channels/name.ts'
 import { malformed, quoted, type Malformed } from '../channels/outcome.ts'
 import { momentOf, parseDuration } from '../channels/time.ts'
-import { COMMIT_WRITES_MAX } from '../store/port.ts'
 import type { Gate, Pipeline, PromoteWindow, StageRules } from './pipeline.ts'
 import { isTimeOfDay, isTimeZone } from './promote-window.ts'
 import type { RuleContext } from './release-draft.ts'
 
-/** What a rollback pins in one commit, with the rollout and the release; a re-base keeps within it, too (rollout-draft.ts). */
-export const PIPELINE_CHANNELS_MAX = COMMIT_WRITES_MAX - 100
+/**
+ * A rollback pins them all in one commit, with the rollout and the release, and a commit writes 1,000 documents at most. A
+ * re-base keeps within it, too (rollout-draft.ts).
+ */
+export const PIPELINE_CHANNELS_MAX = 900
 export const STAGES_MAX = 20
 export const GATES_MAX = 10
 

@@ -1,5 +1,6 @@
 // House rules that a program can check: where the environment is read, where the process ends, how files open.
 import t from 'tap'
+import { loadedWith } from '../fixtures/source-imports.ts'
 import { readText, sourceFiles } from '../fixtures/source-tree.ts'
 
 const LINES_MAX = 300
@@ -27,17 +28,37 @@ t.test('the rules know no clock, no randomness and no I/O', async (t) => {
 })
 
 t.test('the poll path awaits nothing and logs nothing', async (t) => {
-  for (const path of [
+  // What answers a poll, and what a poll is answered from; with them everything of serve/ and channels/ that they load.
+  const loaded = loadedWith([
     'src/routes/poll.ts',
-    'src/serve/poll.ts',
     'src/serve/fast-path.ts',
-    'src/serve/poll-request.ts',
-    'src/serve/poll-counts.ts',
-    'src/serve/answers.ts',
-    'src/serve/snapshot.ts',
     'src/serve/holder.ts',
-  ]) {
-    t.notMatch(readText(path), /\bawait\b|\.log\.|logger\.(info|warn|error)/, path)
+    'src/serve/snapshot.ts',
+    'src/serve/answers.ts',
+  ])
+  t.ok(loaded.length > 8)
+  for (const path of loaded) {
+    t.match(path, /^src\/(?:serve|channels|store\/port|routes\/poll)/, `${path} belongs on the poll path`)
+    t.notMatch(codeOf(readText(path)), /\bawait\b|\basync\b|\.then\(|\.log\.|logger\.(info|warn|error)/, path)
+  }
+})
+
+t.test('time is injected: tests of rules, routes, use cases and stores set no timer of their own', async (t) => {
+  const folders = ['channels', 'rollouts', 'serve', 'control', 'routes', 'app', 'store', 'bench', 'house']
+  const files = folders.flatMap((folder) => sourceFiles(`test/${folder}`))
+  for (const { path, text } of files.filter(({ path }) => path.endsWith('.test.ts'))) {
+    if (path !== 'test/house/rules.test.ts') t.notMatch(text, /(?<!\bt\.|')\bsetTimeout\b|(?<!')\bsetInterval\b/, path)
+  }
+})
+
+/** A file without its comments. */
+function codeOf(text: string): string {
+  return text.replaceAll(/\/\*.*?\*\/|^\s*\/\/.*$/gms, '')
+}
+
+t.test('fixtures use only types of tap: a test of theirs would belong to no file', async (t) => {
+  for (const { path, text } of sourceFiles('test').filter(({ path }) => !path.endsWith('.test.ts'))) {
+    t.notMatch(text, /^import (?!type\b).* from 'tap'/m, path)
   }
 })
 

@@ -1,5 +1,6 @@
 // A pipeline as it is asked for: what is filled in, and every mistake by its place.
 import t from 'tap'
+import { COMMIT_WRITES_MAX } from '../../src/store/port.ts'
 import { inHours } from '../fixtures/channel-samples.ts'
 import {
   draftPipeline,
@@ -96,6 +97,7 @@ t.test('no two stages have one name, and no channel is moved twice', async (t) =
 })
 
 t.test('a pipeline has no more channels than one commit can take back', async (t) => {
+  t.ok(PIPELINE_CHANNELS_MAX + 2 <= COMMIT_WRITES_MAX, 'a rollback fits into one commit')
   const channels = Array.from({ length: PIPELINE_CHANNELS_MAX }, (_, index) => `c${index}`)
   t.equal(drafted({ stages: [{ name: 'all', channels }] }).stages[0]?.channels.length, PIPELINE_CHANNELS_MAX)
   const message = mistakeIn({ stages: [STAGE, { name: 'all', channels }] })
