@@ -48,6 +48,7 @@ t.test('what was told before a channel was deleted and made again counts, howeve
 })
 
 await redisTest(
+  t,
   'what the journal does not tell any more keeps a release that is too new for some agents',
   async (t) => {
     const server = await startRedis(t)
@@ -169,36 +170,40 @@ for (const { name, versions, known } of [
   }
 }
 
-await redisTest('a deletion is found although the entry that had made the channel is not kept any more', async (t) => {
-  const server = await startRedis(t)
-  const store = openAt(t, server.url, { limits: { journalMax: 40, trimMax: 40 } })
-  const session = await startRollouts(t, { wrapStore: () => store, upstreamAllow: ['up.example'] })
-  for (const [name, day] of [
-    ['noise', 0],
-    ['x', 0],
-    ['y', 3],
-  ] as const) {
-    await session.channel(name, cloud(day))
-  }
-  await session.pipeline([{ name: 'all', channels: ['y', 'x'] }])
-  for (let n = 0; n < 50; n += 1) {
-    await session.done('PUT', channelPath('noise', '/version'), { version: cloud(n % 2), reason })
-  }
-  await session.planes.clock.advance(20 * DAY_MS)
-  await session.register(5, { minAgentVersion: cloud(3) })
-  t.hasStrict(await compatible(session), { compatible: false })
-  for (const name of ['x', 'y']) await session.done('DELETE', channelPath(name), { reason })
-  // Both in one entry, which is read for the one and learned for the other.
-  await session.done('POST', '/mirror', { url: 'https://up.example/v1', channels: ['x', 'y'], reason })
-  t.hasStrict(await compatible(session), { compatible: false })
-  for (const name of ['x', 'y']) {
-    const source = { kind: 'static', version: cloud(3) }
-    await session.done('PATCH', channelPath(name), { source, reason })
-  }
-  for (let n = 0; n < 7; n += 1) await session.done('PATCH', channelPath('x'), { description: `${n}` })
-  t.hasStrict(await compatible(session), { compatible: false })
-  t.equal((await session.step('promote', { stage: 'all' })).status, 422)
-})
+await redisTest(
+  t,
+  'a deletion is found although the entry that had made the channel is not kept any more',
+  async (t) => {
+    const server = await startRedis(t)
+    const store = openAt(t, server.url, { limits: { journalMax: 40, trimMax: 40 } })
+    const session = await startRollouts(t, { wrapStore: () => store, upstreamAllow: ['up.example'] })
+    for (const [name, day] of [
+      ['noise', 0],
+      ['x', 0],
+      ['y', 3],
+    ] as const) {
+      await session.channel(name, cloud(day))
+    }
+    await session.pipeline([{ name: 'all', channels: ['y', 'x'] }])
+    for (let n = 0; n < 50; n += 1) {
+      await session.done('PUT', channelPath('noise', '/version'), { version: cloud(n % 2), reason })
+    }
+    await session.planes.clock.advance(20 * DAY_MS)
+    await session.register(5, { minAgentVersion: cloud(3) })
+    t.hasStrict(await compatible(session), { compatible: false })
+    for (const name of ['x', 'y']) await session.done('DELETE', channelPath(name), { reason })
+    // Both in one entry, which is read for the one and learned for the other.
+    await session.done('POST', '/mirror', { url: 'https://up.example/v1', channels: ['x', 'y'], reason })
+    t.hasStrict(await compatible(session), { compatible: false })
+    for (const name of ['x', 'y']) {
+      const source = { kind: 'static', version: cloud(3) }
+      await session.done('PATCH', channelPath(name), { source, reason })
+    }
+    for (let n = 0; n < 7; n += 1) await session.done('PATCH', channelPath('x'), { description: `${n}` })
+    t.hasStrict(await compatible(session), { compatible: false })
+    t.equal((await session.step('promote', { stage: 'all' })).status, 422)
+  },
+)
 
 /** Whether release 5 is compatible. */
 function compatible(session: RolloutSession): Promise<unknown> {

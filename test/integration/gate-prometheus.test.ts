@@ -1,5 +1,5 @@
 // Gates on a real Prometheus that scrapes real metrics: each verdict that there is, and each only when it is true.
-import type { Test } from 'tap'
+import t, { type Test } from 'tap'
 import { AllowedHosts } from '../../src/control/allowed-hosts.ts'
 import { GateClient } from '../../src/control/gate-client.ts'
 import type { Gate } from '../../src/rollouts/pipeline.ts'
@@ -32,7 +32,7 @@ async function comesTo(ask: Asked, rule: Rule, verdict: GateReading['verdict']):
   return last
 }
 
-await prometheusTest('a gate comes to a verdict on what Prometheus says', async (t) => {
+await prometheusTest(t, 'a gate comes to a verdict on what Prometheus says', async (t) => {
   // One for all: Prometheus looks for what to scrape only seconds after its start.
   const prometheus = await startPrometheus(t)
   const ask = gatesOn(t, prometheus)
@@ -90,6 +90,7 @@ await prometheusTest('a gate comes to a verdict on what Prometheus says', async 
 })
 
 await prometheusTest(
+  t,
   'a Prometheus that hangs is timed out, until it goes on; one that is away is an error',
   async (t) => {
     const prometheus = await startPrometheus(t)

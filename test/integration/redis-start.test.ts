@@ -6,7 +6,7 @@ import { startRedis } from '../fixtures/redis-server.ts'
 
 const WARNING = /keeps nothing on disk/
 
-await redisTest('a Redis that keeps nothing is warned of; a strict server does not start on it', async (t) => {
+await redisTest(t, 'a Redis that keeps nothing is warned of; a strict server does not start on it', async (t) => {
   const redis = await startRedis(t)
   const env = { BELLWETHER_REDIS_URL: redis.url }
   const server = await run(t, { dataDir: await dataFolder(t), env })
@@ -19,14 +19,14 @@ await redisTest('a Redis that keeps nothing is warned of; a strict server does n
   t.match(ended.lines.at(-1), /^bellwether: BELLWETHER_REDIS_STRICT is set, and Redis keeps nothing on disk/)
 })
 
-await redisTest('on a Redis that keeps what it is given a strict server starts, and says nothing', async (t) => {
+await redisTest(t, 'on a Redis that keeps what it is given a strict server starts, and says nothing', async (t) => {
   const redis = await startRedis(t, { keeps: 'aof' })
   const env = { BELLWETHER_REDIS_URL: redis.url, BELLWETHER_REDIS_STRICT: 'true' }
   const server = await run(t, { dataDir: await dataFolder(t), env })
   t.strictSame(jsonOf(await server.control.get('/readyz'))['warnings'], [])
 })
 
-await redisTest('a replica of one plane has only that one, and all are listed', async (t) => {
+await redisTest(t, 'a replica of one plane has only that one, and all are listed', async (t) => {
   const redis = await startRedis(t)
   const start = async (id: string, role: string) => {
     const env = { BELLWETHER_REDIS_URL: redis.url, BELLWETHER_REPLICA_ID: id, BELLWETHER_ROLE: role }
@@ -48,7 +48,7 @@ await redisTest('a replica of one plane has only that one, and all are listed', 
   t.strictSame(await listed(), ['c control', 'p poll'])
 })
 
-await redisTest('a second replica on the same folder does not start', async (t) => {
+await redisTest(t, 'a second replica on the same folder does not start', async (t) => {
   const redis = await startRedis(t)
   const env = { BELLWETHER_REDIS_URL: redis.url }
   const dataDir = await dataFolder(t)

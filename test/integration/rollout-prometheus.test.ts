@@ -244,6 +244,7 @@ function soakedMs(stage: unknown): number {
 }
 
 await prometheusTest(
+  t,
   'a release goes stage by stage to everybody, watched by a real Prometheus, and back',
   async (t) => {
     const journey = await Journey.start(t)

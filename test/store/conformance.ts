@@ -1,5 +1,5 @@
 // What every store must do, whatever keeps its documents: a store that passes this can stand behind the port.
-import t, { type Test } from 'tap'
+import type { Test } from 'tap'
 import type { Store } from '../../src/store/port.ts'
 import { commits } from './conformance/commits.ts'
 import { fidelity } from './conformance/fidelity.ts'
@@ -26,7 +26,7 @@ export async function freshStore(t: Test, makePlace: MakePlace): Promise<Store> 
   return store
 }
 
-export function conformance(name: string, makePlace: MakePlace): void {
+export function conformance(t: Test, name: string, makePlace: MakePlace): void {
   const groups = { commits, repeats, histories, following, journal, fidelity, opening, model }
   for (const [group, tests] of Object.entries(groups)) {
     void t.test(`${name}: ${group}`, (t) => tests(t, makePlace))

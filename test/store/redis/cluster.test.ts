@@ -1,5 +1,5 @@
 // A Cluster whose nodes die and whose slots move: the store is wherever its slot is.
-import type { Test } from 'tap'
+import t, { type Test } from 'tap'
 import { StoreUnavailable } from '../../../src/store/port.ts'
 import type { RedisStore } from '../../../src/store/redis/redis-store.ts'
 import { followLasting } from '../../fixtures/redis-follower.ts'
@@ -49,7 +49,7 @@ async function moveSlot(
   for (const node of nodes) await node.call('CLUSTER', 'SETSLOT', slot, 'NODE', String(toId))
 }
 
-await redisTest('the node of the store is killed and started again: following and writing go on', async (t) => {
+await redisTest(t, 'the node of the store is killed and started again: following and writing go on', async (t) => {
   const { store, holder, others } = await inCluster(t)
   const one = followLasting(t, store, await reached(() => positionAt(store, 0)))
   for (const n of range(1, 10)) await written(store, n)
@@ -67,7 +67,7 @@ await redisTest('the node of the store is killed and started again: following an
   t.same(seqs(one.entries), range(1, 11))
 })
 
-await redisTest('the slot of the store moves to another node: following and writing go on', async (t) => {
+await redisTest(t, 'the slot of the store moves to another node: following and writing go on', async (t) => {
   const { store, nodes, holder, others, slot } = await inCluster(t)
   const [next] = others
   if (next === undefined) throw new Error('no other node')

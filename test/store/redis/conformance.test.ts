@@ -19,6 +19,6 @@ function placesAt(url: string): MakePlace {
 
 if (!isRedisMissing(t)) {
   const [server, cluster] = await Promise.all([startRedis(t), startCluster(t)])
-  conformance('one Redis server', placesAt(server.url))
-  conformance('a Redis Cluster', placesAt(cluster.url))
+  conformance(t, 'one Redis server', placesAt(server.url))
+  conformance(t, 'a Redis Cluster', placesAt(cluster.url))
 }

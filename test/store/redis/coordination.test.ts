@@ -1,4 +1,5 @@
 // What replicas tell each other through Redis: leases that outlive no owner, announcements that end, and small facts.
+import t from 'tap'
 import { redisTest, until } from '../../fixtures/redis-process.ts'
 import { startCluster, startRedis } from '../../fixtures/redis-server.ts'
 import { openAt } from '../../fixtures/redis-store.ts'
@@ -7,22 +8,26 @@ import { range } from '../../fixtures/store-changes.ts'
 const LONG_MS = 600_000
 
 for (const form of ['one server', 'a Cluster'] as const) {
-  await redisTest(`${form}: a lease is had by one, kept by renewing, and given back by its owner only`, async (t) => {
-    const { url } = form === 'one server' ? await startRedis(t) : await startCluster(t)
-    const [one, other] = [openAt(t, url).coordination, openAt(t, url).coordination]
-    t.equal(await one.lease('upstream', 'one', LONG_MS), true)
-    t.equal(await other.lease('upstream', 'other', LONG_MS), false)
-    t.equal(await one.lease('upstream', 'one', LONG_MS), true, 'renewed')
-    t.equal(await other.lease('another', 'other', LONG_MS), true, 'other names are other leases')
-    await other.release('upstream', 'other')
-    t.equal(await other.lease('upstream', 'other', LONG_MS), false, 'who does not have it gives nothing back')
-    await one.release('upstream', 'one')
-    t.equal(await other.lease('upstream', 'other', LONG_MS), true)
-    const contenders = range(1, 20).map((n) => one.lease('contended', `owner-${n}`, LONG_MS))
-    t.equal((await Promise.all(contenders)).filter((isHad) => isHad).length, 1)
-  })
+  await redisTest(
+    t,
+    `${form}: a lease is had by one, kept by renewing, and given back by its owner only`,
+    async (t) => {
+      const { url } = form === 'one server' ? await startRedis(t) : await startCluster(t)
+      const [one, other] = [openAt(t, url).coordination, openAt(t, url).coordination]
+      t.equal(await one.lease('upstream', 'one', LONG_MS), true)
+      t.equal(await other.lease('upstream', 'other', LONG_MS), false)
+      t.equal(await one.lease('upstream', 'one', LONG_MS), true, 'renewed')
+      t.equal(await other.lease('another', 'other', LONG_MS), true, 'other names are other leases')
+      await other.release('upstream', 'other')
+      t.equal(await other.lease('upstream', 'other', LONG_MS), false, 'who does not have it gives nothing back')
+      await one.release('upstream', 'one')
+      t.equal(await other.lease('upstream', 'other', LONG_MS), true)
+      const contenders = range(1, 20).map((n) => one.lease('contended', `owner-${n}`, LONG_MS))
+      t.equal((await Promise.all(contenders)).filter((isHad) => isHad).length, 1)
+    },
+  )
 
-  await redisTest(`${form}: announcements and facts are seen by everybody`, async (t) => {
+  await redisTest(t, `${form}: announcements and facts are seen by everybody`, async (t) => {
     const { url } = form === 'one server' ? await startRedis(t) : await startCluster(t)
     const [one, other] = [openAt(t, url).coordination, openAt(t, url).coordination]
     t.same(await other.announced(), new Map())
@@ -51,7 +56,7 @@ for (const form of ['one server', 'a Cluster'] as const) {
   })
 }
 
-await redisTest('a lease whose owner has died is over with its time, and so is what it announced', async (t) => {
+await redisTest(t, 'a lease whose owner has died is over with its time, and so is what it announced', async (t) => {
   const server = await startRedis(t)
   const [dying, { coordination: other }] = [openAt(t, server.url), openAt(t, server.url)]
   const { coordination: one } = dying
@@ -66,22 +71,26 @@ await redisTest('a lease whose owner has died is over with its time, and so is w
   t.equal(await server.call('HLEN', '{test}:replicas'), 1, 'and nothing is left of it')
 })
 
-await redisTest('facts that nobody notes any more are dropped with their time, where they are given one', async (t) => {
-  const server = await startRedis(t)
-  const { coordination: one } = openAt(t, server.url)
-  const leftMs = async (): Promise<number> => Number(await server.call('PTTL', '{test}:notes:gates/cloud/15.2.0'))
-  await one.note('gates/cloud/15.2.0', { a: '1' })
-  t.equal(await leftMs(), -1, 'for good, unless told otherwise')
-  await one.note('gates/cloud/15.2.0', { a: '1' }, LONG_MS)
-  t.ok((await leftMs()) > LONG_MS / 2 && (await leftMs()) <= LONG_MS)
-  await server.call('PEXPIRE', '{test}:notes:gates/cloud/15.2.0', '60000')
-  await one.note('gates/cloud/15.2.0', { b: '2' }, LONG_MS)
-  t.ok((await leftMs()) > LONG_MS / 2, 'whoever notes more keeps the topic')
-  await one.note('gates/cloud/15.2.0', { a: null, b: null })
-  t.equal(await leftMs(), -2, 'and nothing is left once all of it is taken back')
-})
+await redisTest(
+  t,
+  'facts that nobody notes any more are dropped with their time, where they are given one',
+  async (t) => {
+    const server = await startRedis(t)
+    const { coordination: one } = openAt(t, server.url)
+    const leftMs = async (): Promise<number> => Number(await server.call('PTTL', '{test}:notes:gates/cloud/15.2.0'))
+    await one.note('gates/cloud/15.2.0', { a: '1' })
+    t.equal(await leftMs(), -1, 'for good, unless told otherwise')
+    await one.note('gates/cloud/15.2.0', { a: '1' }, LONG_MS)
+    t.ok((await leftMs()) > LONG_MS / 2 && (await leftMs()) <= LONG_MS)
+    await server.call('PEXPIRE', '{test}:notes:gates/cloud/15.2.0', '60000')
+    await one.note('gates/cloud/15.2.0', { b: '2' }, LONG_MS)
+    t.ok((await leftMs()) > LONG_MS / 2, 'whoever notes more keeps the topic')
+    await one.note('gates/cloud/15.2.0', { a: null, b: null })
+    t.equal(await leftMs(), -2, 'and nothing is left once all of it is taken back')
+  },
+)
 
-await redisTest('who is there is still told by a Redis that refuses writes', async (t) => {
+await redisTest(t, 'who is there is still told by a Redis that refuses writes', async (t) => {
   const server = await startRedis(t)
   const [one, other] = [openAt(t, server.url).coordination, openAt(t, server.url).coordination]
   await one.announce('gone', { seq: 1 }, 1)

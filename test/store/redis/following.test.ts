@@ -1,4 +1,5 @@
 // Following through everything that connections do: every entry in order, without gap or repeat.
+import t from 'tap'
 import { StoreUnavailable } from '../../../src/store/port.ts'
 import type { RedisStore } from '../../../src/store/redis/redis-store.ts'
 import { followLasting } from '../../fixtures/redis-follower.ts'
@@ -33,7 +34,7 @@ const faults: Readonly<Record<string, Fault>> = {
   'a slow network': ({ proxy }, isOn) => proxy.delay(isOn ? 20 : 0),
 }
 for (const [name, fault] of Object.entries(faults)) {
-  await redisTest(`a follower behind ${name} is given everything once`, async (t) => {
+  await redisTest(t, `a follower behind ${name} is given everything once`, async (t) => {
     const server = await startRedis(t)
     const proxy = await startProxy(t, server.port)
     const writer = openAt(t, server.url)
@@ -53,7 +54,7 @@ for (const [name, fault] of Object.entries(faults)) {
   })
 }
 
-await redisTest('a follower outlives a Redis that is killed and started again with its file', async (t) => {
+await redisTest(t, 'a follower outlives a Redis that is killed and started again with its file', async (t) => {
   const server = await startRedis(t, { keeps: 'aof' })
   const store = openAt(t, server.url)
   await store.load()
@@ -72,7 +73,7 @@ await redisTest('a follower outlives a Redis that is killed and started again wi
   t.same(seqs(one.entries), range(1, 40))
 })
 
-await redisTest('a follower says that the store is unavailable while Redis is stopped', async (t) => {
+await redisTest(t, 'a follower says that the store is unavailable while Redis is stopped', async (t) => {
   const server = await startRedis(t)
   const writer = openAt(t, server.url)
   await writeMany(writer, 1, 3)
@@ -83,7 +84,7 @@ await redisTest('a follower says that the store is unavailable while Redis is st
   server.resume()
 })
 
-await redisTest('a follower that has long heard nothing is given the next entry', async (t) => {
+await redisTest(t, 'a follower that has long heard nothing is given the next entry', async (t) => {
   const server = await startRedis(t)
   const store = openAt(t, server.url, { limits: { followMs: 20 } })
   await writeMany(store, 1, 3)
@@ -95,7 +96,7 @@ await redisTest('a follower that has long heard nothing is given the next entry'
   t.equal(one.losses(), 0)
 })
 
-await redisTest('an aborted or closed follower ends at once, also while it waits for entries', async (t) => {
+await redisTest(t, 'an aborted or closed follower ends at once, also while it waits for entries', async (t) => {
   const server = await startRedis(t)
   const [store, other] = [openAt(t, server.url, { limits: { followMs: 60_000 } }), openAt(t, server.url)]
   await writeMany(store, 1, 3)
@@ -113,7 +114,7 @@ await redisTest('an aborted or closed follower ends at once, also while it waits
   t.equal((await other.position()).seq, 3)
 })
 
-await redisTest('ten thousand missed entries are given in order', async (t) => {
+await redisTest(t, 'ten thousand missed entries are given in order', async (t) => {
   const server = await startRedis(t)
   const store = openAt(t, server.url)
   await store.load()
@@ -128,7 +129,7 @@ await redisTest('ten thousand missed entries are given in order', async (t) => {
   t.same(seqs(one.entries), range(1, MISSED))
 })
 
-await redisTest('a state that is loaded while others write is one state', async (t) => {
+await redisTest(t, 'a state that is loaded while others write is one state', async (t) => {
   const server = await startRedis(t)
   const store = openAt(t, server.url, { limits: { scanMax: 10 } })
   await writeMany(store, 1, 500)

@@ -1,4 +1,5 @@
 // What a newer Bellwether has written is not read wrongly and not written over, whatever part of it is newer.
+import t from 'tap'
 import { FORMAT, NewerFormat } from '../../../src/store/port.ts'
 import { redisTest } from '../../fixtures/redis-process.ts'
 import { startRedis, type RedisServer } from '../../fixtures/redis-server.ts'
@@ -18,7 +19,7 @@ async function contents(server: RedisServer): Promise<string> {
   return JSON.stringify(await Promise.all(values))
 }
 
-await redisTest('a store that a newer build has written to is read and written by newer builds only', async (t) => {
+await redisTest(t, 'a store that a newer build has written to is read and written by newer builds only', async (t) => {
   const server = await startRedis(t)
   const store = openAt(t, server.url)
   await commit(store, [put('a', 0)])
@@ -37,7 +38,7 @@ await redisTest('a store that a newer build has written to is read and written b
   t.equal(await contents(server), before)
 })
 
-await redisTest('a newer document is neither loaded nor written over, nor decided on', async (t) => {
+await redisTest(t, 'a newer document is neither loaded nor written over, nor decided on', async (t) => {
   const server = await startRedis(t)
   const store = openAt(t, server.url)
   await commit(store, [put('a', 0), put('b', 0)])
@@ -52,7 +53,7 @@ await redisTest('a newer document is neither loaded nor written over, nor decide
   t.equal((await commit(store, [put('b', 1)])).seq, 2, 'what does not touch it goes on')
 })
 
-await redisTest('a follower stops before an entry that a newer build has written', async (t) => {
+await redisTest(t, 'a follower stops before an entry that a newer build has written', async (t) => {
   const server = await startRedis(t)
   const store = openAt(t, server.url)
   await commit(store, [put('a', 0)])

@@ -2,7 +2,7 @@
 // knows where it is not; every call ends, and a change that is sent again is written once.
 import { rm } from 'node:fs/promises'
 import { inspect } from 'node:util'
-import type { Test } from 'tap'
+import t, { type Test } from 'tap'
 import { StoreOutcomeUnknown, StoreUnavailable } from '../../../src/store/port.ts'
 import type { RedisStore } from '../../../src/store/redis/redis-store.ts'
 import { freePort } from '../../fixtures/fault-ports.ts'
@@ -41,6 +41,7 @@ const moments: readonly { moment: CutMoment; applied: boolean }[] = [
 ]
 for (const { moment, applied } of moments) {
   await redisTest(
+    t,
     `a connection cut ${moment} the work: the outcome is unknown, and the retry writes once`,
     async (t) => {
       const { proxy, store } = await behindProxy(t, openAt)
@@ -55,7 +56,7 @@ for (const { moment, applied } of moments) {
   )
 }
 
-await redisTest('a connection cut after the answer: the commit was acknowledged and is there', async (t) => {
+await redisTest(t, 'a connection cut after the answer: the commit was acknowledged and is there', async (t) => {
   const { proxy, store } = await behindProxy(t, openAt)
   const cut = proxy.cutAt('after', /cut-here/)
   t.match(await store.commit(write('cut-here')), { outcome: 'committed', repeated: false })
@@ -71,7 +72,7 @@ const silences: Readonly<Record<string, (of: { server: RedisServer; proxy: TcpPr
   'a Redis that is stopped': ({ server }, on) => (on ? server.pause() : server.resume()),
 }
 for (const [name, silence] of Object.entries(silences)) {
-  await redisTest(`${name}: every call ends, and afterwards all is well`, async (t) => {
+  await redisTest(t, `${name}: every call ends, and afterwards all is well`, async (t) => {
     const parts = await behindProxy(t, openImpatient)
     const { store } = parts
     silence(parts, true)
@@ -104,7 +105,7 @@ async function retried(store: RedisStore, id: string): Promise<void> {
   })
 }
 
-await redisTest('many calls at once on a Redis that is stopped all end, without a warning of Node.js', async (t) => {
+await redisTest(t, 'many calls at once on a Redis that is stopped all end, without a warning of Node.js', async (t) => {
   const { server, store } = await behindProxy(t, openImpatient)
   const warnings: Error[] = []
   const onWarning = (warning: Error): void => void warnings.push(warning)
@@ -123,6 +124,7 @@ await redisTest('many calls at once on a Redis that is stopped all end, without 
 })
 
 await redisTest(
+  t,
   'a store opens while Redis is down, says that it is unavailable, and finds it when it is there',
   async (t) => {
     const server = await startRedis(t, { keeps: 'aof' })
@@ -140,7 +142,7 @@ await redisTest(
   },
 )
 
-await redisTest('a Redis that is killed and started again with its file goes on where it was', async (t) => {
+await redisTest(t, 'a Redis that is killed and started again with its file goes on where it was', async (t) => {
   const server = await startRedis(t, { keeps: 'aof' })
   const store = openAt(t, server.url, AWAY)
   for (const n of range(1, 20)) await reached(() => commit(store, [put(`a/${n}`, 0)]))
@@ -189,7 +191,7 @@ const refusals: Readonly<
   },
 }
 for (const [name, { refuse, allow }] of Object.entries(refusals)) {
-  await redisTest(`a Redis that ${name} refuses writes: nothing is changed, and reads go on`, async (t) => {
+  await redisTest(t, `a Redis that ${name} refuses writes: nothing is changed, and reads go on`, async (t) => {
     const server = await startRedis(t, { keeps: 'rdb' })
     const store = openAt(t, server.url)
     await commit(store, [put('kept', 0), put('other', 0)])
@@ -218,7 +220,7 @@ for (const [name, { refuse, allow }] of Object.entries(refusals)) {
   })
 }
 
-await redisTest('a password is used as it was encoded, and is in no error where it is wrong', async (t) => {
+await redisTest(t, 'a password is used as it was encoded, and is in no error where it is wrong', async (t) => {
   const password = 'p@ss:w/ord %+'
   const server = await startRedis(t, { args: ['--requirepass', password] })
   const store = openAt(t, `redis://:${encodeURIComponent(password)}@127.0.0.1:${server.port}`)
@@ -237,7 +239,7 @@ await redisTest('a password is used as it was encoded, and is in no error where 
   }
 })
 
-await redisTest('a database that Redis does not have is an error, and never another database', async (t) => {
+await redisTest(t, 'a database that Redis does not have is an error, and never another database', async (t) => {
   const server = await startRedis(t, { args: ['--databases', '4'] })
   const store = openImpatient(t, `${server.url}/7`)
   await t.rejects(store.load(), StoreUnavailable)
@@ -248,7 +250,7 @@ await redisTest('a database that Redis does not have is an error, and never anot
   t.equal(await server.call('DBSIZE'), 0, 'database 0 has nothing of it')
 })
 
-await redisTest('closing ends calls that wait for Redis', async (t) => {
+await redisTest(t, 'closing ends calls that wait for Redis', async (t) => {
   const { server, store } = await behindProxy(t, openAt)
   server.pause()
   const waiting = Promise.allSettled([store.commit(write('r')), store.load(), store.position()])
@@ -261,7 +263,7 @@ await redisTest('closing ends calls that wait for Redis', async (t) => {
   await t.rejects(store.load(), StoreUnavailable)
 })
 
-await redisTest('a key of another program is an error that says so, and is left alone', async (t) => {
+await redisTest(t, 'a key of another program is an error that says so, and is left alone', async (t) => {
   const server = await startRedis(t)
   for (const [name, make] of [
     ['documents', ['SET', '{test}:documents', 'mine']],

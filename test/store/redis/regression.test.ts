@@ -2,7 +2,7 @@
 // or written on; and what an operator decides about it holds for every replica.
 import { copyFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Test } from 'tap'
+import t, { type Test } from 'tap'
 import {
   JournalTrimmed,
   StoreDamaged,
@@ -58,6 +58,7 @@ async function decide(store: Store, known: StorePosition, restore: StoreState | 
 }
 
 await redisTest(
+  t,
   'a flushed Redis ends the followers, and is neither filled nor begun anew by who knows more',
   async (t) => {
     const server = await startRedis(t)
@@ -75,7 +76,7 @@ await redisTest(
   },
 )
 
-await redisTest('a Redis that was started again empty is found out in the same way', async (t) => {
+await redisTest(t, 'a Redis that was started again empty is found out in the same way', async (t) => {
   const server = await startRedis(t)
   const store = openAt(t, server.url)
   await writeMany(store, 1, 5)
@@ -89,7 +90,7 @@ await redisTest('a Redis that was started again empty is found out in the same w
   t.equal(await server.call('DBSIZE'), 0)
 })
 
-await redisTest('a Redis from an older backup is found out, however far it goes on from there', async (t) => {
+await redisTest(t, 'a Redis from an older backup is found out, however far it goes on from there', async (t) => {
   const server = await startRedis(t, { keeps: 'rdb' })
   const store = openAt(t, server.url)
   await writeMany(store, 1, 3)
@@ -113,6 +114,7 @@ await redisTest('a Redis from an older backup is found out, however far it goes 
 })
 
 await redisTest(
+  t,
   'a follower that is led to another history notices, behind it, at the same seq, and ahead',
   async (t) => {
     for (const ahead of [-1, 0, 3]) {
@@ -137,7 +139,7 @@ await redisTest(
   },
 )
 
-await redisTest('a failover that loses what was acknowledged is found out', async (t) => {
+await redisTest(t, 'a failover that loses what was acknowledged is found out', async (t) => {
   const primary = await startRedis(t, { args: ['--repl-diskless-sync-delay', '0'] })
   const replica = await startRedis(t, { args: ['--replicaof', `127.0.0.1 ${primary.port}`] })
   const proxy = await startProxy(t, primary.port)
@@ -169,7 +171,7 @@ const losses: Readonly<Record<string, (server: RedisServer) => Promise<unknown>>
   'the newest entry': (server) => server.call('XDEL', '{test}:journal', '5-0'),
 }
 for (const [what, lose] of Object.entries(losses)) {
-  await redisTest(`a Redis that has lost ${what} is not served from and not written to`, async (t) => {
+  await redisTest(t, `a Redis that has lost ${what} is not served from and not written to`, async (t) => {
     const server = await startRedis(t)
     const store = openAt(t, server.url)
     await writeMany(store, 1, 5)
@@ -183,7 +185,7 @@ for (const [what, lose] of Object.entries(losses)) {
   })
 }
 
-await redisTest('a document that is not what was written is neither served nor written over', async (t) => {
+await redisTest(t, 'a document that is not what was written is neither served nor written over', async (t) => {
   const server = await startRedis(t)
   const store = openAt(t, server.url)
   await writeMany(store, 1, 2)
@@ -196,7 +198,7 @@ await redisTest('a document that is not what was written is neither served nor w
   }
 })
 
-await redisTest('a restore writes what was known over a flushed Redis, and every replica follows it', async (t) => {
+await redisTest(t, 'a restore writes what was known over a flushed Redis, and every replica follows it', async (t) => {
   const server = await startRedis(t)
   const [store, other] = [openAt(t, server.url), openAt(t, server.url)]
   await writeMany(store, 1, 5)
@@ -221,7 +223,7 @@ await redisTest('a restore writes what was known over a flushed Redis, and every
   )
 })
 
-await redisTest('of two decisions at once one holds', async (t) => {
+await redisTest(t, 'of two decisions at once one holds', async (t) => {
   const server = await startRedis(t)
   const stores = range(1, 5).map(() => openAt(t, server.url))
   const [first] = stores
@@ -237,7 +239,7 @@ await redisTest('of two decisions at once one holds', async (t) => {
   t.equal((await first.journal({ limit: 10 })).entries.length, 1)
 })
 
-await redisTest('ten thousand documents are restored in one step', async (t) => {
+await redisTest(t, 'ten thousand documents are restored in one step', async (t) => {
   const server = await startRedis(t)
   const store = openAt(t, server.url)
   const documents = range(1, 10_000).map((n) => {
@@ -261,7 +263,7 @@ async function follows(t: Test, store: RedisStore, position: StorePosition): Pro
   return one.entries[0]?.seq ?? 0
 }
 
-await redisTest('a restored document never has a revision twice, not even over later deletions', async (t) => {
+await redisTest(t, 'a restored document never has a revision twice, not even over later deletions', async (t) => {
   const server = await startRedis(t)
   const store = openAt(t, server.url)
   await commit(store, [put('a', 0)])

@@ -1,5 +1,5 @@
 // Redis with replicas of its own: writes that only count once they are on several machines, and failovers by Sentinels.
-import type { Test } from 'tap'
+import t, { type Test } from 'tap'
 import { StoreOutcomeUnknown, StoreRegressed, StoreUnavailable } from '../../../src/store/port.ts'
 import type { RedisStore } from '../../../src/store/redis/redis-store.ts'
 import { followLasting } from '../../fixtures/redis-follower.ts'
@@ -27,7 +27,7 @@ async function replicated(t: Test): Promise<{ primary: RedisServer; replica: Red
   return { primary, replica }
 }
 
-await redisTest('a write is acknowledged only once a Redis replica has it, however often it is sent', async (t) => {
+await redisTest(t, 'a write is acknowledged only once a Redis replica has it, however often it is sent', async (t) => {
   const { primary, replica } = await replicated(t)
   const proxy = await startProxy(t, primary.port)
   const store = openAt(t, `redis://127.0.0.1:${proxy.port}`, confirmed)
@@ -56,7 +56,7 @@ await redisTest('a write is acknowledged only once a Redis replica has it, howev
   t.equal((await store.position()).seq, 2)
 })
 
-await redisTest('writes that wait for a replica that is gone end, also many at once', async (t) => {
+await redisTest(t, 'writes that wait for a replica that is gone end, also many at once', async (t) => {
   const { primary, replica } = await replicated(t)
   const store = openImpatient(t, primary.url, confirmed)
   await commit(openAt(t, primary.url, surelyConfirmed), [put('first', 0)])
@@ -100,6 +100,7 @@ function writing(store: RedisStore): { readonly acknowledged: string[]; stop(): 
 }
 
 await redisTest(
+  t,
   'through a failover of Sentinels no acknowledged write is lost, doubled or given out of order',
   async (t) => {
     const sentinels = await startSentinels(t, { replicas: 2, keeps: 'aof' })
@@ -140,7 +141,7 @@ await redisTest(
   },
 )
 
-await redisTest('a Sentinel that is gone is not needed, and a primary that became a replica is left', async (t) => {
+await redisTest(t, 'a Sentinel that is gone is not needed, and a primary that became a replica is left', async (t) => {
   const sentinels = await startSentinels(t, { replicas: 1 })
   await sentinels.sentinels[0]?.kill()
   const store = openAt(t, sentinels.url)

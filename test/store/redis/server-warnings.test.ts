@@ -1,4 +1,5 @@
 // The settings by which a Redis could lose what it was given, told with what to do about them.
+import t from 'tap'
 import { redisTest } from '../../fixtures/redis-process.ts'
 import { startCluster, startRedis, type RedisOptions } from '../../fixtures/redis-server.ts'
 import { openAt } from '../../fixtures/redis-store.ts'
@@ -27,7 +28,7 @@ const settings: Readonly<Record<string, { options: RedisOptions; codes: readonly
   },
 }
 for (const [name, { options, codes }] of Object.entries(settings)) {
-  await redisTest(`a Redis that ${name}: ${codes.join(' and ') || 'nothing to say'}`, async (t) => {
+  await redisTest(t, `a Redis that ${name}: ${codes.join(' and ') || 'nothing to say'}`, async (t) => {
     const server = await startRedis(t, options)
     const store = openAt(t, server.url)
     const warnings = await store.serverWarnings()
@@ -36,7 +37,7 @@ for (const [name, { options, codes }] of Object.entries(settings)) {
   })
 }
 
-await redisTest('a setting that is changed is seen at the next look', async (t) => {
+await redisTest(t, 'a setting that is changed is seen at the next look', async (t) => {
   const server = await startRedis(t)
   const store = openAt(t, server.url)
   t.same((await store.serverWarnings()).length, 1)
@@ -44,7 +45,7 @@ await redisTest('a setting that is changed is seen at the next look', async (t) 
   t.same(await store.serverWarnings(), [])
 })
 
-await redisTest('in a Cluster every warning is told once', async (t) => {
+await redisTest(t, 'in a Cluster every warning is told once', async (t) => {
   const cluster = await startCluster(t, { args: ['--maxmemory-policy', 'allkeys-lru'] })
   const store = openAt(t, cluster.url)
   const codes = (await store.serverWarnings()).map(({ code }) => code)

@@ -3,7 +3,7 @@ import { execFile } from 'node:child_process'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import type { Test } from 'tap'
+import t, { type Test } from 'tap'
 import { StoreUnavailable } from '../../../src/store/port.ts'
 import { redisTest, until } from '../../fixtures/redis-process.ts'
 import { startRedis, type RedisServer } from '../../fixtures/redis-server.ts'
@@ -40,7 +40,7 @@ async function commitFrom(url: string, certificate: string): Promise<string> {
   return stdout.trim()
 }
 
-await redisTest('a Redis whose certificate is trusted is used, and one whose is not is unavailable', async (t) => {
+await redisTest(t, 'a Redis whose certificate is trusted is used, and one whose is not is unavailable', async (t) => {
   const tls = await startTls(t, 'IP:127.0.0.1')
   if (tls === null) return
   const url = `rediss://127.0.0.1:${tls.server.port}`
@@ -55,7 +55,7 @@ await redisTest('a Redis whose certificate is trusted is used, and one whose is 
   t.match(await commitFrom(`redis://127.0.0.1:${tls.server.port}`, tls.certificate), /^StoreUnavailable/, 'without TLS')
 })
 
-await redisTest('a certificate that is made out to somebody else is refused', async (t) => {
+await redisTest(t, 'a certificate that is made out to somebody else is refused', async (t) => {
   const tls = await startTls(t, 'DNS:elsewhere.example')
   if (tls === null) return
   const url = `rediss://127.0.0.1:${tls.server.port}`

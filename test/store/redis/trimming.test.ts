@@ -1,4 +1,5 @@
 // The journal is kept up to a limit: what is older goes with everything that was kept about it, and nobody is misled by that.
+import t from 'tap'
 import { JournalTrimmed } from '../../../src/store/port.ts'
 import { redisTest } from '../../fixtures/redis-process.ts'
 import { startRedis, type RedisServer } from '../../fixtures/redis-server.ts'
@@ -18,22 +19,26 @@ async function counts(server: RedisServer): Promise<unknown[]> {
   ])
 }
 
-await redisTest('the newest entries are kept, and nothing is left of the older ones but the documents', async (t) => {
-  const server = await startRedis(t)
-  const store = openAt(t, server.url, trims)
-  for (const n of range(1, 200)) {
-    await commit(store, [put(`a/${n}`, 0), put('always', n - 1)], { requestId: `r-${n}` })
-  }
-  t.same(await counts(server), [KEPT, 2 * KEPT, KEPT])
-  t.equal((await store.load()).documents.length, 201)
-  t.same(seqs((await allPages(store, { limit: 20 })).entries), range(151, 200).reverse())
-  t.same(seqs((await allPages(store, { limit: 20, subject: 'always' })).entries), range(151, 200).reverse())
-  t.same(await store.journal({ limit: 5, subject: 'a/1' }), { entries: [], next: null })
-  t.equal(await store.committed('r-150'), null)
-  t.match(await store.committed('r-151'), { seq: 151 })
-})
+await redisTest(
+  t,
+  'the newest entries are kept, and nothing is left of the older ones but the documents',
+  async (t) => {
+    const server = await startRedis(t)
+    const store = openAt(t, server.url, trims)
+    for (const n of range(1, 200)) {
+      await commit(store, [put(`a/${n}`, 0), put('always', n - 1)], { requestId: `r-${n}` })
+    }
+    t.same(await counts(server), [KEPT, 2 * KEPT, KEPT])
+    t.equal((await store.load()).documents.length, 201)
+    t.same(seqs((await allPages(store, { limit: 20 })).entries), range(151, 200).reverse())
+    t.same(seqs((await allPages(store, { limit: 20, subject: 'always' })).entries), range(151, 200).reverse())
+    t.same(await store.journal({ limit: 5, subject: 'a/1' }), { entries: [], next: null })
+    t.equal(await store.committed('r-150'), null)
+    t.match(await store.committed('r-151'), { seq: 151 })
+  },
+)
 
-await redisTest('the journal begins with the oldest entry that is kept', async (t) => {
+await redisTest(t, 'the journal begins with the oldest entry that is kept', async (t) => {
   const server = await startRedis(t)
   const store = openAt(t, server.url, trims)
   const at = (n: number): string => new Date(Date.UTC(2026, 0, 1, 0, n)).toISOString()
@@ -44,7 +49,7 @@ await redisTest('the journal begins with the oldest entry that is kept', async (
   t.equal(await store.journalBegins(), at(8))
 })
 
-await redisTest('whoever is too far behind must load anew, and can', async (t) => {
+await redisTest(t, 'whoever is too far behind must load anew, and can', async (t) => {
   const server = await startRedis(t)
   const store = openAt(t, server.url, trims)
   for (const n of range(1, 20)) await commit(store, [put(`a/${n}`, 0)])
@@ -64,7 +69,7 @@ await redisTest('whoever is too far behind must load anew, and can', async (t) =
   t.same(seqs(one.entries), range(oldest + 1, 152))
 })
 
-await redisTest('a follower that is overtaken by the trimming is told so, and given no gap', async (t) => {
+await redisTest(t, 'a follower that is overtaken by the trimming is told so, and given no gap', async (t) => {
   const server = await startRedis(t)
   const writer = openAt(t, server.url, { limits: { journalMax: 5, trimMax: 100 } })
   const store = openAt(t, server.url, { limits: { batchMax: 10 } })
@@ -91,6 +96,7 @@ await redisTest('a follower that is overtaken by the trimming is told so, and gi
 })
 
 await redisTest(
+  t,
   'a limit that was lowered is reached step by step, a bounded number of entries in each commit',
   async (t) => {
     const server = await startRedis(t)
