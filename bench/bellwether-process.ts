@@ -55,6 +55,13 @@ export function currentEntry(): readonly string[] {
   return isBuildCurrent() ? [BUILT] : ['--import', 'tsx', join(ROOT, 'src', 'main.ts')]
 }
 
+/** The arguments that run another program over the same server: it is given the folder of its modules and how they end. */
+export function entryOver(program: string): readonly string[] {
+  return isBuildCurrent()
+    ? [program, join(ROOT, 'dist'), '.js']
+    : ['--import', 'tsx', program, join(ROOT, 'src'), '.ts']
+}
+
 /** The same for figures that are about the build: it is made anew where it is not current. */
 export function builtEntry(): readonly string[] {
   if (!isBuildCurrent()) {

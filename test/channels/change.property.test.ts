@@ -14,6 +14,7 @@ import { compareVersions, majorOf } from '../../src/channels/version.ts'
 import { anyStep, anyVersion, changeOf, T0, TICK_MS, type Step } from '../fixtures/channel-arbitraries.ts'
 import { frozen } from '../fixtures/channel-samples.ts'
 import { isOneShortLine, strangeText } from '../fixtures/channel-texts.ts'
+import { sized } from '../fixtures/test-form.ts'
 
 /** How often each thing happened, so that no property holds for want of cases. */
 class Tally {
@@ -270,7 +271,7 @@ t.test('no history of changes, expiries, blocks and lapses leads past a guard', 
         return lastServed === agents.version || agents.cohorts.versions.has(lastServed)
       },
     ),
-    { numRuns: 2_500 },
+    { numRuns: sized(2_500, 25_000) },
   )
   tally.assertAtLeast(t, 100, [
     ...KINDS.map((kind) => `accepted: ${kind}`),
@@ -350,7 +351,7 @@ t.test(
         deepStrictEqual(JSON.parse(JSON.stringify(outcome.channel)), outcome.channel)
         return true
       }),
-      { numRuns: 1_500 },
+      { numRuns: sized(1_500, 15_000) },
     )
     tally.assertAtLeast(t, 100, ['accepted', 'refused'])
   },

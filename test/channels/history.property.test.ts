@@ -14,6 +14,7 @@ import { momentOf } from '../../src/channels/time.ts'
 import { lowestVersion } from '../../src/channels/version.ts'
 import { anyBlocked, anyChannel, T0, TICK_MS } from '../fixtures/channel-arbitraries.ts'
 import { frozen } from '../fixtures/channel-samples.ts'
+import { sized } from '../fixtures/test-form.ts'
 
 function anySteps(ticksMin: number): fc.Arbitrary<readonly HistoryStep[]> {
   const part = fc.tuple(fc.integer({ min: ticksMin, max: 4 }), fc.option(anyChannel, { freq: 8 }))
@@ -84,7 +85,7 @@ t.test('spans say at every moment what agents were told at it', async (t) => {
         )
       })
     }),
-    { numRuns: 1_500 },
+    { numRuns: sized(1_500, 15_000) },
   )
   t.ok(splits > 200, `${splits} steps were split`)
 })
@@ -97,7 +98,7 @@ t.test('spans follow on each other without gap, and only the last is open', asyn
         return from >= (steps[0]?.at ?? 0) && to === (next?.from ?? null) && (to === null || from <= to)
       }),
     ),
-    { numRuns: 500 },
+    { numRuns: sized(500, 5_000) },
   )
   t.pass()
 })
@@ -117,7 +118,7 @@ t.test('a rollback goes to what was served before and is not served last, or is 
       const first = spans.find((span) => span.revision === revision)?.version ?? null
       return named.outcome === 'found' ? named.version === first : first === null
     }),
-    { numRuns: 1_500 },
+    { numRuns: sized(1_500, 15_000) },
   )
   t.ok(seen.found > 200 && seen.refused > 50, JSON.stringify(seen))
 })
@@ -145,7 +146,7 @@ t.test('going back again and again visits each version once and comes to the fir
       }
       return false
     }),
-    { numRuns: 500 },
+    { numRuns: sized(500, 5_000) },
   )
   t.pass()
 })
@@ -178,7 +179,7 @@ t.test('compatibility lists what agents can have run at some tick of the grace p
         versions,
       })
     }),
-    { numRuns: 1_000 },
+    { numRuns: sized(1_000, 10_000) },
   )
   t.ok(several > 200, `${several} answers had several versions`)
 })

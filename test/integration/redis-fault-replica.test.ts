@@ -10,13 +10,14 @@ import { Fleet } from '../fixtures/fleet.ts'
 import { isRedisMissing, until } from '../fixtures/redis-process.ts'
 import { startRedis } from '../fixtures/redis-server.ts'
 import { freshMount } from '../fixtures/store-process.ts'
+import { sized } from '../fixtures/test-form.ts'
 
 /** Every test starts several processes; a machine that is busy takes its time. */
 const FILE_TIMEOUT_MS = 600_000
 
 t.setTimeout(FILE_TIMEOUT_MS)
 
-const A_WHILE_MS = 1_500
+const A_WHILE_MS = sized(700, 1_500)
 const LAST_KNOWN_GOOD = 'last-known-good.json'
 const HOUR_MS = 3_600_000
 const CLOCK = fileURLToPath(new URL('../fixtures/shifted-clock.mjs', import.meta.url))

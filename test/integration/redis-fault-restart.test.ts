@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { Fleet } from '../fixtures/fleet.ts'
 import { isRedisMissing, until } from '../fixtures/redis-process.ts'
+import { sized } from '../fixtures/test-form.ts'
 import { startRedis } from '../fixtures/redis-server.ts'
 
 /** Every test starts several processes; a machine that is busy takes its time. */
@@ -17,7 +18,7 @@ const REPLICAS = 3
 /** So many acknowledged writes a run must be about, however long that takes. */
 const MANY = 100
 /** Long enough for some hundred writes and polls. */
-const A_WHILE_MS = 2_000
+const A_WHILE_MS = sized(700, 2_000)
 
 t.test('Redis killed and restarted with its append-only file', async (t) => {
   if (isRedisMissing(t)) return

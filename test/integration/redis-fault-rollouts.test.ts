@@ -7,6 +7,7 @@ import type { Run } from '../fixtures/fleet-checker.ts'
 import { Fleet } from '../fixtures/fleet.ts'
 import { isRedisMissing, until, type RedisProcess } from '../fixtures/redis-process.ts'
 import { startRedis } from '../fixtures/redis-server.ts'
+import { sized } from '../fixtures/test-form.ts'
 import { startProxy } from '../fixtures/tcp-proxy.ts'
 
 /** Every test starts several processes; a machine that is busy takes its time. */
@@ -15,7 +16,7 @@ const FILE_TIMEOUT_MS = 600_000
 t.setTimeout(FILE_TIMEOUT_MS)
 
 const PROMOTIONS_LEAST = 3
-const A_WHILE_MS = 2_000
+const A_WHILE_MS = sized(1_000, 2_000)
 const LEASE_KEY = '{bellwether}:lease:rollouts'
 const REPLICAS = 3
 

@@ -6,6 +6,7 @@ import { at, isObject } from '../../fixtures/admin-json.ts'
 import { bearer, startAdmin, type AdminSession } from '../../fixtures/admin-session.ts'
 import type { Operation } from '../../fixtures/admin-contract.ts'
 import { strangeText } from '../../fixtures/channel-texts.ts'
+import { sized } from '../../fixtures/test-form.ts'
 
 const NAMES = [
   'stable/cloud',
@@ -166,7 +167,7 @@ t.test(
         if (!isReal && JSON.stringify(await session.planes.deps.store.load()) !== JSON.stringify(before))
           throw new Error('a document changed without an entry')
       }),
-      { numRuns: 1_400 },
+      { numRuns: sized(1_400, 14_000) },
     )
     for (const { id } of writes) t.ok(statuses.has(`${id} 4`), `${id} was refused`)
     t.ok([...statuses].filter((status) => status.endsWith(' 2')).length > 4, 'and much was accepted')
@@ -207,7 +208,7 @@ t.test('random queries and headers to every read never are a fault', async (t) =
         if (reply.status >= 500) throw new Error(`${reply.status} ${JSON.stringify(reply.body)}`)
       },
     ),
-    { numRuns: 500 },
+    { numRuns: sized(500, 5_000) },
   )
   t.pass()
 })
