@@ -1,6 +1,8 @@
 // The command line of `npm test`.
 import { availableParallelism } from 'node:os'
+import { relative, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
+import { root } from '../child-process.mjs'
 import { chooseSeed } from './environment.mjs'
 import { slices, testFiles } from './slices.mjs'
 
@@ -44,12 +46,20 @@ function parse(args) {
   if (unknown !== undefined) throw new Error(`there is no slice ${unknown}`)
   const seed = chooseSeed(values.seed)
   const cores = Number(values.jobs)
-  if (!Number.isInteger(seed) || seed < 0) throw new Error('--seed takes a whole number, or "random"')
+  if (values.seed === '' || !Number.isInteger(seed) || seed < 0)
+    throw new Error('--seed takes a whole number, or "random"')
   if (!Number.isInteger(cores) || cores < 1) throw new Error('--jobs takes a whole number from 1')
-  const paths = values.one ? [oneFile(positionals)] : positionals
+  const paths = values.one ? [oneFile(positionals)] : positionals.map(pathOf)
   const { slice, full: isFull, grep, slowest: showSlowest, help: isHelp } = values
   const isSeedChosen = values.seed !== undefined
   return { paths, slices: slice, isFull, seed, isSeedChosen, grep, showSlowest, cores, isHelp }
+}
+
+/** A path as the list of test files has it; one at which there is none is a mistake. */
+function pathOf(text) {
+  const path = relative(root, resolve(text)).replaceAll('\\', '/')
+  if (testFiles().some((file) => file.path === path || file.path.startsWith(`${path}/`))) return path
+  throw new Error(`there is no test file at ${text}`)
 }
 
 /** The one test file that the argument means: its path, or a part that only one path has. */

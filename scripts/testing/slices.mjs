@@ -7,16 +7,23 @@ import { root } from '../child-process.mjs'
 /**
  * A file belongs to the first slice whose pattern its path matches. `cost` is the share of a core that one file keeps busy,
  * `inMemory` says whether its temporary files may be in tmpfs: those that are about disks and crashes must be on a real one.
+ * `timeoutMs` is far above what a file takes on a machine that is busy.
  */
 export const slices = [
   // Pure rules, and the rules of the house.
-  { name: 'unit', matches: /^test\/(?:channels|house|rollouts|scripts|(?:config|errors)\.)/, cost: 1, inMemory: true },
+  {
+    name: 'unit',
+    matches: /^test\/(?:channels|house|rollouts|scripts|(?:config|errors)\.)/,
+    cost: 1,
+    inMemory: true,
+    timeoutMs: 300_000,
+  },
   // Both listeners and everything behind them in the test's own process.
-  { name: 'api', matches: /^test\/(?:app|control|routes|serve)\//, cost: 1, inMemory: true },
+  { name: 'api', matches: /^test\/(?:app|control|routes|serve)\//, cost: 1, inMemory: true, timeoutMs: 300_000 },
   // Every implementation of the store, with real Redis servers.
-  { name: 'stores', matches: /^test\/store\//, cost: 0.5, inMemory: true },
+  { name: 'stores', matches: /^test\/store\//, cost: 0.5, inMemory: true, timeoutMs: 300_000 },
   // Processes that are started, killed, cut off and starved. They wait more than they work.
-  { name: 'faults', matches: /^test\//, cost: 0.5, inMemory: false },
+  { name: 'faults', matches: /^test\//, cost: 0.5, inMemory: false, timeoutMs: 600_000 },
 ]
 
 /** Those that take longest, so that none of them is begun last: all others would have ended long before. */

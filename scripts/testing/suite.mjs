@@ -32,11 +32,13 @@ export async function runSuite(options) {
   const processes = new TestProcesses({ env: testEnvironment(options, recordsDir), print })
   const results = []
   const last = []
+  let ran = 0
   const tmpDirs = { memory: memoryFolder(), disk: tmpdir() }
   for (const { path, slice } of files) {
     const tmpDir = slice.inMemory ? tmpDirs.memory : tmpDirs.disk
     const run = async () => {
-      const result = await processes.run(path, tmpDir)
+      const result = await processes.run({ path, tmpDir, timeoutMs: slice.timeoutMs, title: options.grep ?? null })
+      ran += result.ran
       results.push(result)
       add(result.counts)
     }
@@ -50,8 +52,11 @@ export async function runSuite(options) {
     totals.fail += 1
   }
   if (recordsDir !== null) rmSync(recordsDir, { recursive: true })
-  if (files.length === 0) print('no test file is at these paths')
-  if (totals.pass === 0) totals.fail += 1 // silence must not pass for success
+  // Silence must not pass for success.
+  if (ran === 0 || (totals.pass === 0 && totals.fail === 0)) {
+    print(options.grep === undefined ? 'FAILED  no test ran' : `FAILED  no test has "${options.grep}" in its title`)
+    totals.fail += 1
+  }
   if (options.showSlowest) printSlowest(results)
   // On a line of its own: the last line has nothing but these two numbers.
   if (totals.skip + totals.todo > 0) print(`${totals.skip + totals.todo} skipped`)
@@ -60,7 +65,7 @@ export async function runSuite(options) {
 }
 
 function chosenFiles({ paths, slices, isFull }) {
-  const isChosen = (path) => paths.some((chosen) => path === chosen || path.startsWith(`${chosen.replace(/\/$/, '')}/`))
+  const isChosen = (path) => paths.some((chosen) => path === chosen || path.startsWith(`${chosen}/`))
   return testFiles()
     .filter(({ path, slice }) => slices.length === 0 || slices.includes(path === AFTER_API ? 'api' : slice.name))
     .filter(({ path }) => paths.length === 0 || isChosen(path))

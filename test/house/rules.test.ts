@@ -4,6 +4,8 @@ import { loadedWith } from '../fixtures/source-imports.ts'
 import { readText, sourceFiles } from '../fixtures/source-tree.ts'
 
 const LINES_MAX = 300
+/** Tests of processes. */
+const REAL_TIME = /^test\/(?:integration|workers|main\.)/
 
 t.test('process.env is read only in config.ts', async (t) => {
   const readers = sourceFiles('src').filter(({ text }) => text.includes('process.env'))
@@ -23,7 +25,11 @@ t.test('process.exit is called only in entry files', async (t) => {
 
 t.test('the rules know no clock, no randomness and no I/O', async (t) => {
   for (const { path, text } of [...sourceFiles('src/channels'), ...sourceFiles('src/rollouts')]) {
-    t.notMatch(text, /Date\.now|new Date\(\)|Math\.random|node:(?!.*type)|process\.|console\./, path)
+    t.notMatch(
+      text,
+      /Date\.now|new Date\b(?!\(\w)|performance\.now|Math\.random|crypto\.|fetch\(|node:(?!.*type)|process\.|console\./,
+      path,
+    )
   }
 })
 
@@ -39,21 +45,23 @@ t.test('the poll path awaits nothing and logs nothing', async (t) => {
   t.ok(loaded.length > 8)
   for (const path of loaded) {
     t.match(path, /^src\/(?:serve|channels|store\/port|routes\/poll)/, `${path} belongs on the poll path`)
+    t.match(codeOf(readText(path)), /\bexport\b/, `${path} has code`)
     t.notMatch(codeOf(readText(path)), /\bawait\b|\basync\b|\.then\(|\.log\.|logger\.(info|warn|error)/, path)
   }
 })
 
 t.test('time is injected: tests of rules, routes, use cases and stores set no timer of their own', async (t) => {
-  const folders = ['channels', 'rollouts', 'serve', 'control', 'routes', 'app', 'store', 'bench', 'house']
-  const files = folders.flatMap((folder) => sourceFiles(`test/${folder}`))
-  for (const { path, text } of files.filter(({ path }) => path.endsWith('.test.ts'))) {
-    if (path !== 'test/house/rules.test.ts') t.notMatch(text, /(?<!\bt\.|')\bsetTimeout\b|(?<!')\bsetInterval\b/, path)
+  // Faults take the real time of real processes.
+  const files = sourceFiles('test').filter(({ path }) => path.endsWith('.test.ts') && !REAL_TIME.test(path))
+  for (const { path, text } of files) {
+    if (path !== 'test/house/rules.test.ts')
+      t.notMatch(text, /(?<!\bt\.|')\bsetTimeout\b|(?<!')\bsetInterval\b|scheduler\.wait|AbortSignal\.timeout/, path)
   }
 })
 
 /** A file without its comments. */
 function codeOf(text: string): string {
-  return text.replaceAll(/\/\*.*?\*\/|^\s*\/\/.*$/gms, '')
+  return text.replaceAll(/\/\*[\s\S]*?\*\/|^\s*\/\/.*$/gm, '')
 }
 
 t.test('fixtures use only types of tap: a test of theirs would belong to no file', async (t) => {

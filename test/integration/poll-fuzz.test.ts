@@ -16,7 +16,7 @@ const run = promisify(execFile)
 const CHILD = fileURLToPath(new URL('../fixtures/fuzz-child.ts', import.meta.url))
 
 /** Less than a minute on a machine that does nothing else; on one that is busy many. */
-const FILE_TIMEOUT_MS = 1_500_000
+const FILE_TIMEOUT_MS = 600_000
 const REQUESTS = sized(30_000, 200_000)
 /** By when a planted fault must have been found. */
 const REQUESTS_TO_FIND = 20_000
