@@ -47,6 +47,8 @@ const catalogue = {
   replica_behind: [409, 'Another replica knows more'],
   idempotency_key_reused: [409, 'The key belongs to another change'],
   secret_lost: [409, 'The secret was in an answer that was lost'],
+  document_unreadable: [409, 'The document cannot be read'],
+  document_readable: [409, 'The document can be read'],
   contended: [409, 'Others kept changing the same documents'],
   journal_trimmed: [410, 'The journal is not kept that far back'],
   stale_write: [412, 'The document has changed since you read it'],

@@ -2,6 +2,8 @@
 import { hostname } from 'node:os'
 import { randomUUID } from 'node:crypto'
 import { ConfigError, type Config, type RedisConfig } from '../config.ts'
+import { checkDocument } from '../control/check-document.ts'
+import { checkedStore } from '../store/checked-store.ts'
 import { openEmbeddedStore } from '../store/embedded/embedded-store.ts'
 import { lockFolder } from '../store/embedded/folder-lock.ts'
 import { readLastKnownGood } from '../store/last-known-good.ts'
@@ -53,7 +55,7 @@ export async function openEmbedded(dataDir: string, clock: NotesClock, log: Note
       await keeper.close()
       await store.close()
     }
-    return { store, coordination, damage: null, warnings, close }
+    return { store: checkedStore(store, checkDocument), coordination, damage: null, warnings, close }
   } catch (error) {
     if (!(error instanceof StoreDamaged)) throw error
     const good = await readLastKnownGood(dataDir)
@@ -85,7 +87,7 @@ async function openRedis(
   const lock = lockFolder(dataDir)
   const store = openRedisStore({ target: target.value, prefix, waitReplicas, limits })
   return {
-    store,
+    store: checkedStore(store, checkDocument),
     coordination: store.coordination,
     damage: null,
     warnings: () => store.serverWarnings(),

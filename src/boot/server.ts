@@ -7,12 +7,13 @@ import { banner } from '../app/banner.ts'
 import { build } from '../build.ts'
 import { ConfigError, readConfig, type Config } from '../config.ts'
 import { adminToken } from '../control/admin-token.ts'
+import { checkDocument } from '../control/check-document.ts'
 import { journalLapses } from '../control/journal-lapses.ts'
 import { announceReplica } from '../control/replicas.ts'
 import { AllowedHosts } from '../control/allowed-hosts.ts'
 import { openOutside } from '../open-outside.ts'
 import { Upstreams } from '../control/upstreams.ts'
-import { storeChecks, type StoreChecks } from '../control/store-checks.ts'
+import { documentWarnings, storeChecks, type StoreChecks } from '../control/store-checks.ts'
 import { closePlane, listen } from '../listening.ts'
 import { openPollPlane } from '../open-poll-plane.ts'
 import { systemClock } from '../serve/clock.ts'
@@ -68,7 +69,7 @@ async function start(config: Config, limits: ServerLimits, logger: Logger): Prom
   const checks = storeChecks(warnings, clock, logger)
   await checkStore(config, checks, logger)
   const holder = new SnapshotHolder()
-  const replica = new Replica({ store, holder, clock, log: logger, maxAgeS, dataDir, ...limits })
+  const replica = new Replica({ store, holder, clock, log: logger, maxAgeS, dataDir, checkDocument, ...limits })
   await replica.start()
 
   let controlPlane: FastifyInstance | null = null
@@ -78,7 +79,8 @@ async function start(config: Config, limits: ServerLimits, logger: Logger): Prom
   const replicaId = config.replicaId ?? newReplicaId()
   const upstreams = new Upstreams(new AllowedHosts(config.upstreamAllow, 'BELLWETHER_UPSTREAM_ALLOW'))
   const outside = openOutside(config, logger)
-  const shared = { store, coordination, replica, replicaId, clock, upstreams, outside, warnings: checks.warnings }
+  const allWarnings = (): readonly StoreWarning[] => [...checks.warnings(), ...documentWarnings(replica)]
+  const shared = { store, coordination, replica, replicaId, clock, upstreams, outside, warnings: allWarnings }
   const polls = role === 'control' ? null : await openPollPlane(config, holder, clock, logger)
   const pollAddress = polls?.address ?? null
   const processes = (): number => polls?.processes() ?? 0
@@ -97,7 +99,7 @@ async function start(config: Config, limits: ServerLimits, logger: Logger): Prom
       import('../control/follow-upstreams.ts'),
       import('../control/drive-rollouts.ts'),
     ])
-    const { registry, count } = buildMetrics({ holder, replica, warnings: checks.warnings, polls })
+    const { registry, count } = buildMetrics({ holder, replica, warnings: allWarnings, polls })
     const control = { ...shared, count }
     const { webhookSecret: secret, verifiedLabel, repositories } = config.github
     const github = { secret, verifiedLabel, repositories }

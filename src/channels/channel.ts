@@ -119,6 +119,11 @@ export function channelOf(document: Document): Channel {
   return document.body as unknown as Channel
 }
 
+/** The channel in a document of the past; null where there was none, or none that can be read: agents were told nothing then. */
+export function channelIn(document: Document | null): Channel | null {
+  return document === null || document.unreadable !== undefined ? null : channelOf(document)
+}
+
 /** The channel with everybody told what its source says. */
 export function withoutRamp(channel: Channel): Channel {
   const { ramp: _ramp, ...rest } = channel

@@ -7,10 +7,11 @@ import type { Verdict } from './outcome.ts'
 
 /**
  * Which part of the channel decides: `expired` is the source after a pin's end, `held` a pin whose end a guard forbids,
- * `unanswered` an upstream that has never answered: there is no target to serve, not even "none"; `ramp` is what was told
+ * `unanswered` an upstream that has never answered: there is no target to serve, not even "none"; so for `unreadable`, a
+ * document that this build cannot act on; `ramp` is what was told
  * before a ramp that has not reached these agents.
  */
-export type Because = 'source' | 'pin' | 'halt' | 'expired' | 'held' | 'unanswered' | 'ramp'
+export type Because = 'source' | 'pin' | 'halt' | 'expired' | 'held' | 'unanswered' | 'unreadable' | 'ramp'
 
 export interface Target {
   /** null is "none": agents stay where they are. */
@@ -29,6 +30,9 @@ export interface CohortTargets {
   readonly early: Target
   readonly late: Target
 }
+
+/** What a channel serves whose document cannot be read: nothing, on any path. */
+export const UNREADABLE_TARGET: Target = { version: null, critical: false, because: 'unreadable', detail: null }
 
 /** The target of a channel at `now` (milliseconds since the epoch), for agents that know no cohort. */
 export function targetAt(channel: Channel, isBlocked: IsBlocked, now: number): Target {

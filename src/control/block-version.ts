@@ -75,7 +75,8 @@ export async function blockVersion(
     const state = currentState(control)
     const document = state.document(key)
     if (!isExpected(expectedRevisions, document)) return { outcome: 'stale', current: document ?? null }
-    const expected = document?.revision ?? 0
+    // An entry that cannot be read is written over: it blocks the version as before.
+    const expected = state.revisionOf(key)
     const now = control.clock.now()
     const at = momentOf(now)
     const blocked = { version: version.value, reason, by: request.actor, at }
@@ -120,7 +121,7 @@ export async function unblockVersion(
   for (let tries = 0; tries < CONTENTION_TRIES_MAX; tries += 1) {
     if (!dryRun) await journalDueLapses(control)
     const state = currentState(control)
-    const document = state.document(key)
+    const document = state.stored(key)
     const now = control.clock.now()
     if (document === undefined) return { outcome: 'not-blocked' }
     const release = state.document(releaseKey(version.value))

@@ -26,6 +26,8 @@ import {
   type NotServedYet,
   type Request,
 } from './control.ts'
+import { UnreadableDocument } from './decide.ts'
+import { blankChannel, lastReadable } from './repair.ts'
 
 /** A rollback as it is asked for: where to is found in the channel's history. */
 export interface RollbackRequest {
@@ -105,14 +107,15 @@ export function channelRecord(control: Control, state: ReplicaState, name: strin
 async function tryChange(control: Control, request: ChannelRequest): Promise<ChannelOutcome | null> {
   const { name, change, expectedRevisions } = request
   const key = channelKey(name)
-  const seen = currentState(control).document(key)
+  const seen = currentState(control).stored(key)
+  const base = seen?.unreadable === undefined ? null : await lastReadable(control, seen)
   const spans = change.kind === 'rollback-to' ? await channelSpans(control, name) : []
   // From here to the commit nothing is awaited: the state moves on with every journal entry, and what the guards have
   // seen of the block list must be exactly what the commit expects of it.
   const state = currentState(control)
   const now = control.clock.now()
-  const document = state.document(key)
-  if (document !== seen) return null
+  if (state.stored(key) !== seen) return null
+  const document = seen?.unreadable === undefined ? seen : judgedInstead(request, seen, base, now)
   if (document === undefined && change.kind !== 'create') {
     return Array.isArray(expectedRevisions) ? { outcome: 'stale', current: null } : { outcome: 'unknown-channel' }
   }
@@ -150,6 +153,18 @@ async function tryChange(control: Control, request: ChannelRequest): Promise<Cha
     case 'served':
       return outcomeOf(control, committed.entry, key)
   }
+}
+
+/**
+ * What a change of a channel that cannot be read is judged against: its last version that can be, or, where an admin forces
+ * the change, a channel that has never served anything. Throws UnreadableDocument for a change that takes neither.
+ */
+function judgedInstead(request: ChannelRequest, found: Document, base: Document | null, now: number): Document {
+  const { name, change, actor, force } = request
+  if (change.kind !== 'create' && base !== null) return base
+  if (change.kind !== 'create' && force) return blankChannel(name, found, actor, now)
+  const advice = base === null ? 'an admin may change it with force and a reason' : 'set a version, or edit it'
+  throw new UnreadableDocument(found.key, found.unreadable ?? '', advice)
 }
 
 /** What an entry has made of a channel. */
@@ -195,7 +210,7 @@ export function blockListReads(state: ReplicaState, channel: Channel): readonly 
   versions.delete(null)
   return [...versions].map((version) => {
     const key = blockedVersionKey(version ?? '')
-    return { key, expected: state.document(key)?.revision ?? 0 }
+    return { key, expected: state.revisionOf(key) }
   })
 }
 
@@ -208,7 +223,7 @@ export function fallbackOf(control: Control, state: ReplicaState, name: string, 
 /** What a channel that is made or deleted was judged by, beside itself. */
 export function fallbackReads(state: ReplicaState, name: string): readonly Expectation[] {
   const key = channelKey(WEBAPI_FALLBACK)
-  return name === WEBAPI_FALLBACK ? [] : [{ key, expected: state.document(key)?.revision ?? 0 }]
+  return name === WEBAPI_FALLBACK ? [] : [{ key, expected: state.revisionOf(key) }]
 }
 
 /** Why a source may not be where the change puts it; null where it may, or is not moved, or is no URL at all. */

@@ -1,5 +1,5 @@
 // A channel's past, read from the journal: its entries, what it served when, and which versions agents may still run.
-import { channelKey, channelOf } from '../channels/channel.ts'
+import { channelIn, channelKey } from '../channels/channel.ts'
 import {
   compatibility,
   servedSpans,
@@ -52,7 +52,7 @@ async function channelPast(control: Control, name: string): Promise<ChannelPast>
       if (change === undefined) continue
       const { before, after } = change
       const revision = after?.revision ?? before?.revision ?? 0
-      steps.push({ at: Date.parse(at), revision, channel: after === null ? null : channelOf(after) })
+      steps.push({ at: Date.parse(at), revision, channel: channelIn(after) })
       found = before
     }
     beforeSeq = page.next
@@ -66,7 +66,7 @@ async function channelPast(control: Control, name: string): Promise<ChannelPast>
   // What the oldest entry found was told before it, from when on nobody knows.
   if (found !== null) {
     const at = Math.min(since ?? oldestAt, oldestAt)
-    steps.push({ at, revision: found.revision, channel: channelOf(found) })
+    steps.push({ at, revision: found.revision, channel: channelIn(found) })
   }
   const spans = servedSpans(steps.toReversed(), state.isBlocked, control.clock.now())
   return { spans, knownSince: since }

@@ -151,7 +151,7 @@ export async function commitAndServe(
   if (committed.outcome === 'conflict') {
     count('conflict', change.kind)
     // The next try must be decided on the document as it is now, so this replica has to see it first.
-    const seen = await replica.until((state) => (state.document(committed.key)?.revision ?? 0) !== committed.expected)
+    const seen = await replica.until((state) => state.revisionOf(committed.key) !== committed.expected)
     return seen ? committed : { outcome: 'contended' }
   }
   const { entry, repeated } = committed

@@ -88,11 +88,12 @@ export async function nothing(): Promise<null> {
 
 /** That a document is still as it is in `state`, or still not there. */
 export function readOf(state: ReplicaState, key: string): Expectation {
-  return { key, expected: state.document(key)?.revision ?? 0 }
+  return { key, expected: state.revisionOf(key) }
 }
 
-/** A document of `state` with another body. */
+/** A document of `state` with another body. Throws UnreadableDocument where what is there cannot be read: nobody knows what would be lost. */
 export function writeOf(state: ReplicaState, key: string, body: Write['body']): Write {
+  mustBeReadable(state, key)
   return { ...readOf(state, key), body }
 }
 
@@ -107,4 +108,19 @@ export function hasChanged(entry: JournalEntry, key: string, part: (document: Do
   if (change === undefined || change.after === null) return false
   const before = change.before === null ? null : part(change.before)
   return !isDeepStrictEqual(before, part(change.after))
+}
+
+/** Throws UnreadableDocument where the document at `key` is one that this build cannot act on. */
+export function mustBeReadable(state: ReplicaState, key: string): void {
+  const { unreadable } = state.stored(key) ?? {}
+  if (unreadable !== undefined) throw new UnreadableDocument(key, unreadable)
+}
+
+/** A command needs a document that this build cannot act on; the message says what is wrong with it and what mends it. */
+export class UnreadableDocument extends Error {
+  override readonly name = 'UnreadableDocument'
+
+  constructor(key: string, why: string, advice = 'an admin can mend it with POST /admin/v1/store/repair') {
+    super(`the document ${key} cannot be read: ${why}; ${advice}`)
+  }
 }

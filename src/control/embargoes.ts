@@ -1,7 +1,7 @@
 // Embargoes as this replica knows them: which there are, and what of anything may be shown to whom.
 import { isDeepStrictEqual } from 'node:util'
 import { embargoOf, Secrets, withoutPast, type Embargo } from '../rollouts/embargo.ts'
-import { RELEASE_KIND, releaseOf, type Release } from '../rollouts/release.ts'
+import { isReleaseKey, RELEASE_KIND, releaseOf, type Release } from '../rollouts/release.ts'
 import type { Expectation, Write } from '../store/port.ts'
 import type { ReplicaState } from '../serve/replica-state.ts'
 import { readOf, writeOf } from './decide.ts'
@@ -57,9 +57,14 @@ function read(state: ReplicaState): Known {
   const releases = [...state.documentsOf(RELEASE_KIND)].map(releaseOf)
   const now = {
     generation,
-    secrets: new Secrets(releases),
+    secrets: new Secrets(releases, isAnyUnreadable(state)),
     embargoes: releases.flatMap((release) => embargoOf(release) ?? []),
   }
   known.set(state, now)
   return now
+}
+
+/** Whether a release, or the index of embargoes, cannot be read: then nobody knows what is under an embargo. */
+function isAnyUnreadable(state: ReplicaState): boolean {
+  return [...state.unreadable.keys()].some((key) => isReleaseKey(key) || key === INDEX_KEY)
 }

@@ -53,7 +53,7 @@ export async function journalUpstream(
     }
     control.count('conflict', kind)
     const { expected } = committed
-    await control.replica.until((seen) => (seen.document(committed.key)?.revision ?? 0) !== expected)
+    await control.replica.until((seen) => seen.revisionOf(committed.key) !== expected)
   }
   return 'unchanged'
 }

@@ -10,6 +10,7 @@ import {
   type JsonObject,
   type StorePosition,
 } from '../store/port.ts'
+import { asStored } from '../store/checked-store.ts'
 import type { Secrets } from '../rollouts/embargo.ts'
 import { isPipelineKey } from '../rollouts/pipeline.ts'
 import { isReleaseKey, releaseBody, releaseOf } from '../rollouts/release.ts'
@@ -63,7 +64,10 @@ export function viewOf(control: Control, entry: JournalEntry, identity: Identity
   const changes = entry.changes.filter(({ key }) => maySee(identity, key))
   if (changes.length === 0) return null
   const secrets = secretsFor(control.replica.state, identity)
-  const shown = (document: Document | null): Document | null => hidden(blanked(document), secrets)
+  const shown = (document: Document | null): Document | null => {
+    const view = hidden(blanked(document), secrets)
+    return view === null ? null : asStored(view)
+  }
   return {
     ...entry,
     reason: worded(entry.reason, secrets),
@@ -81,6 +85,8 @@ function worded(text: string | null, secrets: Secrets | null): string | null {
 /** A document without what is under an embargo now. */
 function hidden(document: Document | null, secrets: Secrets | null): Document | null {
   if (document === null || secrets === null) return document
+  // Nobody knows what of it is under an embargo.
+  if (isReleaseKey(document.key) && document.unreadable !== undefined) return { ...document, body: {} }
   const body = isReleaseKey(document.key) ? releaseBody(secrets.shown(releaseOf(document))) : document.body
   return { ...document, body: secrets.hide(body) as JsonObject } // What hides a text in an object gives an object.
 }

@@ -17,6 +17,7 @@ import {
   type NotServedYet,
   type Request,
 } from './control.ts'
+import { mustBeReadable } from './decide.ts'
 
 /** Names in one request: as many documents as one commit may write. */
 export const MIRROR_CHANNELS_MAX = 1_000
@@ -89,6 +90,7 @@ function plan(control: Control, request: Request, base: string, names: readonly 
     const refused = control.upstreams.hosts.refusal(upstream.value)
     if (refused !== null) return malformed('url', refused)
     const { url } = upstream.value
+    mustBeReadable(state, channelKey(name))
     const document = state.document(channelKey(name))
     const stored = document === undefined ? null : channelOf(document)
     if (stored?.source.kind === 'forward' && stored.source.url === url) {

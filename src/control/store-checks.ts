@@ -1,9 +1,21 @@
 // Looks at the store's settings at the start and every minute: whether it could lose what it was given.
 import type { Clock } from '../serve/clock.ts'
-import type { ReplicaLog } from '../serve/replica.ts'
+import type { Replica, ReplicaLog } from '../serve/replica.ts'
 import type { StoreWarning } from '../store/port.ts'
 
 const CHECK_INTERVAL_MS = 60_000
+
+/** Warnings name this many documents at most; the metric counts all. */
+const NAMED_MAX = 20
+
+/** A warning for each document that this replica cannot act on, and what mends it. */
+export function documentWarnings({ state }: Pick<Replica, 'state'>): readonly StoreWarning[] {
+  const unreadable = [...(state?.unreadable.values() ?? [])].slice(0, NAMED_MAX)
+  return unreadable.map(({ key, unreadable: why = '' }) => ({
+    code: 'unreadable_document',
+    message: `the document ${key} cannot be read: ${why}. Mend it with POST /admin/v1/store/repair`,
+  }))
+}
 
 export interface StoreChecks {
   /** As of the last look that succeeded. */

@@ -22,7 +22,7 @@ import {
 } from './control.ts'
 import type { Identity, Role } from './identity.ts'
 
-const TOKEN_KIND = 'token'
+export const TOKEN_KIND = 'token'
 const TOKEN_PREFIX = `${TOKEN_KIND}/`
 const TOKEN = /^bw_([a-z0-9]{12})_[A-Za-z0-9_-]{43}$/
 const ID_LETTERS = 'abcdefghijklmnopqrstuvwxyz0123456789'
@@ -178,7 +178,8 @@ export async function revokeToken(
   const earlier = dryRun ? null : await earlierTry(control, request, 'token.revoke', key)
   if (earlier !== null) return earlier.outcome === 'applied' ? { outcome: 'revoked' } : earlier
   for (let tries = 0; tries < CONTENTION_TRIES_MAX; tries += 1) {
-    const document = currentState(control).document(key)
+    // One that cannot be read lets nobody in; it can still be taken away.
+    const document = currentState(control).stored(key)
     if (document === undefined) return { outcome: 'unknown-token' }
     if (!isExpected(expectedRevisions, document)) return { outcome: 'stale', current: document }
     if (dryRun) return { outcome: 'revoked' }

@@ -95,7 +95,11 @@ export class Secrets {
   /** Titles of any length, which are hidden where they are the title of another release's change. */
   readonly #titles: ReadonlySet<string>
 
-  constructor(releases: readonly Release[]) {
+  /** Whether everything that people have written is hidden: a release that cannot be read may embargo any of it. */
+  readonly #hidesAll: boolean
+
+  constructor(releases: readonly Release[], hidesAll = false) {
+    this.#hidesAll = hidesAll
     const lifted = releases.flatMap((release) => liftedWords(release) ?? [])
     // What was public when a release was registered is no secret of it. What was lifted later may be: a release that lists another
     // one's fix, as it must, and is lifted first, does not make that public.
@@ -122,7 +126,7 @@ export class Secrets {
   }
 
   get isEmpty(): boolean {
-    return this.#versions.size === 0
+    return this.#versions.size === 0 && !this.#hidesAll
   }
 
   /**
@@ -131,7 +135,7 @@ export class Secrets {
    */
   shown(release: Release): Release {
     const present = withoutPast(release)
-    if (!this.#versions.has(release.version) && !this.#listsFix(release)) return present
+    if (!this.#hidesAll && !this.#versions.has(release.version) && !this.#listsFix(release)) return present
     const { changes, security } = present
     const hidden = { title: EMBARGOED, author: EMBARGOED, url: null }
     return {
@@ -161,6 +165,7 @@ export class Secrets {
 
   /** What somebody has written, or that it cannot be shown. */
   words(text: string): string {
+    if (this.#hidesAll) return EMBARGOED
     const written = folded(text)
     return this.#texts.some((secret) => written.includes(secret)) ? EMBARGOED : text
   }

@@ -55,6 +55,11 @@ export function buildMetrics({ holder, replica, warnings, polls }: MetricsSource
       () => Number(replica.status === 'newer format'),
     ],
     [
+      'bellwether_unreadable_documents',
+      'Documents of the store that this build cannot act on; each fails closed, see the warnings of /readyz.',
+      () => replica.state?.unreadable.size ?? 0,
+    ],
+    [
       'bellwether_following',
       '1 while the replica follows its store, else 0.',
       () => Number(replica.status === 'following'),

@@ -135,6 +135,11 @@ function renderFace(name: string, revision: number, target: Target, maxAgeS: num
     const broken = unavailable(`channel ${name} has a target that is not a version`)
     return Object.freeze({ version: broken, webapiVersion: broken, critical: broken })
   }
+  if (target.because === 'unreadable') {
+    // Agents hold on every path of it, and are never told what `default` serves.
+    const broken = unavailable(`channel ${name} cannot be read`)
+    return Object.freeze({ version: broken, webapiVersion: broken, critical: broken })
+  }
   if (target.because === 'unanswered') {
     const waiting = unavailable(`channel ${name} has no answer from its upstream yet`)
     return Object.freeze({ version: waiting, webapiVersion: waiting, critical: waiting })

@@ -1,8 +1,8 @@
 // What a replica knows: every document of the store as of one seq, and how each change of it moves the snapshot.
 // It applies journal entries in order and renders what they changed; it does no I/O and reads no clock.
 import { blockedVersionKey, isBlockedVersionKey, type IsBlocked } from '../channels/blocked-version.ts'
-import { CHANNEL_KIND, channelKey, channelNameOf, channelOf } from '../channels/channel.ts'
-import { cohortsAt, expiriesOf, hasPassed, nextExpiry, targetAt } from '../channels/target.ts'
+import { channelKey, channelNameOf, channelOf } from '../channels/channel.ts'
+import { cohortsAt, expiriesOf, hasPassed, nextExpiry, targetAt, UNREADABLE_TARGET } from '../channels/target.ts'
 import type { Document, JournalEntry, StorePosition, StoreState } from '../store/port.ts'
 import { renderChannel, type ServedChannel } from './answers.ts'
 import { Snapshot } from './snapshot.ts'
@@ -14,6 +14,7 @@ export class ReplicaState {
   readonly epoch: string
   /** Documents by their keys, those of each kind together: there are many releases where there are few channels. */
   readonly #kinds = new Map<string, Map<string, Document>>()
+  readonly #unreadable = new Map<string, Document>()
   readonly #generations = new Map<string, number>()
   readonly #maxAgeS: number
   /** Channels whose target changes by itself, and when. */
@@ -33,8 +34,9 @@ export class ReplicaState {
     this.#maxAgeS = maxAgeS
     for (const document of state.documents) this.#put(document)
     const served: ServedChannel[] = []
-    for (const { key } of this.documentsOf(CHANNEL_KIND)) {
-      const channel = this.#render(channelNameOf(key) ?? '', now)
+    for (const { key } of state.documents) {
+      const name = channelNameOf(key)
+      const channel = name === null ? null : this.#render(name, now)
       if (channel !== null) served.push(channel)
     }
     this.#snapshot = Snapshot.of(served, this.#stamp(now), maxAgeS)
@@ -53,15 +55,33 @@ export class ReplicaState {
     return this.#snapshot
   }
 
-  readonly isBlocked: IsBlocked = (version) => this.document(blockedVersionKey(version)) !== undefined
+  /** An entry of the block list that cannot be read blocks its version all the same. */
+  readonly isBlocked: IsBlocked = (version) => this.stored(blockedVersionKey(version)) !== undefined
 
+  /** A document that can be read; undefined for one that cannot, as for one that does not exist. */
   document(key: string): Document | undefined {
     return this.#kinds.get(kindOf(key))?.get(key)
   }
 
-  /** Every document, in no promised order. */
+  /** A document as it is stored, whether it can be read or not. */
+  stored(key: string): Document | undefined {
+    return this.document(key) ?? this.#unreadable.get(key)
+  }
+
+  /** What a commit must expect of a document: its revision, 0 where there is none. */
+  revisionOf(key: string): number {
+    return this.stored(key)?.revision ?? 0
+  }
+
+  /** Documents that this build cannot act on, by key. */
+  get unreadable(): ReadonlyMap<string, Document> {
+    return this.#unreadable
+  }
+
+  /** Every document, unreadable ones too, in no promised order. */
   *documents(): Generator<Document> {
     for (const documents of this.#kinds.values()) yield* documents.values()
+    yield* this.#unreadable.values()
   }
 
   /** A number that is another one whenever a document of this kind has changed: for what is read from all of them. */
@@ -69,7 +89,7 @@ export class ReplicaState {
     return this.#generations.get(kind) ?? 0
   }
 
-  /** Every document whose key begins with `kind` and a slash, in no promised order. */
+  /** Every document that can be read whose key begins with `kind` and a slash, in no promised order. */
   documentsOf(kind: string): Iterable<Document> {
     return this.#kinds.get(kind)?.values() ?? []
   }
@@ -121,13 +141,20 @@ export class ReplicaState {
     const kind = kindOf(document.key)
     let documents = this.#kinds.get(kind)
     if (documents === undefined) this.#kinds.set(kind, (documents = new Map()))
-    documents.set(document.key, document)
+    if (document.unreadable === undefined) {
+      documents.set(document.key, document)
+      this.#unreadable.delete(document.key)
+    } else {
+      documents.delete(document.key)
+      this.#unreadable.set(document.key, document)
+    }
     this.#generations.set(kind, this.generationOf(kind) + 1)
   }
 
   #drop(key: string): void {
     const kind = kindOf(key)
     this.#kinds.get(kind)?.delete(key)
+    this.#unreadable.delete(key)
     this.#generations.set(kind, this.generationOf(kind) + 1)
   }
 
@@ -138,8 +165,22 @@ export class ReplicaState {
   #render(name: string, now: number): ServedChannel | null {
     this.#expiries.delete(name)
     this.#lapsed.delete(name)
-    const document = this.document(channelKey(name))
+    const document = this.stored(channelKey(name))
     if (document === undefined) return null
+    if (document.unreadable !== undefined) {
+      return renderChannel(name, document.revision, UNREADABLE_TARGET, this.#maxAgeS)
+    }
+    try {
+      return this.#renderReadable(name, document, now)
+    } catch (error) {
+      // What the check let through and no rule can read must not end the process, nor touch any other channel.
+      const why = `no rule can read it: ${error instanceof Error ? error.message : String(error)}`
+      this.#put({ ...document, unreadable: why })
+      return renderChannel(name, document.revision, UNREADABLE_TARGET, this.#maxAgeS)
+    }
+  }
+
+  #renderReadable(name: string, document: Document, now: number): ServedChannel {
     const channel = channelOf(document)
     const expiry = nextExpiry(channel, now)
     if (expiry !== null) this.#expiries.set(name, expiry)

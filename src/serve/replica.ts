@@ -1,11 +1,13 @@
 // The replica: loads the store's state, follows its journal, and keeps the holder's snapshot current, expiries included.
 // While the store is down it serves what it knows, from the last-known-good file where it has just started.
+import { checked } from '../store/checked-store.ts'
 import { readLastKnownGood, type LastKnownGood } from '../store/last-known-good.ts'
 import {
   JournalTrimmed,
   NewerFormat,
   StoreRegressed,
   StoreUnavailable,
+  type CheckDocument,
   type Store,
   type StorePosition,
   type StoreState,
@@ -15,6 +17,7 @@ import type { SnapshotHolder } from './holder.ts'
 import { LastKnownGoodKeeper } from './last-known-good-keeper.ts'
 import { ReplicaState } from './replica-state.ts'
 import { ServedWaiters } from './served-waiters.ts'
+import { UnreadableLog } from './unreadable-log.ts'
 
 /** What a replica is doing; `starting` has nothing to serve yet. */
 export type ReplicaStatus =
@@ -42,6 +45,8 @@ export interface ReplicaOptions {
   readonly maxAgeS: number
   /** Where the last-known-good file is. */
   readonly dataDir: string
+  /** Says which documents of the last-known-good file this build cannot act on; all can be read unless given. */
+  readonly checkDocument?: CheckDocument
   /** Longest pause between two tries to reach the store again; RETRY_LONGEST_MS unless given. */
   readonly retryLongestMs?: number
 }
@@ -63,10 +68,12 @@ export class Replica {
   #currentAt: number | null = null
   #retryNow: () => void = () => {}
   #retryAsked = false
+  readonly #unreadable: UnreadableLog
 
   constructor(options: ReplicaOptions) {
     this.#options = options
     this.#waiters = new ServedWaiters(options.clock)
+    this.#unreadable = new UnreadableLog(options.log)
     this.#keeper = new LastKnownGoodKeeper({ ...options, current: () => this.#state })
   }
 
@@ -103,7 +110,7 @@ export class Replica {
   /** Resolves once there is something to serve, or the store could not be loaded and there was no file to fall back on. */
   async start(): Promise<void> {
     // Read first also where the store is well: a store that is behind it was restored from a backup, or is another one.
-    const kept = await readLastKnownGood(this.#options.dataDir)
+    const kept = await this.#readKept()
     if (kept.outcome === 'read') {
       const { epoch, seq, mark } = kept.state
       this.#kept = { epoch, seq, mark }
@@ -131,6 +138,14 @@ export class Replica {
     this.#waiters.giveUp()
     await this.#running
     await this.#keeper.stop()
+  }
+
+  async #readKept(): Promise<LastKnownGood> {
+    const { dataDir, checkDocument } = this.#options
+    const kept = await readLastKnownGood(dataDir)
+    if (kept.outcome !== 'read' || checkDocument === undefined) return kept
+    const documents = kept.state.documents.map((document) => checked(document, checkDocument))
+    return { ...kept, state: { ...kept.state, documents } }
   }
 
   async #load(): Promise<boolean> {
@@ -244,6 +259,7 @@ export class Replica {
     if (state === null) return
     const { holder, clock } = this.#options
     holder.swap(state.publish(clock.now()))
+    this.#unreadable.look(state)
     this.#waiters.published(state, holder.spreading)
     this.#scheduleExpiry(state)
     this.#keeper.changed()

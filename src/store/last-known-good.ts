@@ -2,6 +2,7 @@
 // moment leaves the old file or the new one whole, and read so that a file with any doubt is refused, never half used.
 import { createHash } from 'node:crypto'
 import { join } from 'node:path'
+import { asStored } from './checked-store.ts'
 import { isRecord, readKeptFile, replaceKeptFile } from './kept-file.ts'
 import { FORMAT, type Document, type StoreState } from './port.ts'
 
@@ -68,7 +69,7 @@ function* textOfFile({ seq, mark, epoch, documents }: StoreState, at: number): G
   }
   yield hashed(JSON.stringify(content).slice(0, -']}'.length))
   for (let from = 0; from < documents.length; from += PIECE_DOCUMENTS) {
-    const piece = JSON.stringify(documents.slice(from, from + PIECE_DOCUMENTS)).slice(1, -1)
+    const piece = JSON.stringify(documents.slice(from, from + PIECE_DOCUMENTS).map(asStored)).slice(1, -1)
     yield hashed(from === 0 ? piece : `,${piece}`)
   }
   hash.update(']}')

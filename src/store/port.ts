@@ -25,7 +25,12 @@ export interface Document {
   readonly revision: number
   readonly format: number
   readonly body: JsonObject
+  /** Why this build cannot act on the body; not there where it can. The store's reader sets it, and it is never stored. */
+  readonly unreadable?: string
 }
+
+/** Says why this build cannot act on a document's body, null where it can. The store itself knows no kind of document. */
+export type CheckDocument = (key: string, body: JsonObject) => string | null
 
 /** One document's part in a journal entry; `before` is null where it was created, `after` where it was deleted. */
 export interface DocumentChange {

@@ -455,6 +455,35 @@ await t.test('the last known good file is written on the way down', async (t) =>
   })
 })
 
+await t.test(
+  'what cannot be read stays in the last known good file as stored, and fails closed at the next start',
+  async (t) => {
+    const dataDir = await freshFolder(t)
+    const junk = { key: channelKey('b'), revision: 3, format: 1, body: { name: 'b', source: { kind: 'scheduled' } } }
+    const first = await openStore(t)
+    await serve(first.store, '15.1.1', 0)
+    const { documents, ...position } = await first.store.load()
+    await writeLastKnownGood(
+      dataDir,
+      { ...position, documents: [...documents, { ...junk, unreadable: 'so it is' }] },
+      NOW,
+    )
+    const { replica, holder } = replicaOver(unavailableStore('it is away'), dataDir)
+    t.teardown(() => replica.stop())
+    await replica.start()
+    t.equal(answerPoll(holder.current, PATH).body, '15.1.1')
+    t.match(answerPoll(holder.current, '/v1/b/version'), { status: 503, body: 'channel b cannot be read' })
+    t.match(answerPoll(holder.current, '/webapi/automaticupgrades/channel/b/version'), { status: 503 })
+    const kept = await readLastKnownGood(dataDir)
+    t.match(kept, { outcome: 'read' })
+    if (kept.outcome === 'read')
+      t.same(
+        kept.state.documents.find(({ key }) => key === junk.key),
+        junk,
+      )
+  },
+)
+
 await t.test('the last known good file is never more than a second behind while it is small', async (t) => {
   const { replica, store, dataDir, clock } = await following(t)
   const savedSeq = async () => {

@@ -1,8 +1,9 @@
 // The documents of channels: list, read, create, edit, delete.
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { CHANNEL_KIND, channelNameOf } from '../../channels/channel.ts'
+import { CHANNEL_KIND, channelKey, channelNameOf } from '../../channels/channel.ts'
 import { channelRecord } from '../../control/change-channel.ts'
 import { knownState, type Control } from '../../control/control.ts'
+import { mustBeReadable } from '../../control/decide.ts'
 import { covers } from '../../control/identity.ts'
 import { answers, page } from './answers.ts'
 import { callerOf } from './authenticate.ts'
@@ -79,11 +80,12 @@ function getChannelRoute(app: App, control: Control): void {
       description: 'The document of a channel and what it tells agents now.',
       tags: ['channels'],
       params: ChannelParams,
-      response: answers({ 200: ref('Channel') }, 404),
+      response: answers({ 200: ref('Channel') }, 404, 409),
     },
     handler: async (request, reply) => {
       const record = channelRecord(control, knownState(control), request.params.name, control.clock.now())
       if (record === null) {
+        mustBeReadable(knownState(control), channelKey(request.params.name))
         return sendProblem(request, reply, 'unknown_channel', `there is no channel ${request.params.name}`)
       }
       return reply.header('ETag', entityTag(record.revision)).send(presentChannel(record))

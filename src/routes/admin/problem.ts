@@ -1,4 +1,5 @@
 // Problem documents (RFC 9457): the one form of every refusal and failure of the control plane.
+import { UnreadableDocument } from '../../control/decide.ts'
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import { statusOf, titleOf, type ErrorCode } from '../../errors.ts'
 import {
@@ -57,6 +58,7 @@ export function sendError(thrown: unknown, request: FastifyRequest, reply: Fasti
     request.log.warn({ err: thrown, code: fault.code }, 'the store is unavailable')
     return sendProblem(request, reply, fault.code, fault.detail)
   }
+  if (thrown instanceof UnreadableDocument) return sendProblem(request, reply, 'document_unreadable', thrown.message)
   const error = isOfFramework(thrown) ? thrown : null
   if (error?.validation !== undefined) {
     const errors = fieldErrors(error.validation, error.validationContext ?? 'body')

@@ -99,6 +99,17 @@ export const StoreDecisionBody = Type.Object(
   },
   Closed,
 )
+export const RepairBody = Type.Object(
+  {
+    key: Type.String({
+      maxLength: 600,
+      description: 'The document, as `warnings` of `/readyz` name it: `channel/stable/cloud`.',
+    }),
+    reason: Reason,
+    force: Type.Optional(Type.Boolean({ description: 'Deletes the document where no version of it can be read.' })),
+  },
+  Closed,
+)
 export const OptionalReasonBody = Nullable(Type.Object({ reason: Type.Optional(Reason) }, Closed))
 export const TokenBody = Type.Object(
   {

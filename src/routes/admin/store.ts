@@ -1,12 +1,14 @@
 // The store's own matters: what an operator decides where it has gone back.
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import type { FastifyReply, FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
 import type { Control } from '../../control/control.ts'
+import { repairDocument } from '../../control/repair.ts'
 import { decideRegressed, type Decision } from '../../control/regressed-store.ts'
 import { answers } from './answers.ts'
 import { sendUnfinished, writeParts } from './change.ts'
 import { sendProblem } from './problem.ts'
-import { StoreDecisionBody } from './request-schemas.ts'
+import { RepairBody, StoreDecisionBody } from './request-schemas.ts'
 import { writeRequest, writing } from './write-request.ts'
 
 type App = Parameters<FastifyPluginAsyncTypebox>[0]
@@ -21,6 +23,15 @@ const Decided = Type.Union([
   }),
   Type.Object({ dryRun: Type.Literal(true), known: Position, found: Position }),
 ])
+
+const Repaired = Type.Object({
+  key: Type.String(),
+  from: Type.Union([Type.Literal('journal'), Type.Literal('nothing')], {
+    description:
+      '`journal`: its last readable version was written back; `nothing`: there was none, and it was deleted.',
+  }),
+  dryRun: Type.Optional(Type.Literal(true)),
+})
 
 const meanings: Readonly<Record<Decision, { readonly summary: string; readonly description: string }>> = {
   restore: {
@@ -39,7 +50,49 @@ export function storeRoutes(control: Control): FastifyPluginAsyncTypebox {
   return async (app) => {
     decisionRoute(app, control, 'restore')
     decisionRoute(app, control, 'accept')
+    repairRoute(app, control)
   }
+}
+
+function repairRoute(app: App, control: Control): void {
+  app.route({
+    method: 'POST',
+    url: '/store/repair',
+    config: { role: 'admin', wholeServer: true },
+    schema: {
+      ...writing,
+      operationId: 'repairDocument',
+      summary: 'Repair a document',
+      description:
+        'Writes the last version of a document that can be read back over one that cannot (see `warnings` of `/readyz`). Where the journal has none, `force` deletes the document. Channels can also be repaired by setting a version.',
+      tags: ['replicas'],
+      body: RepairBody,
+      response: answers({ 200: Repaired }, 409, 413, 415),
+    },
+    handler: async (request, reply): Promise<unknown> => {
+      const { reason, dryRun, force } = writeParts(request)
+      if (reason === null) return reasonMissing(request, reply)
+      const { key } = request.body
+      const outcome = await repairDocument(control, writeRequest(request, reason), key, { dryRun, force })
+      switch (outcome.outcome) {
+        case 'repaired': {
+          const { from } = outcome
+          return reply.send({ key, from, ...(dryRun ? { dryRun } : {}) })
+        }
+        case 'readable':
+          return sendProblem(request, reply, 'document_readable', `there is nothing to repair at ${key}`)
+        case 'contended':
+        case 'key-reused':
+        case 'not-served-yet':
+          return sendUnfinished(request, reply, outcome)
+      }
+    },
+  })
+}
+
+function reasonMissing(request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  const errors = [{ field: 'reason', message: 'is missing; say why' }]
+  return sendProblem(request, reply, 'invalid_request', 'reason is missing; say why', { errors })
 }
 
 function decisionRoute(app: App, control: Control, decision: Decision): void {
@@ -57,10 +110,7 @@ function decisionRoute(app: App, control: Control, decision: Decision): void {
     },
     handler: async (request, reply): Promise<unknown> => {
       const { reason, dryRun, force } = writeParts(request)
-      if (reason === null) {
-        const errors = [{ field: 'reason', message: 'is missing; say why' }]
-        return sendProblem(request, reply, 'invalid_request', 'reason is missing; say why', { errors })
-      }
+      if (reason === null) return reasonMissing(request, reply)
       const outcome = await decideRegressed(control, writeRequest(request, reason), decision, { dryRun, force })
       switch (outcome.outcome) {
         case 'decided': {

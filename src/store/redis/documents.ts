@@ -6,11 +6,23 @@ export function documentText({ revision, format, key, body }: Document): string 
   return JSON.stringify({ revision, format, key, body })
 }
 
-/** Throws StoreDamaged where `text` is not the document `key`, and NewerFormat where this build cannot read it. */
+/**
+ * The document `key`. One that is not what commit.lua writes is unreadable, at revision 0: a commit may write over it, and it
+ * holds nothing else up. Throws NewerFormat where a newer build has written it.
+ */
 export function readDocument(key: string, text: string): Document {
-  const document = parse(text, `the document ${key}`) as Document // Written by commit.lua; what it must have is looked at next.
-  if (document.key !== key || !Number.isSafeInteger(document.revision)) throw notWritten(`the document ${key}`)
+  const document = parsedOf(text)
+  if (!isDocument(document, key)) {
+    return { key, revision: 0, format: FORMAT, body: {}, unreadable: 'it is not what Bellwether writes' }
+  }
   return readable(document, `document ${key}`)
+}
+
+function isDocument(value: unknown, key: string): value is Document {
+  if (typeof value !== 'object' || value === null) return false
+  const { key: name, revision, format, body } = value as Partial<Document> // Each is looked at here.
+  const isWhole = Number.isSafeInteger(revision) && Number(revision) > 0 && Number.isSafeInteger(format)
+  return name === key && isWhole && typeof body === 'object' && body !== null && !Array.isArray(body)
 }
 
 export function readEntry(text: string): JournalEntry {
@@ -20,13 +32,18 @@ export function readEntry(text: string): JournalEntry {
 }
 
 function parse(text: string, what: string): object {
-  try {
-    const value: unknown = JSON.parse(text)
-    if (typeof value === 'object' && value !== null) return value
-  } catch {
-    // Said below, and without the text: it may hold what must not be logged.
-  }
+  const value = parsedOf(text)
+  if (typeof value === 'object' && value !== null) return value
   throw notWritten(what)
+}
+
+/** undefined for what is no JSON; what it is is not said: it may hold what must not be logged. */
+function parsedOf(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
 }
 
 function notWritten(what: string): StoreDamaged {
