@@ -73,7 +73,7 @@ export function taggedBy(tag: string, shapes: Readonly<Record<string, Shape>>): 
   }
 }
 
-export function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
