@@ -17,8 +17,8 @@ const NOT_SENT =
 const NOT_BEGUN =
   /^(?:NOPERM|NOAUTH|WRONGPASS|READONLY|OOM|MISCONF|NOREPLICAS|LOADING|BUSY|MASTERDOWN|CLUSTERDOWN|MOVED|ASK|TRYAGAIN|CROSSSLOT|NOSCRIPT|NOGOODSLAVE|WRONGTYPE)\b|^ERR unknown command|^ERR Protocol error/
 
-/** An error in a script itself, from 7.0 on and before. What fails after a script's first write is no error but a reply. */
-const OF_SCRIPT = /\bscript: [0-9a-f]{40}\b|Error (?:running|compiling) script|user_script:\d+/
+/** An error in a script itself, from 7.0 on and before, where it can also be the reply to one command of it. What fails after a script's first write is no error but a reply. */
+const OF_SCRIPT = /\bscript: [0-9a-f]{40}\b|Error (?:running|compiling) script|user_script: ?\d+:/
 
 /** Whether an error is one of the port's already, so that whoever asked is told that. */
 export function isPortError(error: unknown): error is Error {

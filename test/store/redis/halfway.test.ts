@@ -176,6 +176,7 @@ t.test('only an error that certainly came before the first write says that nothi
     'NOREPLICAS Not enough good replicas to write.',
     "NOPERM this user has no permissions to run the 'evalsha' command",
     'BUSY Redis is busy running a script.',
+    "@user_script: 27: -OOM command not allowed when used memory > 'maxmemory'.",
     'ERR Protocol error: unauthenticated bulk length',
     "ERR unknown command 'evalsha', with args beginning with: ",
     `ERR user_script:3: attempt to index a nil value script: ${sha}, on @user_script:3.`,

@@ -5,7 +5,7 @@ import t, { type Test } from 'tap'
 import { announceKeys, keysOf, writtenKeys } from '../../../src/store/redis/keys.ts'
 import { redisTest } from '../../fixtures/redis-process.ts'
 import { runCommit, withoutRightsCheck } from '../../fixtures/redis-scripts.ts'
-import { startRedis, type RedisServer } from '../../fixtures/redis-server.ts'
+import { isOld, startRedis, type RedisServer } from '../../fixtures/redis-server.ts'
 import { openAt } from '../../fixtures/redis-store.ts'
 import { commit, put } from '../../fixtures/store-changes.ts'
 
@@ -100,14 +100,16 @@ await redisTest(t, 'a commit is made where all is allowed, and refused whole whe
 })
 
 const refusals: Readonly<Record<string, readonly [string, string, RegExp]>> = {
-  'has no memory left': ['maxmemory', '1', /^OOM/],
-  'has too few replicas': ['min-replicas-to-write', '1', /^NOREPLICAS/],
+  'has no memory left': ['maxmemory', '1', /\bOOM\b/],
+  'has too few replicas': ['min-replicas-to-write', '1', /\bNOREPLICAS\b/],
 }
 for (const [what, [setting, value, error]] of Object.entries(refusals)) {
   await redisTest(t, `a Redis that ${what} refuses at the first try, with its own word`, async (t) => {
     const { server, commits, contents } = await tried(t)
     const before = await contents()
     await server.call('CONFIG', 'SET', setting, value)
+    // An older Redis does not look at its replicas within a script.
+    if (setting === 'min-replicas-to-write' && (await isOld(server))) return
     await t.rejects(commits(), { message: error })
     await server.call('CONFIG', 'SET', setting, '0')
     t.equal(await contents(), before)

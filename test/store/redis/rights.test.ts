@@ -5,7 +5,7 @@ import type { RedisStore } from '../../../src/store/redis/redis-store.ts'
 import { followLasting } from '../../fixtures/redis-follower.ts'
 import { redisTest } from '../../fixtures/redis-process.ts'
 import { leastRights } from '../../fixtures/redis-rights.ts'
-import { startRedis, type RedisServer } from '../../fixtures/redis-server.ts'
+import { isOld, startRedis, type RedisServer } from '../../fixtures/redis-server.ts'
 import { answers, openAt } from '../../fixtures/redis-store.ts'
 import { change, commit, NOON, put, remove } from '../../fixtures/store-changes.ts'
 
@@ -55,6 +55,7 @@ for (const command of WRITES) {
 for (const key of ['meta', 'documents', 'revisions', 'journal', 'subjects', 'requests']) {
   await redisTest(t, `a user who may only read ${key}: a commit is refused and changes nothing`, async (t) => {
     const { server, store } = await withUser(t)
+    if (await isOld(server)) return void t.pass('Redis has rights to read a key from 7.0 on')
     const before = await contents(server)
     const others = ['meta', 'documents', 'revisions', 'journal', 'subjects', 'requests'].filter((name) => name !== key)
     const rules = ['resetkeys', `%R~${PREFIX}${key}`, ...others.map((name) => `~${PREFIX}${name}`)]
