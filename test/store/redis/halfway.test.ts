@@ -9,6 +9,7 @@ import {
   type StorePosition,
   type StoreState,
 } from '../../../src/store/port.ts'
+import { keysOf, writtenKeys } from '../../../src/store/redis/keys.ts'
 import { writeFault } from '../../../src/store/redis/faults.ts'
 import type { RedisStore } from '../../../src/store/redis/redis-store.ts'
 import { refusal } from '../../../src/store/redis/refusal.ts'
@@ -166,6 +167,36 @@ await redisTest(t, 'a store that was made whole after an operator has looked is 
   await t.rejects(restore(store, state, found, 'again'), StoreRegressed)
   t.same(await store.position(), position)
 })
+
+for (const writes of range(1, 6)) {
+  await redisTest(t, `a restore that ends after its write ${writes} can be made again`, async (t) => {
+    const { server, store, state } = await filled(t)
+    const { epoch, seq, mark } = state
+    // It goes back from two entries that this replica does not know.
+    await commit(store, [put('later', 0)])
+    await commit(store, [put('a/3', 1)])
+    const found = await store.position()
+    const text = JSON.stringify({ revision: 1, format: 1, key: 'a/3', body: { value: 1 } })
+    const entry = { seq: 8, mark: 'torn', format: 1, at: NOON, actor: 'ann', kind: 'k', subjects: [], changes: [] }
+    const keys = writtenKeys(keysOf('test'))
+    const reply = await server.call(
+      'EVAL',
+      ...[endingAfter('start-epoch', writes), keys.length, ...keys, '1', found.epoch, found.seq, found.mark],
+      ...['another', epoch, epoch, seq, mark, '', 1, 8, 'torn', REQUEST, JSON.stringify(entry), 2, 'store', 'a/3'],
+      ...['a/3', text, 2, 'later', '', 1],
+    )
+    t.match(reply, ['halfway'])
+    await t.rejects(store.load(positionOf(state)), StoreDamaged)
+    t.equal(await store.committed(REQUEST), null)
+    const position = await restore(store, state, await damageOf(store), REQUEST)
+    t.equal(position.seq, 9)
+    t.match(await store.committed(REQUEST), { seq: 9 })
+    t.notOk(seqs((await allPages(store, { limit: 500 })).entries).includes(8))
+    t.same(sorted((await store.load(positionOf(state))).documents), sorted(state.documents))
+    await commit(store, [remove('a/3', 1)])
+    t.equal((await commit(store, [put('a/3', 0)])).changes[0]?.after?.revision, 3, 'no revision is given twice')
+  })
+}
 
 t.test('only an error that certainly came before the first write says that nothing was changed', async (t) => {
   const reply = (message: string): Error => Object.assign(new Error(message), { name: 'ReplyError' })
