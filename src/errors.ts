@@ -44,6 +44,7 @@ const catalogue = {
   no_target: [409, 'The channel has no version'],
   no_earlier_version: [409, 'There is no such version to go back to'],
   not_regressed: [409, 'The store has not gone back'],
+  store_damaged: [409, 'The store is damaged'],
   replica_behind: [409, 'Another replica knows more'],
   idempotency_key_reused: [409, 'The key belongs to another change'],
   secret_lost: [409, 'The secret was in an answer that was lost'],

@@ -1,7 +1,7 @@
-// An operator's decision about a store that has gone back (DESIGN §6): write this replica's state over it, or take it as
-// it is. Either begins a new epoch, which every replica of the two histories follows from then on.
+// An operator's decision about a store that has gone back (DESIGN §6), or that a write has left half done: write this
+// replica's state over it, or, where it has gone back, take it as it is. Either begins a new epoch, which every replica of the two histories follows from then on.
 import { momentOf } from '../channels/time.ts'
-import { StoreRegressed, type StorePosition } from '../store/port.ts'
+import { StoreDamaged, StoreRegressed, type Store, type StorePosition } from '../store/port.ts'
 import { earlierTry, type Control, type KeyReused, type NotServedYet, type Request } from './control.ts'
 import { replicasAhead } from './replicas.ts'
 
@@ -13,6 +13,8 @@ export type DecisionOutcome =
   | { readonly outcome: 'would'; readonly known: StorePosition; readonly found: StorePosition }
   /** Nothing is to be decided. */
   | { readonly outcome: 'not-regressed'; readonly status: string }
+  /** What is damaged cannot be taken as it is. */
+  | { readonly outcome: 'damaged'; readonly problem: string }
   /** These replicas have served later changes, which this one's state would undo. */
   | { readonly outcome: 'behind'; readonly ahead: readonly string[] }
   /** The store has changed while it was being decided. */
@@ -34,12 +36,16 @@ export async function decideRegressed(
   if (earlier !== null) return decided(control, await store.position())
   const { state, fault } = replica
   const known = replica.knownPosition
-  if (!(fault instanceof StoreRegressed) || state === null || known === null) {
-    return { outcome: 'not-regressed', status: replica.status }
+  const damage = fault instanceof StoreDamaged && fault.found !== null ? fault : null
+  if ((!(fault instanceof StoreRegressed) && damage === null) || state === null || known === null) {
+    return { outcome: 'not-regressed', status: replica.problem ?? replica.status }
   }
+  if (decision === 'accept' && damage !== null) return { outcome: 'damaged', problem: damage.message }
   const ahead = decision === 'restore' && !force ? await replicasAhead(control) : []
   if (ahead.length > 0) return { outcome: 'behind', ahead }
-  const found = await store.position()
+  const { position: found, isDamaged } = await foundPosition(store)
+  // It was damaged when this replica last looked, and is whole again: what others have written since must not be undone.
+  if (damage !== null && !isDamaged) return { outcome: 'moved-on' }
   if (dryRun) return { outcome: 'would', known, found }
   const { actor, reason, requestId } = request
   const restore = decision === 'restore' ? { ...known, documents: [...state.documents()] } : null
@@ -58,4 +64,14 @@ async function decided(control: Control, position: StorePosition): Promise<Decis
   replica.retry()
   const following = await replica.until((state) => state.epoch === position.epoch)
   return { outcome: 'decided', position, following }
+}
+
+/** Where the store stands; a damaged one that can be restored says so in its error. */
+async function foundPosition(store: Store): Promise<{ readonly position: StorePosition; readonly isDamaged: boolean }> {
+  try {
+    return { position: await store.position(), isDamaged: false }
+  } catch (error) {
+    if (error instanceof StoreDamaged && error.found !== null) return { position: error.found, isDamaged: true }
+    throw error
+  }
 }

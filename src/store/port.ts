@@ -170,7 +170,8 @@ export interface Store {
   journalBegins(): Promise<string | null>
   /** Where the store stands, whatever any replica knows. */
   position(): Promise<StorePosition>
-  /** Begins a new epoch; rejects with StoreRegressed where the store is no longer at `found`. */
+  /** Begins a new epoch; rejects with StoreRegressed where the store is no longer at `found`. A damaged store that says in
+   * its StoreDamaged where it stands can be restored, but not kept. */
   startEpoch(start: EpochStart): Promise<StorePosition>
   /** Ends every follower and frees what the store holds; may be called again. */
   close(): Promise<void>
@@ -204,7 +205,7 @@ export class StoreUnavailable extends Error {
   override readonly name: string = 'StoreUnavailable'
 }
 
-/** The change was sent and no answer came: it may be committed, now or in a moment, or never. */
+/** The change was sent, and no answer came, or one that it ended halfway: it may be committed, now or in a moment, or never. */
 export class StoreOutcomeUnknown extends Error {
   override readonly name = 'StoreOutcomeUnknown'
 }
@@ -212,6 +213,13 @@ export class StoreOutcomeUnknown extends Error {
 /** What the store holds is not what was written to it; it must not be served. */
 export class StoreDamaged extends Error {
   override readonly name = 'StoreDamaged'
+  /** Where a damaged store stands that `startEpoch` can write a state over; null where it cannot. */
+  readonly found: StorePosition | null
+
+  constructor(message: string, options: ErrorOptions & { readonly found?: StorePosition } = {}) {
+    super(message, options)
+    this.found = options.found ?? null
+  }
 }
 
 /** The store is open elsewhere, was written by a newer Bellwether, or its folder cannot be used at all. */

@@ -83,7 +83,7 @@ function storeFault(
 ): { readonly code: ErrorCode; readonly detail: string } | null {
   const still = `${isRetry ? 'this try has changed nothing' : 'nothing was changed'}; polls are still answered`
   if (thrown instanceof StoreOutcomeUnknown) {
-    const detail = `the store did not answer: the change may be made or not. Send the same request again with the header Idempotency-Key: ${idempotencyKey} until you get an answer; it is carried out once`
+    const detail = `the store has not answered, or not to the end: the change may be made or not. Send the same request again with the header Idempotency-Key: ${idempotencyKey} until you get an answer; it is carried out once`
     return { code: 'write_outcome_unknown', detail }
   }
   if (thrown instanceof StoreRegressed) {
@@ -96,6 +96,10 @@ function storeFault(
       code: 'journal_trimmed',
       detail: `${thrown.message}; read the channels anew and follow from the newest entry`,
     }
+  }
+  if (thrown instanceof StoreDamaged && thrown.found !== null) {
+    const detail = `${still}. The store is damaged; an admin can restore it: POST store/restore (see docs/runbooks/store-damaged.md)`
+    return { code: 'store_unavailable', detail }
   }
   if (thrown instanceof StoreUnavailable || thrown instanceof StoreDamaged) {
     return { code: 'store_unavailable', detail: `${still}. Try again when the store is back (see /readyz)` }

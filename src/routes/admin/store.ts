@@ -37,12 +37,12 @@ const meanings: Readonly<Record<Decision, { readonly summary: string; readonly d
   restore: {
     summary: 'Restore the store',
     description:
-      'Writes the state of this replica over a store that has gone back. Every replica follows it from then on. Refused where another replica knows more, unless forced.',
+      'Writes the state of this replica over a store that has gone back, or that a write has left half done. Every replica follows it from then on. Refused where another replica knows more, unless forced.',
   },
   accept: {
     summary: 'Accept the store',
     description:
-      'Takes a store that has gone back as it is. Every replica follows it from then on; what only the replicas knew is given up.',
+      'Takes a store that has gone back as it is. Every replica follows it from then on; what only the replicas knew is given up. A damaged store cannot be accepted.',
   },
 }
 
@@ -121,6 +121,8 @@ function decisionRoute(app: App, control: Control, decision: Decision): void {
           return reply.send({ dryRun, known: outcome.known, found: outcome.found })
         case 'not-regressed':
           return sendProblem(request, reply, 'not_regressed', `there is nothing to decide: ${outcome.status}`)
+        case 'damaged':
+          return sendProblem(request, reply, 'store_damaged', `${outcome.problem}; it cannot be accepted as it is`)
         case 'behind': {
           const ahead = outcome.ahead.join(', ')
           const detail = `${ahead} knows later changes than this replica; restore there, or force this one's state`

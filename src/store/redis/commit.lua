@@ -1,6 +1,8 @@
 -- One commit, all or nothing: checks the history and every expected revision, then writes journal, documents and indexes.
+-- Put after rights.lua and standing.lua.
 -- KEYS  1 meta, 2 documents, 3 revisions, 4 journal, 5 subjects, 6 requests
--- ARGV  1 format of this build, 2 epoch to begin a store with that was never filled, 3 mark of the entry,
+-- ARGV  'prove' to be told only whether the user may do all this; or
+--       1 format of this build, 2 epoch to begin a store with that was never filled, 3 mark of the entry,
 --       4 request id ('' for none), 5-7 what was decided on: epoch ('' for whatever is there), seq, mark,
 --       8 members of the entry from `at` to `requestId` as JSON without braces,
 --       9 entries to keep, 10 entries to trim at most,
@@ -8,32 +10,29 @@
 --       then for each read: key, expected revision
 -- returns {'committed', entry} | {'repeated', entry} | {'conflict', key, expected, actual}
 --       | {'regressed', epoch, seq, mark} | {'newer', format} | {'damaged', what}
+--       | {'forbidden', command, key} | {'halfway', why} | {'allowed'}
 -- Bodies are passed on as text and never decoded: cjson would turn [] into {} and round large numbers.
+-- It has three parts: it reads, it plans, it writes. The last one has no reads in it, and its rights are proven before.
+
+local WRITES = {
+  {'XADD', KEYS[4]}, {'HSET', KEYS[2]}, {'HDEL', KEYS[2]}, {'HSET', KEYS[3]}, {'ZADD', KEYS[5]}, {'HSET', KEYS[6]},
+  {'ZREM', KEYS[5]}, {'HDEL', KEYS[6]}, {'XTRIM', KEYS[4]}, {'HSET', KEYS[1]},
+}
+if ARGV[1] == 'prove' then return forbidden(WRITES) or {'allowed'} end
 
 local FORMAT = tonumber(ARGV[1])
 local WRITES_AT = 12
-local function int(number) return string.format('%.0f', number) end
 
-local function entryOf(at)
-  local found = redis.call('XRANGE', KEYS[4], at .. '-0', at .. '-0')[1]
-  if not found then return nil end
-  local fields = {}
-  for i = 1, #found[2], 2 do fields[found[2][i]] = found[2][i + 1] end
-  return fields
-end
-
-local meta = redis.call('HMGET', KEYS[1], 'format', 'epoch', 'seq', 'mark', 'first', 'count')
-local epoch, seq, mark, first = meta[2], tonumber(meta[3]), meta[4], tonumber(meta[5])
-if not epoch then
-  if redis.call('EXISTS', KEYS[2], KEYS[4]) > 0 then return {'damaged', 'documents or a journal without an epoch'} end
+local head = headOf(KEYS[1])
+local format = tonumber(head.format)
+if format and format > FORMAT then return {'newer', head.format} end
+local damage = not format and 'the head of the store is not what was written' or damageOf(head, KEYS[2], KEYS[4])
+if damage then return {'damaged', damage} end
+if head.epoch == '' then
   if ARGV[5] ~= '' then return {'regressed', '', '0', ''} end
-  epoch, seq, mark, first = ARGV[2], 0, '', 1
-else
-  if tonumber(meta[1]) > FORMAT then return {'newer', meta[1]} end
-  if redis.call('HLEN', KEYS[2]) ~= tonumber(meta[6]) then return {'damaged', 'the documents are not all there'} end
-  local last = seq >= first and entryOf(int(seq))
-  if seq >= first and (not last or last.mark ~= mark) then return {'damaged', 'the journal is not all there'} end
+  head = {epoch = ARGV[2], seq = 0, mark = '', first = 1, count = 0}
 end
+local epoch, seq, mark, first = head.epoch, head.seq, head.mark, head.first
 -- A key of another type fails here, where nothing is written yet.
 redis.call('HLEN', KEYS[3])
 redis.call('ZCARD', KEYS[5])
@@ -48,7 +47,7 @@ if ARGV[5] ~= '' then
   elseif same and known == 0 then
     same = ARGV[7] == ''
   elseif same and known >= first then
-    local entry = entryOf(ARGV[6])
+    local entry = entryAt(KEYS[4], ARGV[6])
     same = entry ~= nil and entry.mark == ARGV[7]
   end
   if not same then return {'regressed', epoch, int(seq), mark} end
@@ -56,7 +55,7 @@ end
 
 if ARGV[4] ~= '' then
   local earlier = redis.call('HGET', KEYS[6], ARGV[4])
-  local entry = earlier and entryOf(earlier)
+  local entry = earlier and entryAt(KEYS[4], earlier)
   if entry then return {'repeated', entry.entry} end
 end
 
@@ -88,12 +87,19 @@ while argument < #ARGV do
 end
 
 local id = int(seq + 1)
-local changes, subjects, after = {}, {}, {}
+local count = head.count
+local changes, subjects, after, kept = {}, {}, {}, {}
 for i = 1, writes do
   local at = WRITES_AT + (i - 1) * 4
   local key, name, body = ARGV[at], ARGV[at + 1], ARGV[at + 3]
-  if body ~= '' then
-    local last = before[key] and revisions[key] or tonumber(redis.call('HGET', KEYS[3], key) or '0')
+  local last = whole(redis.call('HGET', KEYS[3], key) or '0')
+  if not last then return {'damaged', 'the kept revision of ' .. key .. ' is not what was written'} end
+  if body == '' then
+    -- An earlier life may have had higher ones, where an operator has restored an older state.
+    kept[i] = int(math.max(last, revisions[key]))
+    count = count - 1
+  else
+    if before[key] then last = revisions[key] else count = count + 1 end
     after[i] = '{"revision":' .. int(last + 1) .. ',"format":' .. ARGV[1] .. ',"key":' .. name .. ',"body":' .. body .. '}'
   end
   changes[i] = '{"key":' .. name .. ',"before":' .. (before[key] or 'null') .. ',"after":' .. (after[i] or 'null') .. '}'
@@ -103,27 +109,11 @@ end
 local entry = '{"seq":' .. id .. ',"mark":"' .. ARGV[3] .. '","format":' .. ARGV[1] .. ',' .. ARGV[8]
   .. ',"changes":[' .. table.concat(changes, ',') .. ']}'
 
--- First, because it is the only write that can fail: where the stream is ahead of meta. From here on Redis refuses nothing.
--- Lua's stack takes 8,000 values at once, and a commit has at most 1,000 subjects.
-redis.call('XADD', KEYS[4], id .. '-0', 'entry', entry, 'mark', ARGV[3], 'previous', mark, 'epoch', epoch,
-  'request', ARGV[4], unpack(subjects))
-for i = 1, writes do
-  local key = ARGV[WRITES_AT + (i - 1) * 4]
-  if after[i] then
-    redis.call('HSET', KEYS[2], key, after[i])
-  else
-    -- An earlier life may have had higher ones, where an operator has restored an older state.
-    local last = tonumber(redis.call('HGET', KEYS[3], key) or '0')
-    redis.call('HSET', KEYS[3], key, int(math.max(last, revisions[key])))
-    redis.call('HDEL', KEYS[2], key)
-  end
-  redis.call('ZADD', KEYS[5], 0, #key .. ':' .. key .. ':' .. string.format('%016.0f', seq + 1))
-end
-if ARGV[4] ~= '' then redis.call('HSET', KEYS[6], ARGV[4], id) end
-
 -- Trimmed entries take their places in the indexes with them.
+local oldSubjects, oldRequests = {}, {}
 local keepFrom = seq + 1 - tonumber(ARGV[9]) + 1
-if first < keepFrom then
+local isTrimming = first < keepFrom
+if isTrimming then
   local oldest = redis.call('XRANGE', KEYS[4], '-', int(keepFrom - 1) .. '-0', 'COUNT', ARGV[10])
   first = keepFrom
   for i, old in ipairs(oldest) do
@@ -132,15 +122,38 @@ if first < keepFrom then
     for j = 1, #old[2], 2 do
       local name, value = old[2][j], old[2][j + 1]
       if name == 'subject' then
-        redis.call('ZREM', KEYS[5], #value .. ':' .. value .. ':' .. string.format('%016.0f', oldSeq))
+        oldSubjects[#oldSubjects + 1] = #value .. ':' .. value .. ':' .. string.format('%016.0f', oldSeq)
       elseif name == 'request' and value ~= '' and redis.call('HGET', KEYS[6], value) == int(oldSeq) then
-        redis.call('HDEL', KEYS[6], value)
+        oldRequests[#oldRequests + 1] = value
       end
     end
   end
-  redis.call('XTRIM', KEYS[4], 'MINID', '=', int(first) .. '-0')
 end
 
-redis.call('HSET', KEYS[1], 'format', int(math.max(FORMAT, tonumber(meta[1] or '0'))), 'epoch', epoch, 'seq', id,
-  'mark', ARGV[3], 'first', int(first), 'count', redis.call('HLEN', KEYS[2]))
-return {'committed', entry}
+local missing = forbidden(WRITES)
+if missing then return missing end
+
+-- The first write: Redis may still refuse it, for want of memory or replicas, and then nothing is written.
+-- Lua's stack takes 8,000 values at once, and a commit has at most 1,000 subjects.
+redis.call('XADD', KEYS[4], id .. '-0', 'entry', entry, 'mark', ARGV[3], 'previous', mark, 'epoch', epoch,
+  'request', ARGV[4], unpack(subjects))
+local half = finish(function()
+  for i = 1, writes do
+    local key = ARGV[WRITES_AT + (i - 1) * 4]
+    if after[i] then
+      redis.call('HSET', KEYS[2], key, after[i])
+    else
+      redis.call('HSET', KEYS[3], key, kept[i])
+      redis.call('HDEL', KEYS[2], key)
+    end
+    redis.call('ZADD', KEYS[5], 0, #key .. ':' .. key .. ':' .. string.format('%016.0f', seq + 1))
+  end
+  if ARGV[4] ~= '' then redis.call('HSET', KEYS[6], ARGV[4], id) end
+  for _, member in ipairs(oldSubjects) do redis.call('ZREM', KEYS[5], member) end
+  for _, request in ipairs(oldRequests) do redis.call('HDEL', KEYS[6], request) end
+  if isTrimming then redis.call('XTRIM', KEYS[4], 'MINID', '=', int(first) .. '-0') end
+  -- The last write: no follower is given the entry before it.
+  redis.call('HSET', KEYS[1], 'format', int(math.max(FORMAT, format)), 'epoch', epoch, 'seq', id, 'mark', ARGV[3],
+    'first', int(first), 'count', int(count))
+end)
+return half or {'committed', entry}

@@ -117,7 +117,15 @@ function clientOf(target: RedisTarget, limits: RedisLimits, commandMs: number): 
   } satisfies RedisOptions
   switch (target.kind) {
     case 'single':
-      return new Redis({ ...shared, ...target.address, db: target.db, enableOfflineQueue: false, retryStrategy: retry })
+      return new Redis({
+        ...shared,
+        ...target.address,
+        db: target.db,
+        enableOfflineQueue: false,
+        retryStrategy: retry,
+        // It asks INFO, which a user may have no right to. What still loads says so to every command.
+        enableReadyCheck: false,
+      })
     case 'sentinel':
       return new Redis({
         ...shared,

@@ -1,6 +1,8 @@
 // What replicas tell each other through Redis: leases, announcements and small facts. None of it is durable.
 import type { Coordination, JsonObject } from '../port.ts'
+import { announceKeys } from './keys.ts'
 import { listOf } from './replies.ts'
+import { refusal } from './refusal.ts'
 import { runScript } from './scripts.ts'
 import type { Session } from './session.ts'
 
@@ -8,15 +10,19 @@ export function redisCoordination(session: Session): Coordination {
   const { keys } = session
   const lease = (name: string, owner: string, ttlMs: number): Promise<unknown> =>
     session.read('Taking a lease', (client) => runScript(client, 'lease', [keys.lease(name)], [owner, String(ttlMs)]))
-  const announce = (args: readonly string[]): Promise<unknown> =>
-    session.read('Announcing', (client) => runScript(client, 'announce', [keys.replicas, keys.replicaEnds], args))
+  const announce = (args: readonly string[]): Promise<readonly string[]> =>
+    session.read('Announcing', async (client) => {
+      const reply = listOf(await runScript(client, 'announce', announceKeys(keys), args))
+      if (reply[0] === 'forbidden') throw refusal(reply, null)
+      return reply
+    })
   return {
     // A lease of no time at all is one that is given back.
     lease: async (name, owner, ttlMs) => (await lease(name, owner, Math.max(1, Math.ceil(ttlMs)))) === 1,
     release: async (name, owner) => void (await lease(name, owner, 0)),
     announce: async (id, body, ttlMs) => void (await announce([id, JSON.stringify(body), String(Math.ceil(ttlMs))])),
     async announced() {
-      const list = listOf(await announce([]))
+      const list = await announce([])
       const replicas = new Map<string, JsonObject>()
       for (let index = 0; index < list.length; index += 2) {
         // Only announce() writes these.

@@ -13,6 +13,13 @@ import {
 const NOT_SENT =
   /isn't writeable and enableOfflineQueue|isn't ready and enableOfflineQueue|None of startup nodes is available|Failed to refresh slots cache/
 
+/** The errors by which Redis refuses a command before it does anything. */
+const NOT_BEGUN =
+  /^(?:NOPERM|NOAUTH|WRONGPASS|READONLY|OOM|MISCONF|NOREPLICAS|LOADING|BUSY|MASTERDOWN|CLUSTERDOWN|MOVED|ASK|TRYAGAIN|CROSSSLOT|NOSCRIPT|NOGOODSLAVE|WRONGTYPE)\b|^ERR unknown command|^ERR Protocol error/
+
+/** An error in a script itself, from 7.0 on and before, where it can also be the reply to one command of it. What fails after a script's first write is no error but a reply. */
+const OF_SCRIPT = /\bscript: [0-9a-f]{40}\b|Error (?:running|compiling) script|user_script: ?\d+:/
+
 /** Whether an error is one of the port's already, so that whoever asked is told that. */
 export function isPortError(error: unknown): error is Error {
   const kinds = [StoreUnavailable, StoreOutcomeUnknown, StoreDamaged, StoreRegressed, JournalTrimmed, NewerFormat]
@@ -27,14 +34,25 @@ export function readFault(error: unknown, doing: string, why: string): Error {
     const advice = 'another program may use the same prefix'
     return new StoreDamaged(`The store is damaged: a key in Redis is of another type than Bellwether writes; ${advice}`)
   }
+  if (text.includes('XADD is equal or smaller')) {
+    const advice = 'set its last id back to that of its newest entry (XSETID), or restore the store'
+    return new StoreDamaged(`The store is damaged: an entry was taken out of the journal by hand; ${advice}`)
+  }
   return new StoreUnavailable(`${doing}: ${isNotSent(error) ? `Redis cannot be reached (${why})` : text}`)
 }
 
-/** An error of a command that writes. Scripts look at everything before they write, so one that is refused wrote nothing. */
+/**
+ * An error of a script that writes. Nothing was changed only where that is certain: Redis has not begun it, or it has failed
+ * before its first write. Any other error, such as that of a proxy before Redis, may have come after it.
+ */
 export function writeFault(error: unknown, doing: string, why: string): Error {
-  const isRefused = error instanceof Error && error.name === 'ReplyError'
-  if (isPortError(error) || isRefused || isNotSent(error)) return readFault(error, doing, why)
-  return new StoreOutcomeUnknown(`${doing}: no answer from Redis (${textOf(error)})`)
+  if (isPortError(error) || isRefused(error) || isNotSent(error)) return readFault(error, doing, why)
+  return new StoreOutcomeUnknown(`${doing}: no answer that says what has become of it (${textOf(error)})`)
+}
+
+function isRefused(error: unknown): boolean {
+  if (!(error instanceof Error) || error.name !== 'ReplyError') return false
+  return NOT_BEGUN.test(error.message) || OF_SCRIPT.test(error.message)
 }
 
 /** Whether a connection may still deliver the answer to a command that was given up. */
@@ -47,5 +65,7 @@ function isNotSent(error: unknown): boolean {
 }
 
 function textOf(error: unknown): string {
+  // What Redis says to a script of somebody who has not logged in: its text is longer than it reads then.
+  if (error instanceof Error && error.message.includes('unauthenticated')) return 'NOAUTH Redis asks for a password'
   return error instanceof Error ? error.message : String(error)
 }

@@ -6,6 +6,7 @@ import { confirmations } from './confirm.ts'
 import { untilReady, whyLost, whyUnusable, type RedisClient } from './connection.ts'
 import { readEntry } from './documents.ts'
 import { isPortError, readFault } from './faults.ts'
+import { confirmedBy, headOf } from './head.ts'
 import { checkFollowable, standingOf } from './history.ts'
 import { streamEntries, type StreamEntry } from './replies.ts'
 import type { Session } from './session.ts'
@@ -81,14 +82,23 @@ async function follow(
   await check()
   while (!ended()) {
     const { keys, limits } = session
-    const reply = await ask(
-      client.xread('COUNT', limits.batchMax, 'BLOCK', limits.followMs, 'STREAMS', keys.journal, `${last.seq}-0`),
+    const reading = client.xread(
+      'COUNT',
+      limits.batchMax,
+      'BLOCK',
+      limits.followMs,
+      'STREAMS',
+      keys.journal,
+      `${last.seq}-0`,
     )
-    if (ended()) return
-    const entries = streamEntries(reply?.[0]?.[1] ?? [])
-    // Nothing came: the store may have gone back, and then nothing ever would.
-    if (entries.length === 0) await check()
-    const next = await continued(entries)
+    // Sent with it, so it is read after the entries and takes no time of its own.
+    const reply = await ask(Promise.all([reading, headOf(client, keys)]))
+    if (ended() || reply === null) return
+    const [read, head] = reply
+    const entries = streamEntries(read?.[0]?.[1] ?? [])
+    const next = confirmedBy(head, await continued(entries))
+    // Nothing came that is in the history: the store may have gone back, or be damaged, and then nothing ever would.
+    if (next.length === 0) await check()
     while (!ended() && waitReplicas > 0 && next.length > 0 && !(await confirmed(positionOf(next)))) await check()
     for (const entry of next) {
       if (ended()) return

@@ -35,7 +35,20 @@ export async function standingOf(
     case 'newer':
       throw newerFormat('the store', Number(what))
     default:
-      throw new StoreDamaged(`The store is damaged: in Redis ${what}`)
+      throw new StoreDamaged(`The store is damaged: in Redis ${what}; an admin can restore it`, { found: position })
+  }
+}
+
+/** Where the store stands for an operator's decision; a damaged store that can be restored stands somewhere, too. */
+export async function foundAt(
+  client: RedisClient,
+  keys: Keys,
+): Promise<{ readonly position: StorePosition; readonly isDamaged: boolean }> {
+  try {
+    return { position: (await standingOf(client, keys, null)).position, isDamaged: false }
+  } catch (error) {
+    if (error instanceof StoreDamaged && error.found !== null) return { position: error.found, isDamaged: true }
+    throw error
   }
 }
 

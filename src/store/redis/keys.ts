@@ -2,7 +2,8 @@
 
 /** What one store consists of. */
 export interface Keys {
-  /** Hash: format, epoch, seq, mark, first (the lowest seq kept), supersedes (epochs, with spaces between). */
+  /** Hash: format, epoch, seq, mark, first (the lowest seq kept), count (of documents), supersedes (epochs, with
+   * spaces between). It is written last: an entry above its seq is of a write that has ended halfway. */
   readonly meta: string
   /** Hash: a document's key → the document as JSON. */
   readonly documents: string
@@ -36,6 +37,16 @@ export function keysOf(prefix: string): Keys {
     lease: (name) => key(`lease:${name}`),
     notes: (topic) => key(`notes:${topic}`),
   }
+}
+
+/** The keys of a script that writes to the store, in the order in which it takes them. */
+export function writtenKeys({ meta, documents, revisions, journal, subjects, requests }: Keys): readonly string[] {
+  return [meta, documents, revisions, journal, subjects, requests]
+}
+
+/** The same for announcements. */
+export function announceKeys({ replicas, replicaEnds }: Keys): readonly string[] {
+  return [replicas, replicaEnds]
 }
 
 /** Digits of a seq in `subjects`: every safe integer has 16 or fewer. */

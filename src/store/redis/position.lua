@@ -4,14 +4,16 @@
 --       5 epoch to begin a store with that was never filled ('' to leave it so)
 -- returns {verdict, epoch, seq, mark, first, what}; verdict is 'same' (what is known, if anything, is in the history),
 --         'trimmed' (its entry is kept no more), 'superseded' (an operator has replaced its epoch), 'regressed',
---         'newer' (`what` is the format) or 'damaged' (`what` says how)
+--         'newer' (`what` is the format) or 'damaged' (`what` says how, and start-epoch.lua can write over it)
 
-local meta = redis.call('HMGET', KEYS[1], 'format', 'epoch', 'seq', 'mark', 'first', 'supersedes', 'count')
-local epoch, seq, mark, first = meta[2], meta[3], meta[4], meta[5]
-if not epoch then
-  if redis.call('EXISTS', KEYS[3], KEYS[2]) > 0 then
-    return {'damaged', '', '0', '', '1', 'documents or a journal without an epoch'}
-  end
+local FORMAT = tonumber(ARGV[1])
+local head = headOf(KEYS[1])
+local format = tonumber(head.format)
+if format and format > FORMAT then return {'newer', head.epoch, '0', head.mark, '1', head.format} end
+local damage = not format and 'the head of the store is not what was written' or damageOf(head, KEYS[3], KEYS[2])
+if damage then return {'damaged', head.epoch, int(highestSeq(head, KEYS[2])), head.mark, '1', damage} end
+
+if head.epoch == '' then
   if ARGV[2] == '' and ARGV[5] ~= '' then
     redis.call('HSET', KEYS[1], 'format', ARGV[1], 'epoch', ARGV[5], 'seq', '0', 'mark', '', 'first', '1', 'count', '0')
     return {'same', ARGV[5], '0', '', '1', ''}
@@ -20,27 +22,21 @@ if not epoch then
 end
 
 local function markOf(at)
-  local found = redis.call('XRANGE', KEYS[2], at .. '-0', at .. '-0')[1]
-  for i = 1, found and #found[2] or 0, 2 do
-    if found[2][i] == 'mark' then return found[2][i + 1] end
-  end
+  local entry = entryAt(KEYS[2], at)
+  return entry and entry.mark
 end
 
 local function verdict()
-  if tonumber(meta[1]) > tonumber(ARGV[1]) then return 'newer', meta[1] end
-  if redis.call('HLEN', KEYS[3]) ~= tonumber(meta[7]) then return 'damaged', 'the documents are not all there' end
-  if tonumber(seq) >= tonumber(first) and markOf(seq) ~= mark then return 'damaged', 'the journal is not all there' end
   if ARGV[2] == '' then return 'same' end
-  for old in string.gmatch(meta[6] or '', '%S+') do
+  for old in string.gmatch(head.supersedes, '%S+') do
     if old == ARGV[2] then return 'superseded' end
   end
   local known = tonumber(ARGV[3])
-  if ARGV[2] ~= epoch or known > tonumber(seq) then return 'regressed' end
-  if known == tonumber(seq) then return ARGV[4] == mark and 'same' or 'regressed' end
+  if ARGV[2] ~= head.epoch or known > head.seq then return 'regressed' end
+  if known == head.seq then return ARGV[4] == head.mark and 'same' or 'regressed' end
   if known == 0 and ARGV[4] ~= '' then return 'regressed' end
-  if known < tonumber(first) then return known + 1 < tonumber(first) and 'trimmed' or 'same' end
+  if known < head.first then return known + 1 < head.first and 'trimmed' or 'same' end
   return markOf(ARGV[3]) == ARGV[4] and 'same' or 'regressed'
 end
 
-local is, what = verdict()
-return {is, epoch, seq, mark, first, what or ''}
+return {verdict(), head.epoch, int(head.seq), head.mark, int(head.first), ''}

@@ -3,6 +3,7 @@ import { readJournalQuery } from '../journal-query.ts'
 import { JOURNAL_SCAN_MAX, type JournalEntry, type JournalPage, type JournalQuery } from '../port.ts'
 import type { RedisClient } from './connection.ts'
 import { readEntry } from './documents.ts'
+import { headSeq } from './head.ts'
 import { seqOfMember, subjectMember, subjectPrefix, type Keys } from './keys.ts'
 import type { RedisLimits } from './limits.ts'
 import { streamEntries, textsOf } from './replies.ts'
@@ -17,7 +18,8 @@ export async function readPage(
 ): Promise<JournalPage> {
   const filter = readJournalQuery(query)
   const entries: JournalEntry[] = []
-  let before = Math.min(filter.beforeSeq, Number.MAX_SAFE_INTEGER)
+  // What is above the head was written by nobody to its end.
+  let before = Math.min(filter.beforeSeq, (await headSeq(client, keys)) + 1)
   // As many as are asked for, and more with every batch in which the filter finds too few.
   for (let looked = 0, batch = filter.limit + 1; ; batch *= 2) {
     const found = await entriesBefore(client, keys, Math.min(batch, limits.batchMax), before, query.subject)
@@ -72,6 +74,6 @@ async function entriesBefore(
 
 async function entriesAt(client: RedisClient, keys: Keys, seqs: readonly number[]): Promise<readonly JournalEntry[]> {
   if (seqs.length === 0) return []
-  const reply = await runScript(client, 'entries', [keys.journal], seqs.map(String))
+  const reply = await runScript(client, 'entries', [keys.journal, keys.meta], seqs.map(String))
   return textsOf(reply).flatMap((text) => (text === null ? [] : [readEntry(text)]))
 }

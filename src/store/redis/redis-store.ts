@@ -5,7 +5,6 @@ import { checkChange } from '../change.ts'
 import { newMark, planEpoch } from '../epoch-start.ts'
 import {
   FORMAT,
-  StoreDamaged,
   StoreOutcomeUnknown,
   StoreRegressed,
   type Change,
@@ -24,16 +23,17 @@ import {
 import { confirmations } from './confirm.ts'
 import { reconnect, type RedisClient } from './connection.ts'
 import { redisCoordination } from './coordination.ts'
-import { documentText, newerFormat, readEntry } from './documents.ts'
+import { documentText, readEntry } from './documents.ts'
 import { isTimeout } from './faults.ts'
 import { followJournal } from './feed.ts'
-import { standingOf } from './history.ts'
-import { keysOf } from './keys.ts'
+import { foundAt, standingOf } from './history.ts'
+import { keysOf, writtenKeys } from './keys.ts'
 import { REDIS_LIMITS, type RedisLimits } from './limits.ts'
 import { beginningOf, entryOfRequest, readPage } from './read-journal.ts'
 import { readState } from './read-state.ts'
 import type { RedisTarget } from './redis-url.ts'
 import { listOf } from './replies.ts'
+import { refusal } from './refusal.ts'
 import { runScript } from './scripts.ts'
 import { serverWarnings } from './server-warnings.ts'
 import { Session } from './session.ts'
@@ -117,8 +117,10 @@ export class RedisStore implements Store {
   async startEpoch(start: EpochStart): Promise<StorePosition> {
     const { keys, limits } = this.#session
     const { found, known, restore } = start
+    const { isDamaged } = await this.#session.read('Reading the store', (client) => foundAt(client, keys))
     const holds = await this.#session.readMuch('Reading the store', async (client) => {
-      if (restore === null || found.epoch === '') return []
+      // What a damaged store holds is not compared with: all of it is replaced.
+      if (restore === null || isDamaged || found.epoch === '') return []
       const state = await readState(client, keys, limits, found)
       if (state.mark !== found.mark || state.epoch !== found.epoch) throw new StoreRegressed(known, state)
       return state.documents
@@ -127,7 +129,13 @@ export class RedisStore implements Store {
     const changes = entries.flatMap((entry) => entry.changes)
     const args = [
       ...[String(FORMAT), found.epoch, String(found.seq), found.mark, epoch, supersedes.join(' ')],
-      String(entries.length),
+      ...[
+        known.epoch,
+        String(known.seq),
+        known.mark,
+        isDamaged && restore !== null ? 'damaged' : '',
+        String(entries.length),
+      ],
       ...entries.flatMap((entry) => {
         const { seq, mark, requestId, subjects } = entry
         return [String(seq), mark, requestId ?? '', JSON.stringify(entry), String(subjects.length), ...subjects]
@@ -140,7 +148,7 @@ export class RedisStore implements Store {
     ]
     const last = entries.at(-1) ?? found
     await this.#session.restore('Writing to the store', async (client) => {
-      const reply = listOf(await runScript(client, 'start-epoch', this.#writtenKeys(), args))
+      const reply = listOf(await runScript(client, 'start-epoch', writtenKeys(keys), args))
       if (reply[0] !== 'started') throw refusal(reply, known)
       await this.#confirm(client, last)
     })
@@ -172,7 +180,7 @@ export class RedisStore implements Store {
       }),
       ...reads.flatMap(({ key, expected }) => [key, String(expected)]),
     ]
-    const reply = listOf(await runScript(client, 'commit', this.#writtenKeys(), args))
+    const reply = listOf(await runScript(client, 'commit', writtenKeys(this.#session.keys), args))
     const [verdict, first = '', expected, actual] = reply
     switch (verdict) {
       case 'committed':
@@ -200,17 +208,4 @@ export class RedisStore implements Store {
       `Writing to the store: ${confirmed} of ${this.#waitReplicas} Redis replicas have it; it could be lost with the primary`,
     )
   }
-
-  #writtenKeys(): readonly string[] {
-    const { meta, documents, revisions, journal, subjects, requests } = this.#session.keys
-    return [meta, documents, revisions, journal, subjects, requests]
-  }
-}
-
-/** What a script that writes has found to be wrong; nothing was written then. */
-function refusal([verdict, first = '', seq, mark = '']: readonly string[], known: StorePosition | null): Error {
-  const found = { epoch: first, seq: Number(seq), mark }
-  if (verdict === 'regressed') return new StoreRegressed(known ?? found, found)
-  if (verdict === 'newer') return newerFormat('the store', Number(first))
-  return new StoreDamaged(`The store is damaged: ${first}`)
 }

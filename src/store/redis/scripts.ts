@@ -3,20 +3,40 @@ import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import type { RedisClient } from './connection.ts'
 
-const NAMES = ['commit', 'position', 'start-epoch', 'entries', 'lease', 'announce', 'confirm'] as const
-export type ScriptName = (typeof NAMES)[number]
+/** What stands before a script: what several of them share. A script is sent with it, as one text. */
+const PRELUDES = {
+  commit: ['rights', 'standing'],
+  position: ['standing'],
+  'start-epoch': ['rights', 'standing'],
+  entries: [],
+  lease: [],
+  announce: ['rights'],
+  confirm: [],
+} as const satisfies Readonly<Record<string, readonly string[]>>
+export type ScriptName = keyof typeof PRELUDES
 
 interface Script {
   readonly text: string
   readonly sha1: string
 }
 
-const scripts = new Map<ScriptName, Script>(
-  NAMES.map((name) => {
-    const text = readFileSync(new URL(`${name}.lua`, import.meta.url), 'utf8')
+const scripts: ReadonlyMap<string, Script> = new Map(
+  Object.entries(PRELUDES).map(([name, preludes]) => {
+    const text = [...preludes, name].map(read).join('\n')
     return [name, { text, sha1: createHash('sha1').update(text).digest('hex') }]
   }),
 )
+
+function read(name: string): string {
+  return readFileSync(new URL(`${name}.lua`, import.meta.url), 'utf8')
+}
+
+/** The whole text of a script, as Redis runs it. */
+export function scriptText(name: ScriptName): string {
+  const script = scripts.get(name)
+  if (script === undefined) throw new Error(`there is no script ${name}`)
+  return script.text
+}
 
 /** Runs a script; the server is sent its text only where it does not know it yet. */
 export async function runScript(
@@ -44,5 +64,5 @@ export function sendScript(
   keys: readonly string[],
   args: readonly string[],
 ): Promise<unknown> {
-  return client.call('eval', [scripts.get(name)?.text ?? '', keys.length, ...keys, ...args])
+  return client.call('eval', [scriptText(name), keys.length, ...keys, ...args])
 }

@@ -2,7 +2,7 @@
 import t, { type Test } from 'tap'
 import { channelKey } from '../../../src/channels/channel.ts'
 import { writeLastKnownGood } from '../../../src/store/last-known-good.ts'
-import { NewerFormat } from '../../../src/store/port.ts'
+import { NewerFormat, StoreDamaged } from '../../../src/store/port.ts'
 import { at } from '../../fixtures/admin-json.ts'
 import { channelPath, startAdmin, type AdminSession } from '../../fixtures/admin-session.ts'
 import { NOW, sourceOf } from '../../fixtures/channel-samples.ts'
@@ -134,6 +134,46 @@ t.test('a store that changes between look and decision is contended, and nothing
   t.equal(reply.status, 409)
   t.equal(at(reply.body, 'code'), 'contended')
   t.equal((await session.planes.deps.store.load()).seq, 1)
+})
+
+t.test('a damaged store can be restored and not accepted: store_damaged', async (t) => {
+  let damage: StoreDamaged | null = null
+  const whenWhole = <T>(action: () => Promise<T>): Promise<T> => (damage === null ? action() : Promise.reject(damage))
+  const session = await startAdmin(t, {
+    wrapStore: (store) =>
+      wrapped(store, {
+        load: (known) => whenWhole(() => store.load(known)),
+        position: () => whenWhole(() => store.position()),
+        follow: (after, on, signal) =>
+          store.follow(
+            after,
+            (entry) => {
+              if (damage !== null) throw damage
+              on(entry)
+            },
+            signal,
+          ),
+        async startEpoch(start) {
+          t.match(start, { found: { seq: 99 }, known: { seq: 1 }, restore: { documents: [{}] } })
+          damage = null
+          return store.startEpoch({ ...start, found: await store.position() })
+        },
+      }),
+  })
+  await session.channel('stable/cloud', '15.1.4')
+  const { store, replica } = session.planes.deps
+  damage = new StoreDamaged('the store is damaged', { found: { epoch: 'e', seq: 99, mark: 'm' } })
+  await commit(store, [put('something', 0)])
+  for (let turn = 0; replica.fault === null && turn < 1_000; turn += 1) await new Promise((done) => setImmediate(done))
+  const write = await session.call('PUT', `${CLOUD}/version`, { version: '15.1.5' })
+  t.equal(write.status, 503)
+  t.match(write.body, { code: 'store_unavailable', detail: /POST store\/restore/ })
+  const accepted = await session.call('POST', '/store/accept', { reason })
+  t.equal(accepted.status, 409)
+  t.equal(at(accepted.body, 'code'), 'store_damaged')
+  t.equal((await session.call('POST', '/store/restore', { reason })).status, 200)
+  t.equal(await session.planes.asAgent('/v1/stable/cloud/version'), '15.1.4')
+  t.equal((await session.call('PUT', `${CLOUD}/version`, { version: '15.1.5' })).status, 200)
 })
 
 t.test('a store that a newer Bellwether has written to is not followed and not written: newer_format', async (t) => {

@@ -65,6 +65,7 @@ await redisTest(t, 'a follower stops before an entry that a newer build has writ
   const newer = JSON.stringify({ ...entry, seq: 3, format: NEWER })
   const chain = ['mark', 'm', 'previous', known.mark, 'epoch', known.epoch]
   await server.call('XADD', '{test}:journal', '3-0', 'entry', newer, ...chain)
+  await server.call('HSET', '{test}:meta', 'seq', 3, 'mark', 'm')
   await t.rejects(
     store.follow(start, ({ seq }) => void given.push(seq), new AbortController().signal),
     NewerFormat,

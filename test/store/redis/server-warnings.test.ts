@@ -3,6 +3,7 @@ import t from 'tap'
 import { redisTest } from '../../fixtures/redis-process.ts'
 import { startCluster, startRedis, type RedisOptions } from '../../fixtures/redis-server.ts'
 import { openAt } from '../../fixtures/redis-store.ts'
+import { commit, put } from '../../fixtures/store-changes.ts'
 
 const noConfig = ['--rename-command', 'CONFIG', '']
 
@@ -22,6 +23,14 @@ const settings: Readonly<Record<string, { options: RedisOptions; codes: readonly
     options: { keeps: 'aof', args: noConfig },
     codes: [],
   },
+  'saves now and then and does not let CONFIG be asked': {
+    options: { keeps: 'rdb', args: noConfig },
+    codes: ['settings_unknown'],
+  },
+  'does not let INFO be asked': {
+    options: { keeps: 'aof', args: ['--rename-command', 'INFO', ''] },
+    codes: ['settings_unknown'],
+  },
   'throws away what it likes and does not let CONFIG be asked': {
     options: { keeps: 'aof', args: [...noConfig, '--maxmemory-policy', 'allkeys-random'] },
     codes: ['eviction'],
@@ -33,7 +42,7 @@ for (const [name, { options, codes }] of Object.entries(settings)) {
     const store = openAt(t, server.url)
     const warnings = await store.serverWarnings()
     t.same(warnings.map(({ code }) => code).toSorted(), codes)
-    for (const { message } of warnings) t.match(message, /^Redis .*; set .+/)
+    for (const { message } of warnings) t.match(message, /^Redis .*; (?:set|see) .+/)
   })
 }
 
@@ -51,3 +60,17 @@ await redisTest(t, 'in a Cluster every warning is told once', async (t) => {
   const codes = (await store.serverWarnings()).map(({ code }) => code)
   t.same(codes.toSorted(), ['eviction', 'no_persistence'])
 })
+
+await redisTest(
+  t,
+  'a user who may ask neither INFO nor CONFIG works, and is told by a warning what is not known',
+  async (t) => {
+    const server = await startRedis(t)
+    await server.call('ACL', 'SETUSER', 'bw', 'on', '>secret', '~*', '&*', '+@all', '-config', '-info', '-client')
+    const store = openAt(t, server.url.replace('//', '//bw:secret@'))
+    t.equal((await commit(store, [put('a', 0)])).seq, 1)
+    t.match(await store.serverWarnings(), [{ code: 'settings_unknown', message: /INFO/ }])
+    await server.call('ACL', 'SETUSER', 'bw', '+info')
+    t.match(await store.serverWarnings(), [{ code: 'settings_unknown', message: /CONFIG/ }])
+  },
+)
