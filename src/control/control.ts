@@ -158,8 +158,9 @@ export async function commitAndServe(
   // A token's key is made anew by every try.
   const key = change.kind === 'token.create' ? null : (change.writes[0]?.key ?? null)
   if (repeated && !isOf(request, entry, change.kind, key)) return { outcome: 'key-reused' }
-  if (!repeated) count('commit', change.kind)
+  // First: from here on nothing that fails may be answered as if the change were not made.
   request.onCommitted(entry, repeated)
+  if (!repeated) count('commit', change.kind)
   const served = await replica.until((state) => state.seq >= entry.seq)
   return served ? { outcome: 'served', entry, repeated } : { outcome: 'not-served-yet', seq: entry.seq }
 }

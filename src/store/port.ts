@@ -179,8 +179,8 @@ export interface Coordination {
   release(name: string, owner: string): Promise<void>
   /** Tells the others about `id` for `ttlMs`, in place of what it told before. */
   announce(id: string, body: JsonObject, ttlMs: number): Promise<void>
-  /** What was announced whose time is not over, by id. */
-  announced(): Promise<ReadonlyMap<string, JsonObject>>
+  /** What was announced whose time is not over, by id; null for what cannot be read. Callers must not trust its form. */
+  announced(): Promise<ReadonlyMap<string, JsonObject | null>>
   /** Keeps small facts under `topic`, by name, in place of older ones; null takes one away. They outlive the replica,
    * without a promise: who reads them must do without, and must not trust their form. Where `keepMs` is given the topic may be
    * dropped once nobody has noted anything in it for so long. */

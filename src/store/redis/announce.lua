@@ -1,7 +1,7 @@
 -- Keeps or reads what replicas tell of themselves. Times are those of Redis, so that no replica's clock counts.
 -- KEYS  1 announcements, 2 the times at which they end
--- ARGV  nothing to read; or 1 id, 2 body, 3 time in milliseconds
--- returns id, body, id, body … of all whose time is not over
+-- ARGV  most ids to read, most bytes of an id or body; or id, body, time in milliseconds
+-- returns id, body, id, body … of all whose time is not over; a body that is missing or too large is ''
 
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
@@ -15,9 +15,12 @@ if #ARGV == 3 then
   return {}
 end
 -- Reading writes nothing, so that a Redis that refuses writes still says who is there.
+local idsMax, bytesMax = tonumber(ARGV[1]), tonumber(ARGV[2])
 local living = {}
-for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '(' .. now, '+inf')) do
-  living[#living + 1] = id
-  living[#living + 1] = redis.call('HGET', KEYS[1], id)
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '(' .. now, '+inf', 'LIMIT', 0, idsMax)) do
+  -- Asked before it is read: another program can have put anything there.
+  local isRead = #id <= bytesMax and redis.call('HSTRLEN', KEYS[1], id) <= bytesMax
+  living[#living + 1] = string.sub(id, 1, bytesMax)
+  living[#living + 1] = isRead and redis.call('HGET', KEYS[1], id) or ''
 end
 return living
