@@ -18,6 +18,7 @@ import { openPollPlane } from '../open-poll-plane.ts'
 import { systemClock } from '../serve/clock.ts'
 import { SnapshotHolder } from '../serve/holder.ts'
 import { Replica } from '../serve/replica.ts'
+import { logEnded, openClock } from './open-clock.ts'
 import { newReplicaId, openStore } from './open-store.ts'
 import type { StoreWarning } from '../store/port.ts'
 import type { RedisLimits } from '../store/redis/limits.ts'
@@ -66,10 +67,12 @@ async function start(config: Config, limits: ServerLimits, logger: Logger): Prom
   const { store, coordination, damage, warnings, close } = await openStore(config, clock, logger, limits.redis)
   if (damage !== null) logger.error({ damage }, 'the store is damaged; writes are refused')
   const checks = storeChecks(warnings, clock, logger)
-  await checkStore(config, checks, logger)
+  const [opened] = await Promise.all([openClock(store, clock, logger), checkStore(config, checks, logger)])
+  const trusted = opened.clock
   const holder = new SnapshotHolder()
-  const replica = new Replica({ store, holder, clock, log: logger, maxAgeS, dataDir, ...limits })
+  const replica = new Replica({ store, holder, clock: trusted, log: logger, maxAgeS, dataDir, ...limits })
   await replica.start()
+  logEnded(replica.state, trusted, logger)
 
   let controlPlane: FastifyInstance | null = null
   const stops: Stop[] = []
@@ -78,7 +81,8 @@ async function start(config: Config, limits: ServerLimits, logger: Logger): Prom
   const replicaId = config.replicaId ?? newReplicaId()
   const upstreams = new Upstreams(new AllowedHosts(config.upstreamAllow, 'BELLWETHER_UPSTREAM_ALLOW'))
   const outside = openOutside(config, logger)
-  const shared = { store, coordination, replica, replicaId, clock, upstreams, outside, warnings: checks.warnings }
+  const { warnings: storeWarnings } = checks
+  const shared = { store, coordination, replica, replicaId, clock: trusted, upstreams, outside, warnings: storeWarnings }
   const polls = role === 'control' ? null : await openPollPlane(config, holder, clock, logger)
   const pollAddress = polls?.address ?? null
   const processes = (): number => polls?.processes() ?? 0
@@ -97,7 +101,7 @@ async function start(config: Config, limits: ServerLimits, logger: Logger): Prom
       import('../control/follow-upstreams.ts'),
       import('../control/drive-rollouts.ts'),
     ])
-    const { registry, count } = buildMetrics({ holder, replica, warnings: checks.warnings, polls })
+    const { registry, count } = buildMetrics({ holder, replica, warnings: storeWarnings, clock: trusted, polls })
     const control = { ...shared, count }
     const { webhookSecret: secret, verifiedLabel, repositories } = config.github
     const github = { secret, verifiedLabel, repositories }
@@ -111,6 +115,7 @@ async function start(config: Config, limits: ServerLimits, logger: Logger): Prom
     controlAddress = await listen(controlPlane, config.control, 'CONTROL')
   }
   const stopChecks = checks.start()
+  const stopClock = opened.start()
   // On the embedded store there is nobody to tell.
   if (config.redis !== null) stops.push(announceReplica({ ...shared, count: () => {} }, facts, logger))
   logger.info({ poll: pollAddress, control: controlAddress, replica: replicaId, version: build.version }, 'listening')
@@ -122,6 +127,7 @@ async function start(config: Config, limits: ServerLimits, logger: Logger): Prom
   return async () => {
     await Promise.all([polls?.close(), controlPlane === null ? null : closePlane(controlPlane)])
     stopChecks()
+    stopClock()
     for (const stop of stops) await stop()
     outside.close()
     await replica.stop()

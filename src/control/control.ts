@@ -10,6 +10,7 @@ import {
   type StoreWarning,
 } from '../store/port.ts'
 import type { Clock } from '../serve/clock.ts'
+import type { TrustedClock } from '../serve/trusted-clock.ts'
 import type { PackageCheck } from './package-client.ts'
 import type { Upstreams } from './upstreams.ts'
 import type { Replica } from '../serve/replica.ts'
@@ -21,7 +22,7 @@ export interface Control {
   readonly replica: Replica
   /** What this process is called among the replicas. */
   readonly replicaId: string
-  readonly clock: Clock
+  readonly clock: TrustedClock
   readonly upstreams: Upstreams
   readonly outside: Outside
   /** What is wrong with the store although it works, as it was last looked at. */

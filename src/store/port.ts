@@ -165,6 +165,8 @@ export interface Store {
   journalBegins(): Promise<string | null>
   /** Where the store stands, whatever any replica knows. */
   position(): Promise<StorePosition>
+  /** The time of a store that replicas share, in milliseconds since the epoch; a store of one machine has none. */
+  time?(): Promise<number>
   /** Begins a new epoch; rejects with StoreRegressed where the store is no longer at `found`. */
   startEpoch(start: EpochStart): Promise<StorePosition>
   /** Ends every follower and frees what the store holds; may be called again. */

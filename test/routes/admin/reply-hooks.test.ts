@@ -83,11 +83,11 @@ async function failing(fail: { readonly when: 'onSend' | 'preSerialization'; rea
       if (failures <= fail.times) throw new StoreUnavailable(SECRET)
     })
     admin.get('/read', async () => ({ ok: true }))
-    admin.post('/write', async (request) => {
+    admin.post('/write', (request, reply) => {
       writeRequest(request, null).onCommitted({ seq: 7 } as never, false) // Only the seq is read.
-      return { ok: true }
+      return reply.send({ ok: true })
     })
-    admin.post('/bad-header', async (request, reply) => {
+    admin.post('/bad-header', (request, reply) => {
       writeRequest(request, null).onCommitted({ seq: 7 } as never, false) // As above.
       return reply.header('X-Bad', 'a\r\nb').send({ ok: true })
     })
