@@ -1,5 +1,4 @@
 // The clock that the store asks for, watched: whether it is confirmed is in the log when that changes.
-import { momentOf } from '../channels/time.ts'
 import type { MachineClock } from '../serve/clock.ts'
 import type { ReplicaLog } from '../serve/replica.ts'
 import type { ReplicaState } from '../serve/replica-state.ts'
@@ -8,6 +7,8 @@ import type { Store } from '../store/port.ts'
 
 /** How often the store is asked for its time, and the clocks are held against each other for the log. */
 const CLOCK_LOOK_MS = 5_000
+/** The same while the time is not confirmed. */
+const CLOCK_RETRY_MS = 500
 /** Channels that are named in one line of the log. */
 const ENDED_NAMES_MAX = 100
 
@@ -33,7 +34,7 @@ export async function openClock(store: Store, machine: MachineClock, log: Replic
 export function logEnded(state: ReplicaState | null, clock: TrustedClock, log: ReplicaLog): void {
   const names = state?.lapsed(clock.expiryTime()) ?? []
   if (names.length === 0) return
-  const fields = { channels: names.slice(0, ENDED_NAMES_MAX), count: names.length, now: momentOf(clock.now()) }
+  const fields = { channels: names.slice(0, ENDED_NAMES_MAX), count: names.length, now: new Date(clock.now()).toISOString() }
   log.warn(fields, 'pins or critical flags ended while no server was running; if the clock is wrong, set them again')
 }
 
@@ -61,7 +62,7 @@ function watch(clock: TrustedClock, look: () => Promise<void>, log: ReplicaLog):
         if (doubt !== null && !wasDoubted) log.warn({ code: doubt.code }, doubt.message)
         if (doubt === null && wasDoubted) log.info({}, 'the clock is confirmed again')
         wasDoubted = doubt !== null
-        cancel = clock.after(CLOCK_LOOK_MS, run)
+        cancel = clock.after(doubt === null ? CLOCK_LOOK_MS : CLOCK_RETRY_MS, run)
       })
   run()
   return () => {

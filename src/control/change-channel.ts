@@ -156,7 +156,7 @@ async function tryChange(control: Control, request: ChannelRequest): Promise<Cha
 function outcomeOf(control: Control, entry: JournalEntry, key: string): ChannelOutcome {
   const after = entry.changes.find((change) => change.key === key)?.after ?? null
   if (after === null) return { outcome: 'deleted' }
-  const record = recordOf(control, channelOf(after), after.revision, knownState(control), control.clock.now())
+  const record = recordOf(control, channelOf(after), after.revision, knownState(control), control.clock.expiryTime())
   return { outcome: 'changed', record }
 }
 

@@ -40,7 +40,7 @@ export interface JournalEntry {
   /** Random, made with the entry: two histories that have parted have other marks at the same seq. */
   readonly mark: string
   readonly format: number
-  /** RFC 3339 UTC, from the clock of the replica that made the change. */
+  /** RFC 3339 UTC, from the clock of the replica that made the change; on Redis that is Redis' own. */
   readonly at: string
   readonly actor: string
   readonly kind: string

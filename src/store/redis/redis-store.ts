@@ -119,7 +119,8 @@ export class RedisStore implements Store {
   async time(): Promise<number> {
     return this.#session.read('Reading the time', async (client) => {
       const server = await serverOf(client, this.#session.keys.meta)
-      if (server === null) throw new StoreUnavailable('Reading the time: the Cluster does not say which server has the store')
+      if (server === null)
+        throw new StoreUnavailable('Reading the time: the Cluster does not say which server has the store')
       const [seconds, microseconds] = await server.time()
       return Number(seconds) * 1_000 + Math.floor(Number(microseconds) / 1_000)
     })
