@@ -34,7 +34,11 @@ export async function openClock(store: Store, machine: MachineClock, log: Replic
 export function logEnded(state: ReplicaState | null, clock: TrustedClock, log: ReplicaLog): void {
   const names = state?.lapsed(clock.expiryTime()) ?? []
   if (names.length === 0) return
-  const fields = { channels: names.slice(0, ENDED_NAMES_MAX), count: names.length, now: new Date(clock.now()).toISOString() }
+  const fields = {
+    channels: names.slice(0, ENDED_NAMES_MAX),
+    count: names.length,
+    now: new Date(clock.now()).toISOString(),
+  }
   log.warn(fields, 'pins or critical flags ended while no server was running; if the clock is wrong, set them again')
 }
 

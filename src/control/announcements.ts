@@ -43,6 +43,24 @@ export async function readAnnouncements(coordination: Coordination): Promise<Rea
   return { announcements, unreadable }
 }
 
+/** Where a replica stands. */
+export interface AnnouncedPosition {
+  readonly id: string
+  readonly epoch: string
+  readonly seq: number
+}
+
+/**
+ * Where the replicas stand of which that much can be read, whatever else they announce: what a newer build tells must still
+ * keep its changes from being undone.
+ */
+export async function readPositions(coordination: Coordination): Promise<readonly AnnouncedPosition[]> {
+  return [...(await coordination.announced())].flatMap(([id, body]) => {
+    const { epoch, seq } = body ?? {}
+    return REPLICA_ID.test(id) && isText(epoch) && isCount(seq) ? [{ id, epoch, seq }] : []
+  })
+}
+
 /** Names what was skipped. */
 export function unreadableWarnings(ids: readonly string[]): readonly StoreWarning[] {
   const code = 'unreadable_announcement'

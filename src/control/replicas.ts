@@ -3,7 +3,7 @@ import type { SnapshotHolder } from '../serve/holder.ts'
 import type { ReplicaLog } from '../serve/replica.ts'
 import { momentOf } from '../channels/time.ts'
 import { NewerFormat, StoreDamaged, StoreUnavailable, type StoreWarning } from '../store/port.ts'
-import { readAnnouncements, unreadableWarnings, type Announcement } from './announcements.ts'
+import { readAnnouncements, readPositions, unreadableWarnings, type Announcement } from './announcements.ts'
 import { pauseOf, type Control } from './control.ts'
 
 /** How often a replica tells the others of itself while nothing changes. */
@@ -123,11 +123,10 @@ export async function waitForReplicas(control: Control, seq: number): Promise<Ap
 /** Live replicas that know more of the same history than this one does. */
 export async function replicasAhead(control: Control): Promise<readonly ReplicaRecord['id'][]> {
   const { state } = control.replica
-  const { announcements } = await readAnnouncements(control.coordination)
-  const isAhead = ({ id, epoch, seq }: Announcement): boolean =>
-    state !== null && id !== control.replicaId && epoch === state.epoch && (seq ?? 0) > state.seq
-  return announcements
-    .filter(isAhead)
+  if (state === null) return []
+  const positions = await readPositions(control.coordination)
+  return positions
+    .filter(({ id, epoch, seq }) => id !== control.replicaId && epoch === state.epoch && seq > state.seq)
     .map(({ id }) => id)
     .toSorted()
 }
