@@ -93,6 +93,8 @@ export async function buildControlPlane(options: ControlPlaneOptions): Promise<F
   metricsRoutes(app, registry)
   await app.register(
     async (admin) => {
+      // Again: an answer that fails in a hook is given to the scope above.
+      admin.setErrorHandler(sendError)
       // Only here: health and metrics tell how an overloaded server is. It looks as rarely as it allows delay: an interval
       // in which the loop did not turn is an overload, and a busy machine stands still for a second now and then.
       await admin.register(underPressure, {

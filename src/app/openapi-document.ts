@@ -4,6 +4,7 @@ import { AllowedHosts } from '../control/allowed-hosts.ts'
 import { Upstreams } from '../control/upstreams.ts'
 import { buildMetrics } from '../routes/metrics.ts'
 import { systemClock } from '../serve/clock.ts'
+import { LocalClock } from '../serve/trusted-clock.ts'
 import { SnapshotHolder } from '../serve/holder.ts'
 import { Replica } from '../serve/replica.ts'
 import { localCoordination } from '../store/local-coordination.ts'
@@ -20,10 +21,10 @@ export async function openApiDocument(): Promise<object> {
   const store = unavailableStore('there is no store; this only describes the routes')
   const holder = new SnapshotHolder()
   const logger = pino({ level: 'silent' })
-  const clock = systemClock
+  const clock = new LocalClock(systemClock, null)
   const replica = new Replica({ store, holder, clock, log: logger, maxAgeS: 0, dataDir: '' })
   const warnings = (): [] => []
-  const { registry, count } = buildMetrics({ holder, replica, warnings, polls: null })
+  const { registry, count } = buildMetrics({ holder, replica, warnings, clock, polls: null })
   const coordination = localCoordination(() => clock.now())
   const upstreams = new Upstreams(new AllowedHosts(null, 'BELLWETHER_UPSTREAM_ALLOW'))
   const outside = { checkPackages: async () => [], gateRefusal: () => null }

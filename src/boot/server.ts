@@ -9,16 +9,18 @@ import { ConfigError, readConfig, type Config } from '../config.ts'
 import { adminToken } from '../control/admin-token.ts'
 import { checkDocument } from '../control/check-document.ts'
 import { journalLapses } from '../control/journal-lapses.ts'
-import { announceReplica } from '../control/replicas.ts'
+import type { Control } from '../control/control.ts'
+import { announceReplica, type ReplicaFacts } from '../control/replicas.ts'
 import { AllowedHosts } from '../control/allowed-hosts.ts'
-import { openOutside } from '../open-outside.ts'
+import { openOutside, type OpenOutside } from '../open-outside.ts'
 import { Upstreams } from '../control/upstreams.ts'
 import { documentWarnings, storeChecks, type StoreChecks } from '../control/store-checks.ts'
 import { closePlane, listen } from '../listening.ts'
-import { openPollPlane } from '../open-poll-plane.ts'
+import { openPollPlane, type OpenPollPlane } from '../open-poll-plane.ts'
 import { systemClock } from '../serve/clock.ts'
 import { SnapshotHolder } from '../serve/holder.ts'
 import { Replica } from '../serve/replica.ts'
+import { logEnded, openClock } from './open-clock.ts'
 import { newReplicaId, openStore } from './open-store.ts'
 import type { StoreWarning } from '../store/port.ts'
 import type { RedisLimits } from '../store/redis/limits.ts'
@@ -67,54 +69,32 @@ async function start(config: Config, limits: ServerLimits, logger: Logger): Prom
   const { store, coordination, damage, warnings, close } = await openStore(config, clock, logger, limits.redis)
   if (damage !== null) logger.error({ damage }, 'the store is damaged; writes are refused')
   const checks = storeChecks(warnings, clock, logger)
-  await checkStore(config, checks, logger)
+  const [opened] = await Promise.all([openClock(store, clock, logger), checkStore(config, checks, logger)])
+  const trusted = opened.clock
   const holder = new SnapshotHolder()
-  const replica = new Replica({ store, holder, clock, log: logger, maxAgeS, dataDir, checkDocument, ...limits })
+  const replica = new Replica({ store, holder, clock: trusted, log: logger, maxAgeS, dataDir, checkDocument, ...limits })
   await replica.start()
+  logEnded(replica.state, trusted, logger)
 
-  let controlPlane: FastifyInstance | null = null
-  const stops: Stop[] = []
-  let controlAddress: string | null = null
-  let tokenPath: string | null = null
   const replicaId = config.replicaId ?? newReplicaId()
   const upstreams = new Upstreams(new AllowedHosts(config.upstreamAllow, 'BELLWETHER_UPSTREAM_ALLOW'))
   const outside = openOutside(config, logger)
   const allWarnings = (): readonly StoreWarning[] => [...checks.warnings(), ...documentWarnings(replica)]
-  const shared = { store, coordination, replica, replicaId, clock, upstreams, outside, warnings: allWarnings }
+  const stores = { store, coordination, replica, warnings: allWarnings }
+  const shared = { ...stores, replicaId, clock: trusted, upstreams, outside }
   const polls = role === 'control' ? null : await openPollPlane(config, holder, clock, logger)
   const pollAddress = polls?.address ?? null
   const processes = (): number => polls?.processes() ?? 0
   const facts = { holder, role, build: build.version, startedAt, processes }
-  if (role !== 'poll') {
-    const token = await adminToken(dataDir, config.adminToken)
-    tokenPath = token.path
-    // Loaded only now: the documentation pages and validators take longer to load than the poll plane takes to answer.
-    const [{ buildControlPlane }, { buildMetrics }, { upstreamMetrics }, { rolloutMetrics }] = await Promise.all([
-      import('../app/control-plane.ts'),
-      import('../routes/metrics.ts'),
-      import('../routes/upstream-metrics.ts'),
-      import('../routes/rollout-metrics.ts'),
-    ])
-    const [{ followUpstreams }, { driveRollouts }] = await Promise.all([
-      import('../control/follow-upstreams.ts'),
-      import('../control/drive-rollouts.ts'),
-    ])
-    const { registry, count } = buildMetrics({ holder, replica, warnings: allWarnings, polls })
-    const control = { ...shared, count }
-    const { webhookSecret: secret, verifiedLabel, repositories } = config.github
-    const github = { secret, verifiedLabel, repositories }
-    controlPlane = await buildControlPlane({ control, facts, registry, adminToken: token.text, github, logger })
-    stops.push(journalLapses(control, logger))
-    rolloutMetrics(registry, replica)
-    const countPoll = upstreamMetrics(registry, replica, upstreams, clock)
-    const intervalMs = config.upstreamIntervalS * 1_000
-    stops.push(followUpstreams(control, { intervalMs, count: countPoll, ...limits }, logger))
-    stops.push(driveRollouts(control, outside.evaluate, logger, limits.leaseMs))
-    controlAddress = await listen(controlPlane, config.control, 'CONTROL')
-  }
+  const parts = { config, limits, logger, shared, outside, facts, polls }
+  const control = role === 'poll' ? null : await openControlPlane(parts)
+  const stops = control?.stops ?? []
   const stopChecks = checks.start()
+  const stopClock = opened.start()
   // On the embedded store there is nobody to tell.
   if (config.redis !== null) stops.push(announceReplica({ ...shared, count: () => {} }, facts, logger))
+  const controlAddress = control?.address ?? null
+  const tokenPath = control?.tokenPath ?? null
   logger.info({ poll: pollAddress, control: controlAddress, replica: replicaId, version: build.version }, 'listening')
   releaseHeap()
   // Whoever reads this may have gone already.
@@ -122,13 +102,64 @@ async function start(config: Config, limits: ServerLimits, logger: Logger): Prom
   process.stdout.write(banner({ version: build.version, pollAddress, controlAddress, tokenPath }))
 
   return async () => {
-    await Promise.all([polls?.close(), controlPlane === null ? null : closePlane(controlPlane)])
+    await Promise.all([polls?.close(), control === null ? null : closePlane(control.plane)])
     stopChecks()
+    stopClock()
     for (const stop of stops) await stop()
     outside.close()
     await replica.stop()
     await close()
   }
+}
+
+interface ControlParts {
+  readonly config: Config
+  readonly limits: ServerLimits
+  readonly logger: Logger
+  readonly shared: Omit<Control, 'count'>
+  readonly outside: OpenOutside
+  readonly facts: ReplicaFacts
+  /** null where this replica answers no polls. */
+  readonly polls: OpenPollPlane | null
+}
+
+interface OpenControlPlane {
+  readonly plane: FastifyInstance
+  readonly address: string
+  /** Where the first token is; null where it is given in the configuration. */
+  readonly tokenPath: string | null
+  /** What goes on beside the listener, to be stopped in this order. */
+  readonly stops: Stop[]
+}
+
+/** Opens the control plane, and starts what only its replicas do. */
+async function openControlPlane(parts: ControlParts): Promise<OpenControlPlane> {
+  const { config, limits, logger, shared, outside, facts, polls } = parts
+  const { replica, upstreams, clock, warnings } = shared
+  const token = await adminToken(config.dataDir, config.adminToken)
+  // Loaded only now: the documentation pages and validators take longer to load than the poll plane takes to answer.
+  const [{ buildControlPlane }, { buildMetrics }, { upstreamMetrics }, { rolloutMetrics }] = await Promise.all([
+    import('../app/control-plane.ts'),
+    import('../routes/metrics.ts'),
+    import('../routes/upstream-metrics.ts'),
+    import('../routes/rollout-metrics.ts'),
+  ])
+  const [{ followUpstreams }, { driveRollouts }] = await Promise.all([
+    import('../control/follow-upstreams.ts'),
+    import('../control/drive-rollouts.ts'),
+  ])
+  const { registry, count } = buildMetrics({ holder: facts.holder, replica, warnings, clock, polls })
+  const control = { ...shared, count }
+  const { webhookSecret: secret, verifiedLabel, repositories } = config.github
+  const github = { secret, verifiedLabel, repositories }
+  const plane = await buildControlPlane({ control, facts, registry, adminToken: token.text, github, logger })
+  const stops: Stop[] = [journalLapses(control, logger)]
+  rolloutMetrics(registry, replica)
+  const countPoll = upstreamMetrics(registry, replica, upstreams, clock)
+  const intervalMs = config.upstreamIntervalS * 1_000
+  stops.push(followUpstreams(control, { intervalMs, count: countPoll, ...limits }, logger))
+  stops.push(driveRollouts(control, outside.evaluate, logger, limits.leaseMs))
+  return { plane, address: await listen(plane, config.control, 'CONTROL'), tokenPath: token.path, stops }
 }
 
 /** What the store could lose is in the log from the start on; a strict server does not start over it. */

@@ -81,7 +81,7 @@ export async function blockVersion(
     const at = momentOf(now)
     const blocked = { version: version.value, reason, by: request.actor, at }
     if (dryRun) return { outcome: 'blocked', blocked, revision: expected + 1, servedBy: servedBy(state, version.value) }
-    const lapses = dueLapses(state, version.value, now)
+    const lapses = dueLapses(state, version.value, control.clock.expiryTime())
     if (lapses === null) continue
     const committed = await commitAndServe(control, request, {
       at,
@@ -129,7 +129,7 @@ export async function unblockVersion(
     if (release !== undefined && releaseOf(release).kind === 'control-plane') return { outcome: 'no-packages' }
     if (!isExpected(expectedRevisions, document)) return { outcome: 'stale', current: document }
     if (dryRun) return { outcome: 'unblocked' }
-    const lapses = dueLapses(state, version.value, now)
+    const lapses = dueLapses(state, version.value, control.clock.expiryTime())
     if (lapses === null) continue
     const committed = await commitAndServe(control, request, {
       at: momentOf(now),

@@ -171,7 +171,7 @@ function judgedInstead(request: ChannelRequest, found: Document, base: Document 
 function outcomeOf(control: Control, entry: JournalEntry, key: string): ChannelOutcome {
   const after = entry.changes.find((change) => change.key === key)?.after ?? null
   if (after === null) return { outcome: 'deleted' }
-  const record = recordOf(control, channelOf(after), after.revision, knownState(control), control.clock.now())
+  const record = recordOf(control, channelOf(after), after.revision, knownState(control), control.clock.expiryTime())
   return { outcome: 'changed', record }
 }
 

@@ -10,6 +10,7 @@ import {
   type StoreWarning,
 } from '../store/port.ts'
 import type { Clock } from '../serve/clock.ts'
+import type { TrustedClock } from '../serve/trusted-clock.ts'
 import type { PackageCheck } from './package-client.ts'
 import type { Upstreams } from './upstreams.ts'
 import type { Replica } from '../serve/replica.ts'
@@ -21,7 +22,7 @@ export interface Control {
   readonly replica: Replica
   /** What this process is called among the replicas. */
   readonly replicaId: string
-  readonly clock: Clock
+  readonly clock: TrustedClock
   readonly upstreams: Upstreams
   readonly outside: Outside
   /** What is wrong with the store although it works, as it was last looked at. */
@@ -158,8 +159,9 @@ export async function commitAndServe(
   // A token's key is made anew by every try.
   const key = change.kind === 'token.create' ? null : (change.writes[0]?.key ?? null)
   if (repeated && !isOf(request, entry, change.kind, key)) return { outcome: 'key-reused' }
-  if (!repeated) count('commit', change.kind)
+  // First: from here on nothing that fails may be answered as if the change were not made.
   request.onCommitted(entry, repeated)
+  if (!repeated) count('commit', change.kind)
   const served = await replica.until((state) => state.seq >= entry.seq)
   return served ? { outcome: 'served', entry, repeated } : { outcome: 'not-served-yet', seq: entry.seq }
 }

@@ -99,7 +99,8 @@ export class RolloutDriver {
     const running = runningRollouts(replica.state)
     if (running.length === 0) this.#packages.forgetAll()
     if (running.length === 0 && this.#gates.isIdle) return
-    if (!(await this.#hasLease(clock.now()))) {
+    // Stages end by time, and a promotion cannot be undone; the lease goes to a replica with a clock that is confirmed.
+    if (clock.doubt !== null || !(await this.#hasLease(clock.now()))) {
       this.#gates.forgetAll()
       this.#packages.forgetAll()
       return

@@ -48,7 +48,9 @@ export async function journalDueLapses(control: Control): Promise<void> {
   const { state, fault } = control.replica
   // A store that is not followed may be another one, or behind: nothing may be decided on it, and nothing written to it.
   if (state === null || fault !== null) return
-  const now = control.clock.now()
+  // What has ended cannot be undone. Another replica, with a clock that is confirmed, journals it.
+  if (control.clock.doubt !== null) return
+  const now = control.clock.expiryTime()
   const { position: decidedOn } = state
   const due = state.lapsed(now).flatMap((name) => dueLapse(state, name, now) ?? [])
   const ended = due.filter(({ held }) => held === null)

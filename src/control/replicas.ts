@@ -1,8 +1,9 @@
 // The replicas of one store: each announces itself, any of them lists all, and a write can wait for all to serve it.
 import type { SnapshotHolder } from '../serve/holder.ts'
-import type { ReplicaLog, ReplicaStatus } from '../serve/replica.ts'
+import type { ReplicaLog } from '../serve/replica.ts'
 import { momentOf } from '../channels/time.ts'
-import { NewerFormat, StoreDamaged, StoreUnavailable, type JsonObject } from '../store/port.ts'
+import { NewerFormat, StoreDamaged, StoreUnavailable, type StoreWarning } from '../store/port.ts'
+import { readAnnouncements, readPositions, unreadableWarnings, type Announcement } from './announcements.ts'
 import { pauseOf, type Control } from './control.ts'
 
 /** How often a replica tells the others of itself while nothing changes. */
@@ -16,27 +17,18 @@ const ANNOUNCE_TTL_MS = 5_000
 export const REPLICAS_WAIT_MAX_MS = 10_000
 const REPLICAS_WAIT_STEP_MS = 10
 
-export interface ReplicaRecord {
-  readonly id: string
-  readonly role: string
-  readonly status: ReplicaStatus
-  readonly problem: string | null
-  /** The journal entry up to which it serves changes, null where it serves nothing yet. */
-  readonly seq: number | null
-  readonly epoch: string | null
+/** One live replica, as it is seen from this one. */
+export interface ReplicaRecord extends Announcement {
   /** Entries that the store, or another replica of the same epoch, has and this one does not serve. */
   readonly lag: number | null
-  readonly snapshotAgeS: number | null
-  /** Processes of it that answer polls: its workers, or itself; 0 where it answers none. */
-  readonly pollProcesses: number
-  readonly build: string
-  readonly startedAt: string
   /** Whether it is the replica that answers. */
   readonly self: boolean
 }
 
-/** What one replica tells: all but what is seen from outside. */
-type Announcement = Omit<ReplicaRecord, 'lag' | 'self'>
+export interface ReplicaList {
+  readonly replicas: readonly ReplicaRecord[]
+  readonly warnings: readonly StoreWarning[]
+}
 
 export interface ReplicaFacts {
   readonly holder: SnapshotHolder
@@ -70,13 +62,16 @@ export function announceReplica(control: Control, facts: ReplicaFacts, log: Repl
   }
 }
 
-/** Every live replica, this one included, by id. */
-export async function listReplicas(control: Control, facts: ReplicaFacts): Promise<readonly ReplicaRecord[]> {
+/** Every live replica, this one included, by id; what is announced and cannot be read is in the warnings. */
+export async function listReplicas(control: Control, facts: ReplicaFacts): Promise<ReplicaList> {
   const own = announcementOf(control, facts)
   const known = new Map<string, Announcement>()
+  const warnings: StoreWarning[] = []
   let newest: { readonly epoch: string; readonly seq: number } | null = null
   try {
-    for (const [id, body] of await control.coordination.announced()) known.set(id, announcementFrom(body))
+    const { announcements, unreadable } = await readAnnouncements(control.coordination)
+    for (const announcement of announcements) known.set(announcement.id, announcement)
+    warnings.push(...unreadableWarnings(unreadable))
     newest = await control.store.position()
   } catch (error) {
     // Without the store, or one that can be read, the others cannot be asked; this one still says how it is.
@@ -84,35 +79,42 @@ export async function listReplicas(control: Control, facts: ReplicaFacts): Promi
     if (!isAway) throw error
   }
   known.set(own.id, own)
-  return [...known.values()]
+  const replicas = [...known.values()]
     .map((one) => ({ ...one, lag: lagOf(one, newest, [...known.values()]), self: one.id === own.id }))
     .toSorted((a, b) => (a.id < b.id ? -1 : 1))
+  return { replicas, warnings }
 }
 
 export interface AppliedBy {
   readonly applied: readonly string[]
   /** Live replicas that had not applied it when the wait was over. */
   readonly missing: readonly string[]
+  /** Whether somebody has announced what this replica cannot read. */
+  readonly hasUnreadable: boolean
 }
 
-/** Waits until every live replica serves entry `seq`, for REPLICAS_WAIT_MAX_MS at most; null where they cannot be asked. */
+/**
+ * Waits until every live replica serves entry `seq`, for REPLICAS_WAIT_MAX_MS at most; null where they cannot be asked.
+ * Announcements that cannot be read are not waited for.
+ */
 export async function waitForReplicas(control: Control, seq: number): Promise<AppliedBy | null> {
   const { clock, coordination, replica, replicaId } = control
   const endsAt = clock.now() + REPLICAS_WAIT_MAX_MS
   for (;;) {
     const seqs = new Map([[replicaId, replica.state?.seq ?? 0]])
+    let hasUnreadable = false
     try {
-      for (const [id, body] of await coordination.announced()) {
-        if (id !== replicaId) seqs.set(id, announcementFrom(body).seq ?? 0)
-      }
+      const { announcements, unreadable } = await readAnnouncements(coordination)
+      hasUnreadable = unreadable.length > 0
+      for (const other of announcements) if (other.id !== replicaId) seqs.set(other.id, other.seq ?? 0)
     } catch (error) {
-      if (error instanceof StoreUnavailable) return null
+      if (error instanceof StoreUnavailable || error instanceof StoreDamaged) return null
       throw error
     }
     const ids = [...seqs.keys()].toSorted()
     const missing = ids.filter((id) => (seqs.get(id) ?? 0) < seq)
     if (missing.length === 0 || clock.now() >= endsAt) {
-      return { applied: ids.filter((id) => !missing.includes(id)), missing }
+      return { applied: ids.filter((id) => !missing.includes(id)), missing, hasUnreadable }
     }
     await pauseOf(clock, REPLICAS_WAIT_STEP_MS)
   }
@@ -121,12 +123,12 @@ export async function waitForReplicas(control: Control, seq: number): Promise<Ap
 /** Live replicas that know more of the same history than this one does. */
 export async function replicasAhead(control: Control): Promise<readonly ReplicaRecord['id'][]> {
   const { state } = control.replica
-  const ahead: string[] = []
-  for (const [id, body] of await control.coordination.announced()) {
-    const { epoch, seq } = announcementFrom(body)
-    if (state !== null && id !== control.replicaId && epoch === state.epoch && (seq ?? 0) > state.seq) ahead.push(id)
-  }
-  return ahead.toSorted()
+  if (state === null) return []
+  const positions = await readPositions(control.coordination)
+  return positions
+    .filter(({ id, epoch, seq }) => id !== control.replicaId && epoch === state.epoch && seq > state.seq)
+    .map(({ id }) => id)
+    .toSorted()
 }
 
 /** Resolves when there is something new to tell, and after ANNOUNCE_INTERVAL_MS at the latest. */
@@ -160,11 +162,6 @@ function announcementOf({ replica, replicaId, clock }: Control, facts: ReplicaFa
     build: facts.build,
     startedAt: momentOf(facts.startedAt),
   }
-}
-
-function announcementFrom(body: JsonObject): Announcement {
-  // Only announceReplica writes these; one of another build has the same members or more.
-  return body as unknown as Announcement
 }
 
 function lagOf(

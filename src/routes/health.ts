@@ -44,7 +44,8 @@ const readiness = {
     },
     warnings: {
       type: 'array',
-      description: 'What is wrong with the store although it works: it could lose what it was given.',
+      description:
+        'What is wrong although all works: settings by which the store could lose what it was given, or `clock_unconfirmed`.',
       items: {
         type: 'object',
         required: ['code', 'message'],
@@ -85,7 +86,7 @@ export function readinessRoutes(app: FastifyInstance, control: Control, holder: 
           channels: snapshot?.size ?? 0,
           snapshotAgeS: snapshot === null ? null : Math.max(0, clock.now() - snapshot.at) / 1_000,
           staleS: replica.staleMs / 1_000,
-          warnings: warnings(),
+          warnings: clock.doubt === null ? warnings() : [...warnings(), clock.doubt],
         })
     },
   })

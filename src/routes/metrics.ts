@@ -5,6 +5,7 @@ import { Type } from 'typebox'
 import type { Control } from '../control/control.ts'
 import type { SnapshotHolder } from '../serve/holder.ts'
 import type { Replica } from '../serve/replica.ts'
+import type { TrustedClock } from '../serve/trusted-clock.ts'
 import { pollMetrics, type PollSources } from './poll-metrics.ts'
 
 export interface Metrics {
@@ -16,12 +17,13 @@ export interface MetricsSources {
   readonly holder: SnapshotHolder
   readonly replica: Replica
   readonly warnings: Control['warnings']
+  readonly clock: TrustedClock
   /** null where this replica answers no polls. */
   readonly polls: PollSources | null
 }
 
 /** The registry with what this process counts; gauges read their sources when they are scraped. */
-export function buildMetrics({ holder, replica, warnings, polls }: MetricsSources): Metrics {
+export function buildMetrics({ holder, replica, warnings, clock, polls }: MetricsSources): Metrics {
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })
   const registers = [registry]
@@ -58,6 +60,11 @@ export function buildMetrics({ holder, replica, warnings, polls }: MetricsSource
       'bellwether_unreadable_documents',
       'Documents of the store that this build cannot act on; each fails closed, see the warnings of /readyz.',
       () => replica.state?.unreadable.size ?? 0,
+    ],
+    [
+      'bellwether_clock_unconfirmed',
+      '1 while the time is not confirmed, so that this replica ends no pin, critical flag or stage, else 0.',
+      () => Number(clock.doubt !== null),
     ],
     [
       'bellwether_following',

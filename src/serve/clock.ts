@@ -7,8 +7,15 @@ export interface Clock {
   after(delayMs: number, run: () => void): () => void
 }
 
-export const systemClock: Clock = {
+/** The clocks of the machine: one that can be set, and one that cannot. */
+export interface MachineClock extends Clock {
+  /** Milliseconds since some moment; only differences mean anything. */
+  monotonicMs(): number
+}
+
+export const systemClock: MachineClock = {
   now: () => Date.now(),
+  monotonicMs: () => Math.floor(performance.now()),
   after(delayMs, run) {
     const timer = setTimeout(run, delayMs)
     timer.unref()

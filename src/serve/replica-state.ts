@@ -27,7 +27,8 @@ export class ReplicaState {
   #mark: string
   #snapshot: Snapshot
 
-  constructor(state: StoreState, maxAgeS: number, now: number) {
+  /** `now` is the time up to which expiries take effect, `at` the one that the snapshot is stamped with. */
+  constructor(state: StoreState, maxAgeS: number, now: number, at = now) {
     this.epoch = state.epoch
     this.#seq = state.seq
     this.#mark = state.mark
@@ -39,7 +40,7 @@ export class ReplicaState {
       const channel = name === null ? null : this.#render(name, now)
       if (channel !== null) served.push(channel)
     }
-    this.#snapshot = Snapshot.of(served, this.#stamp(now), maxAgeS)
+    this.#snapshot = Snapshot.of(served, this.#stamp(at), maxAgeS)
   }
 
   get seq(): number {
@@ -124,15 +125,15 @@ export class ReplicaState {
     this.#mark = entry.mark
   }
 
-  /** The snapshot of everything applied, with every expiry up to `now`. */
-  publish(now: number): Snapshot {
-    for (const [name, at] of this.#expiries) if (at <= now) this.#dirty.add(name)
+  /** The snapshot of everything applied, with every expiry up to `now`, stamped with `at`. */
+  publish(now: number, at = now): Snapshot {
+    for (const [name, moment] of this.#expiries) if (moment <= now) this.#dirty.add(name)
     for (const name of this.#lapsed) this.#dirty.add(name)
     if (this.#dirty.size > 0 || this.#snapshot.seq !== this.#seq) {
       const changed = new Map<string, ServedChannel | null>()
       for (const name of this.#dirty) changed.set(name, this.#render(name, now))
       this.#dirty.clear()
-      this.#snapshot = this.#snapshot.with(changed, this.#stamp(now))
+      this.#snapshot = this.#snapshot.with(changed, this.#stamp(at))
     }
     return this.#snapshot
   }
@@ -158,8 +159,8 @@ export class ReplicaState {
     this.#generations.set(kind, this.generationOf(kind) + 1)
   }
 
-  #stamp(now: number): { seq: number; epoch: string; at: number } {
-    return { seq: this.#seq, epoch: this.epoch, at: now }
+  #stamp(at: number): { seq: number; epoch: string; at: number } {
+    return { seq: this.#seq, epoch: this.epoch, at }
   }
 
   #render(name: string, now: number): ServedChannel | null {

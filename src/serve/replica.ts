@@ -12,11 +12,11 @@ import {
   type StorePosition,
   type StoreState,
 } from '../store/port.ts'
-import type { Clock } from './clock.ts'
 import type { SnapshotHolder } from './holder.ts'
 import { LastKnownGoodKeeper } from './last-known-good-keeper.ts'
 import { ReplicaState } from './replica-state.ts'
 import { ServedWaiters } from './served-waiters.ts'
+import type { TrustedClock } from './trusted-clock.ts'
 import { UnreadableLog } from './unreadable-log.ts'
 
 /** What a replica is doing; `starting` has nothing to serve yet. */
@@ -40,7 +40,7 @@ export interface ReplicaLog {
 export interface ReplicaOptions {
   readonly store: Store
   readonly holder: SnapshotHolder
-  readonly clock: Clock
+  readonly clock: TrustedClock
   readonly log: ReplicaLog
   readonly maxAgeS: number
   /** Where the last-known-good file is. */
@@ -241,7 +241,7 @@ export class Replica {
   /** Serves a whole state, as it was loaded: a later one of the same history, or one that an operator has chosen. */
   #take(state: StoreState): void {
     const { clock, maxAgeS } = this.#options
-    this.#state = new ReplicaState(state, maxAgeS, clock.now())
+    this.#state = new ReplicaState(state, maxAgeS, clock.expiryTime(), clock.now())
     this.#publish()
   }
 
@@ -258,7 +258,7 @@ export class Replica {
     const state = this.#state
     if (state === null) return
     const { holder, clock } = this.#options
-    holder.swap(state.publish(clock.now()))
+    holder.swap(state.publish(clock.expiryTime(), clock.now()))
     this.#unreadable.look(state)
     this.#waiters.published(state, holder.spreading)
     this.#scheduleExpiry(state)
@@ -268,9 +268,11 @@ export class Replica {
   #scheduleExpiry(state: ReplicaState): void {
     this.#cancelExpiry()
     const { clock } = this.#options
-    const next = state.nextExpiry(clock.now())
+    const now = clock.expiryTime()
+    const next = state.nextExpiry(now)
     if (next === null || this.#stop.signal.aborted) return
-    const delayMs = Math.min(Math.max(next - clock.now(), 0), EXPIRY_CHECK_MAX_MS)
+    // A clock that is not confirmed stands still, and is looked at again all the same.
+    const delayMs = Math.min(clock.doubt === null ? Math.max(next - now, 0) : EXPIRY_CHECK_MAX_MS, EXPIRY_CHECK_MAX_MS)
     this.#cancelExpiry = clock.after(delayMs, () => this.#publish())
   }
 

@@ -45,7 +45,7 @@ export interface JournalEntry {
   /** Random, made with the entry: two histories that have parted have other marks at the same seq. */
   readonly mark: string
   readonly format: number
-  /** RFC 3339 UTC, from the clock of the replica that made the change. */
+  /** RFC 3339 UTC, from the clock of the replica that made the change; on Redis that is Redis' own. */
   readonly at: string
   readonly actor: string
   readonly kind: string
@@ -170,6 +170,8 @@ export interface Store {
   journalBegins(): Promise<string | null>
   /** Where the store stands, whatever any replica knows. */
   position(): Promise<StorePosition>
+  /** The time of a store that replicas share, in milliseconds since the epoch; a store of one machine has none. */
+  time?(): Promise<number>
   /** Begins a new epoch; rejects with StoreRegressed where the store is no longer at `found`. A damaged store that says in
    * its StoreDamaged where it stands can be restored, but not kept. */
   startEpoch(start: EpochStart): Promise<StorePosition>
@@ -185,8 +187,8 @@ export interface Coordination {
   release(name: string, owner: string): Promise<void>
   /** Tells the others about `id` for `ttlMs`, in place of what it told before. */
   announce(id: string, body: JsonObject, ttlMs: number): Promise<void>
-  /** What was announced whose time is not over, by id. */
-  announced(): Promise<ReadonlyMap<string, JsonObject>>
+  /** What was announced whose time is not over, by id; null for what cannot be read. Callers must not trust its form. */
+  announced(): Promise<ReadonlyMap<string, JsonObject | null>>
   /** Keeps small facts under `topic`, by name, in place of older ones; null takes one away. They outlive the replica,
    * without a promise: who reads them must do without, and must not trust their form. Where `keepMs` is given the topic may be
    * dropped once nobody has noted anything in it for so long. */

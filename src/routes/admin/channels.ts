@@ -58,7 +58,7 @@ function listChannelsRoute(app: App, control: Control): void {
       }
       names.sort()
       const shown = names.slice(0, limit)
-      const now = control.clock.now()
+      const now = control.clock.expiryTime()
       const items = shown.flatMap((name) => {
         const record = channelRecord(control, state, name, now)
         return record === null ? [] : [presentChannel(record)]
@@ -83,7 +83,7 @@ function getChannelRoute(app: App, control: Control): void {
       response: answers({ 200: ref('Channel') }, 404, 409),
     },
     handler: async (request, reply) => {
-      const record = channelRecord(control, knownState(control), request.params.name, control.clock.now())
+      const record = channelRecord(control, knownState(control), request.params.name, control.clock.expiryTime())
       if (record === null) {
         mustBeReadable(knownState(control), channelKey(request.params.name))
         return sendProblem(request, reply, 'unknown_channel', `there is no channel ${request.params.name}`)

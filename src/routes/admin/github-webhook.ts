@@ -199,7 +199,8 @@ function sendIgnored(reply: FastifyReply, why: string): FastifyReply {
 
 /** What whoever reads the webhook's deliveries on GitHub has to do, where the words for other clients would mislead. */
 function sendDeliveryError(thrown: FastifyError, request: FastifyRequest, reply: FastifyReply): FastifyReply {
-  if (thrown instanceof StoreOutcomeUnknown) {
+  // One that is made has words of its own there.
+  if (thrown instanceof StoreOutcomeUnknown && request.written === null) {
     request.log.warn({ err: thrown, code: 'write_outcome_unknown' }, 'the store is unavailable')
     const detail =
       'the store did not answer: the change may be made or not. Redeliver it on GitHub until it is answered; it is carried out once'

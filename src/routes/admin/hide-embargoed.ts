@@ -15,10 +15,15 @@ const TELLING: ReadonlySet<Json> = new Set([
   'not_rolled_back',
 ])
 
+/** What is answered where something failed, this hook included: fixed words, and ids of the caller's own request. */
+const FAULTS: ReadonlySet<Json> = new Set(['internal_error', 'write_outcome_unknown'])
+
 /** Adds the hook to every route of this scope; the caller must be known by then. */
 export function hideEmbargoed(app: FastifyInstance, control: Control): void {
   app.addHook('preSerialization', async (request, _reply, payload) => {
     if (request.identity === null) return payload
+    // Looked at before anything else: what follows may be what has failed.
+    if (isProblem(payload) && FAULTS.has(payload['code'] ?? null)) return payload
     const secrets = secretsFor(control.replica.state, request.identity)
     if (secrets === null) return payload
     // What routes answer is JSON by its schemas.
@@ -33,7 +38,7 @@ export function hideEmbargoed(app: FastifyInstance, control: Control): void {
   })
 }
 
-function isProblem(answer: Json): answer is JsonObject {
+function isProblem(answer: unknown): answer is JsonObject {
   const type = answer !== null && typeof answer === 'object' && 'type' in answer ? answer.type : null
   return typeof type === 'string' && type.startsWith('urn:bellwether:error:')
 }

@@ -50,10 +50,22 @@ export function problemOf(code: ErrorCode, detail: string, requestId: string): o
   return { type: `urn:bellwether:error:${code}`, title: titleOf(code), status: statusOf(code), detail, code, requestId }
 }
 
-/** Answers whatever was thrown: what Fastify found wrong with a request, a store that is down, or a fault of ours. */
+/** Requests whose problem document could not be sent. */
+const failed = new WeakSet<FastifyRequest>()
+
+/**
+ * Answers whatever was thrown: what Fastify found wrong with a request, a store that is down, or a fault of ours. Called
+ * again for a request, its answer has failed on the way out; it is sent past all hooks then. Fastify calls an error handler
+ * once per scope, so it must be the handler of at least two.
+ */
 export function sendError(thrown: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
-  const key = request.headers['idempotency-key']
-  const fault = storeFault(thrown, typeof key === 'string' ? key : request.id, key !== undefined)
+  if (failed.has(request)) return sendPastHooks(thrown, request, reply)
+  failed.add(request)
+  const committed = committedFault(thrown, request)
+  if (committed !== null) {
+    return sendProblem(request, reply, 'write_outcome_unknown', committed.detail, { seq: committed.seq })
+  }
+  const fault = storeFault(thrown, idempotencyKeyOf(request), request.headers['idempotency-key'] !== undefined)
   if (fault !== null) {
     request.log.warn({ err: thrown, code: fault.code }, 'the store is unavailable')
     return sendProblem(request, reply, fault.code, fault.detail)
@@ -72,7 +84,54 @@ export function sendError(thrown: unknown, request: FastifyRequest, reply: Fasti
     return sendProblem(request, reply, code, detail ?? error.message)
   }
   request.log.error({ err: thrown }, 'a request failed')
-  return sendProblem(request, reply, 'internal_error', `the log has more under the request id ${request.id}`)
+  return sendProblem(request, reply, 'internal_error', internalDetail(request))
+}
+
+/** What is said of a change that is made although its answer failed; null where the request has made none. */
+function committedFault(
+  thrown: unknown,
+  request: FastifyRequest,
+): { readonly detail: string; readonly seq: number } | null {
+  // Where no route writes, there is no such member.
+  const seq = request.written?.seq
+  if (seq === undefined) return null
+  request.log.error({ err: thrown, seq }, 'a request failed after its change was committed')
+  const retry = `Send the same request again with the header Idempotency-Key: ${idempotencyKeyOf(request)} to get its answer`
+  return {
+    detail: `the change is made, as journal entry ${seq}, but its answer failed. ${retry}; it is carried out once`,
+    seq,
+  }
+}
+
+/** The last resort: the same words without any header or hook of a route, one of which has failed. */
+function sendPastHooks(thrown: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  const committed = committedFault(thrown, request)
+  if (committed === null) request.log.error({ err: thrown }, 'an answer failed')
+  const code = committed === null ? 'internal_error' : 'write_outcome_unknown'
+  const problem = problemOf(code, committed?.detail ?? internalDetail(request), request.id)
+  const { raw } = reply.hijack()
+  if (raw.headersSent || raw.destroyed) {
+    raw.destroy()
+    return reply
+  }
+  const body = JSON.stringify({ ...problem, ...(committed === null ? {} : { seq: committed.seq }) })
+  raw.writeHead(statusOf(code), {
+    'Content-Type': PROBLEM_TYPE,
+    'Content-Length': Buffer.byteLength(body),
+    'Cache-Control': 'no-store',
+    'X-Content-Type-Options': 'nosniff',
+  })
+  raw.end(body)
+  return reply
+}
+
+function internalDetail(request: FastifyRequest): string {
+  return `the log has more under the request id ${request.id}`
+}
+
+function idempotencyKeyOf(request: FastifyRequest): string {
+  const key = request.headers['idempotency-key']
+  return typeof key === 'string' ? key : request.id
 }
 
 /** What a fault of the store means to whoever asked; null where it is none. */

@@ -3,7 +3,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import type { Control } from '../../control/control.ts'
 import { listReplicas, type ReplicaFacts } from '../../control/replicas.ts'
-import { answers, page } from './answers.ts'
+import { answers } from './answers.ts'
 import { Nullable } from './schemas.ts'
 
 const ReplicaSchema = Type.Object({
@@ -21,6 +21,15 @@ const ReplicaSchema = Type.Object({
   self: Type.Boolean({ description: 'Whether it is the replica that answers.' }),
 })
 
+const ReplicaList = Type.Object({
+  items: Type.Array(ReplicaSchema),
+  next: Nullable(Type.String()),
+  warnings: Type.Array(Type.Object({ code: Type.String(), message: Type.String() }), {
+    description:
+      '`unreadable_announcement`: something announced is not a replica of this build; it is not in the list.',
+  }),
+})
+
 export function replicaRoutes(control: Control, facts: ReplicaFacts): FastifyPluginAsyncTypebox {
   return async (app) => {
     app.route({
@@ -33,9 +42,12 @@ export function replicaRoutes(control: Control, facts: ReplicaFacts): FastifyPlu
         description:
           'Every replica that was heard of in the last seconds. Where the store cannot be reached, only the one that answers.',
         tags: ['replicas'],
-        response: answers({ 200: page(ReplicaSchema) }),
+        response: answers({ 200: ReplicaList }),
       },
-      handler: async () => ({ items: await listReplicas(control, facts), next: null }),
+      handler: async () => {
+        const { replicas, warnings } = await listReplicas(control, facts)
+        return { items: replicas, next: null, warnings }
+      },
     })
   }
 }

@@ -139,7 +139,7 @@ export const WriteQuery = Type.Object(
     wait: Type.Optional(
       Type.Literal('replicas', {
         description:
-          'Answer when all live replicas serve the change. `Bellwether-Applied-By` names them; those that did not within 10 s are in `Bellwether-Not-Applied-By`.',
+          'Answer when all live replicas serve the change. `Bellwether-Applied-By` names them; those that did not within 10 s are in `Bellwether-Not-Applied-By`, with `unknown` for replicas that could not be asked or read.',
       }),
     ),
   },

@@ -2,7 +2,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
 import type { Control, Request } from '../../control/control.ts'
-import { waitForReplicas } from '../../control/replicas.ts'
+import { waitForReplicas, type AppliedBy } from '../../control/replicas.ts'
 import { REQUEST_ID_LENGTH_MAX } from '../../store/change.ts'
 import { callerOf } from './authenticate.ts'
 import { WriteQuery } from './request-schemas.ts'
@@ -43,22 +43,38 @@ export function writeRequest(request: FastifyRequest, reason: string | null): Re
   }
 }
 
-/** Adds to the answers of writes which entry they made, and waits for the other replicas where that is asked for. */
+/**
+ * Adds to the answers of writes which entry they made, and waits for the other replicas where that is asked for. Nothing here
+ * may fail: the write is done, whatever the others say.
+ */
 export function answerWrites(app: FastifyInstance, control: Control): void {
+  // Once: where an answer could not be sent, another one of the same request follows.
+  const awaited = new WeakSet<FastifyRequest>()
   app.decorateRequest('written', null)
   app.addHook('onSend', async (request, reply) => {
     const { written } = request
     if (written === null) return
     void reply.header('Bellwether-Seq', String(written.seq))
     if (written.repeated) void reply.header('Idempotency-Replayed', 'true')
-    if ((request.query as { wait?: string }).wait === 'replicas') await awaitReplicas(control, written.seq, reply)
+    if ((request.query as { wait?: string }).wait !== 'replicas' || awaited.has(request)) return
+    awaited.add(request)
+    await awaitReplicas(control, written.seq, request, reply)
   })
 }
 
-async function awaitReplicas(control: Control, seq: number, reply: FastifyReply): Promise<void> {
-  const by = await waitForReplicas(control, seq)
-  // The write is done; that the others could not be asked is no reason to answer that it failed.
+async function awaitReplicas(
+  control: Control,
+  seq: number,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): Promise<void> {
+  let by: AppliedBy | null = null
+  try {
+    by = await waitForReplicas(control, seq)
+  } catch (error) {
+    request.log.error({ err: error }, 'the other replicas could not be asked')
+  }
   void reply.header('Bellwether-Applied-By', by === null ? control.replicaId : by.applied.join(','))
-  if (by === null) void reply.header('Bellwether-Not-Applied-By', 'unknown')
-  else if (by.missing.length > 0) void reply.header('Bellwether-Not-Applied-By', by.missing.join(','))
+  const missing = by === null ? ['unknown'] : [...by.missing, ...(by.hasUnreadable ? ['unknown'] : [])]
+  if (missing.length > 0) void reply.header('Bellwether-Not-Applied-By', missing.join(','))
 }

@@ -1,8 +1,10 @@
 -- Keeps or reads what replicas tell of themselves. Times are those of Redis, so that no replica's clock counts.
 -- Put after rights.lua.
 -- KEYS  1 announcements, 2 the times at which they end
--- ARGV  nothing to read; 'prove' to be told only whether the user may do all this; or 1 id, 2 body, 3 time in milliseconds
--- returns id, body, id, body … of all whose time is not over, nothing after a write | {'forbidden', command, key} | {'allowed'}
+-- ARGV  'prove' to be told only whether the user may do all this; or most ids to read, most bytes of an id or body;
+--       or id, body, time in milliseconds
+-- returns id, body, id, body … of all whose time is not over (a body that is missing or too large is ''), nothing after a write
+--       | {'forbidden', command, key} | {'allowed'}
 
 local WRITES = {{'HSET', KEYS[1]}, {'ZADD', KEYS[2]}, {'ZREM', KEYS[2]}, {'HDEL', KEYS[1]}}
 if ARGV[1] == 'prove' then return forbidden(WRITES) or {'allowed'} end
@@ -26,9 +28,12 @@ if #ARGV == 3 then
   return {}
 end
 -- Reading writes nothing, so that a Redis that refuses writes still says who is there.
+local idsMax, bytesMax = tonumber(ARGV[1]), tonumber(ARGV[2])
 local living = {}
-for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '(' .. now, '+inf')) do
-  living[#living + 1] = id
-  living[#living + 1] = redis.call('HGET', KEYS[1], id)
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '(' .. now, '+inf', 'LIMIT', 0, idsMax)) do
+  -- Asked before it is read: another program can have put anything there.
+  local isRead = #id <= bytesMax and redis.call('HSTRLEN', KEYS[1], id) <= bytesMax
+  living[#living + 1] = string.sub(id, 1, bytesMax)
+  living[#living + 1] = isRead and redis.call('HGET', KEYS[1], id) or ''
 end
 return living

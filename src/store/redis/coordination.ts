@@ -6,6 +6,11 @@ import { refusal } from './refusal.ts'
 import { runScript } from './scripts.ts'
 import type { Session } from './session.ts'
 
+/** Announcements read at once; far more than a store has replicas. */
+const ANNOUNCEMENTS_MAX = 1_000
+/** Bytes of one announcement; a replica's own has about 500. */
+const ANNOUNCEMENT_BYTES_MAX = 16 * 1_024
+
 export function redisCoordination(session: Session): Coordination {
   const { keys } = session
   const lease = (name: string, owner: string, ttlMs: number): Promise<unknown> =>
@@ -22,11 +27,10 @@ export function redisCoordination(session: Session): Coordination {
     release: async (name, owner) => void (await lease(name, owner, 0)),
     announce: async (id, body, ttlMs) => void (await announce([id, JSON.stringify(body), String(Math.ceil(ttlMs))])),
     async announced() {
-      const list = await announce([])
-      const replicas = new Map<string, JsonObject>()
+      const list = await announce([String(ANNOUNCEMENTS_MAX), String(ANNOUNCEMENT_BYTES_MAX)])
+      const replicas = new Map<string, JsonObject | null>()
       for (let index = 0; index < list.length; index += 2) {
-        // Only announce() writes these.
-        replicas.set(list[index] ?? '', JSON.parse(list[index + 1] ?? '{}') as JsonObject)
+        replicas.set(list[index] ?? '', objectIn(list[index + 1] ?? ''))
       }
       return replicas
     },
@@ -43,5 +47,16 @@ export function redisCoordination(session: Session): Coordination {
     },
     noted: (topic) =>
       session.read('Reading facts', async (client) => new Map(Object.entries(await client.hgetall(keys.notes(topic))))),
+  }
+}
+
+/** The JSON object that a text is, null where it is none: any program with the password can announce. */
+function objectIn(text: string): JsonObject | null {
+  try {
+    const value: unknown = JSON.parse(text)
+    // What JSON.parse gives is JSON.
+    return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as JsonObject) : null
+  } catch {
+    return null
   }
 }

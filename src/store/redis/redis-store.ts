@@ -7,6 +7,7 @@ import {
   FORMAT,
   StoreOutcomeUnknown,
   StoreRegressed,
+  StoreUnavailable,
   type Change,
   type Committed,
   type Conflict,
@@ -21,7 +22,7 @@ import {
   type StoreWarning,
 } from '../port.ts'
 import { confirmations } from './confirm.ts'
-import { reconnect, type RedisClient } from './connection.ts'
+import { reconnect, serverOf, type RedisClient } from './connection.ts'
 import { redisCoordination } from './coordination.ts'
 import { documentText, readEntry } from './documents.ts'
 import { isTimeout } from './faults.ts'
@@ -112,6 +113,17 @@ export class RedisStore implements Store {
   async position(): Promise<StorePosition> {
     const ask = (client: RedisClient) => standingOf(client, this.#session.keys, null)
     return (await this.#session.read('Reading the store', ask)).position
+  }
+
+  /** The clock of the server that has the documents, so that all replicas go by one. */
+  async time(): Promise<number> {
+    return this.#session.read('Reading the time', async (client) => {
+      const server = await serverOf(client, this.#session.keys.meta)
+      if (server === null)
+        throw new StoreUnavailable('Reading the time: the Cluster does not say which server has the store')
+      const [seconds, microseconds] = await server.time()
+      return Number(seconds) * 1_000 + Math.floor(Number(microseconds) / 1_000)
+    })
   }
 
   async startEpoch(start: EpochStart): Promise<StorePosition> {

@@ -35,7 +35,7 @@ t.test('a fault is in the log under the request id of its answer, and no token e
   const replica = new Replica({ store, holder, clock, log: logger, maxAgeS: 10, dataDir })
   await replica.start()
   const warnings = (): [] => []
-  const { registry, count } = buildMetrics({ holder, replica, warnings, polls: null })
+  const { registry, count } = buildMetrics({ holder, replica, warnings, clock, polls: null })
   const coordination = localCoordination(() => clock.now())
   const deps = {
     store,

@@ -1,0 +1,76 @@
+// The clock that the store asks for, watched: whether it is confirmed is in the log when that changes.
+import type { MachineClock } from '../serve/clock.ts'
+import type { ReplicaLog } from '../serve/replica.ts'
+import type { ReplicaState } from '../serve/replica-state.ts'
+import { LocalClock, SharedClock, type TrustedClock } from '../serve/trusted-clock.ts'
+import type { Store } from '../store/port.ts'
+
+/** How often the store is asked for its time, and the clocks are held against each other for the log. */
+const CLOCK_LOOK_MS = 5_000
+/** The same while the time is not confirmed. */
+const CLOCK_RETRY_MS = 500
+/** Channels that are named in one line of the log. */
+const ENDED_NAMES_MAX = 100
+
+export interface OpenClock {
+  readonly clock: TrustedClock
+  /** Looks at the clocks from now on; the answer stops it. */
+  start(): () => void
+}
+
+/** Opens the clock for a store; one that cannot be reached leaves the time unconfirmed. */
+export async function openClock(store: Store, machine: MachineClock, log: ReplicaLog): Promise<OpenClock> {
+  if (store.time === undefined) {
+    const clock = new LocalClock(machine, await newestEntryAt(store))
+    return { clock, start: () => watch(clock, () => Promise.resolve(), log) }
+  }
+  const clock = new SharedClock(machine, () => store.time?.() ?? Promise.reject(new Error('the store has no time')))
+  // A store that is down is said to be so by the replica.
+  await clock.look().catch(() => {})
+  return { clock, start: () => watch(clock, () => clock.look(), log) }
+}
+
+/** A start far ahead cannot be told from a long stop, so the log says what has ended with it. */
+export function logEnded(state: ReplicaState | null, clock: TrustedClock, log: ReplicaLog): void {
+  const names = state?.lapsed(clock.expiryTime()) ?? []
+  if (names.length === 0) return
+  const fields = {
+    channels: names.slice(0, ENDED_NAMES_MAX),
+    count: names.length,
+    now: new Date(clock.now()).toISOString(),
+  }
+  log.warn(fields, 'pins or critical flags ended while no server was running; if the clock is wrong, set them again')
+}
+
+async function newestEntryAt(store: Store): Promise<number | null> {
+  try {
+    const [newest] = (await store.journal({ limit: 1 })).entries
+    const at = newest === undefined ? Number.NaN : Date.parse(newest.at)
+    return Number.isNaN(at) ? null : at
+  } catch {
+    // A damaged store is served from the last-known-good file, and the log says so.
+    return null
+  }
+}
+
+function watch(clock: TrustedClock, look: () => Promise<void>, log: ReplicaLog): () => void {
+  let stopped = false
+  let cancel = (): void => {}
+  let wasDoubted = false
+  const run = (): void =>
+    void look()
+      .catch(() => {})
+      .finally(() => {
+        if (stopped) return
+        const { doubt } = clock
+        if (doubt !== null && !wasDoubted) log.warn({ code: doubt.code }, doubt.message)
+        if (doubt === null && wasDoubted) log.info({}, 'the clock is confirmed again')
+        wasDoubted = doubt !== null
+        cancel = clock.after(doubt === null ? CLOCK_LOOK_MS : CLOCK_RETRY_MS, run)
+      })
+  run()
+  return () => {
+    stopped = true
+    cancel()
+  }
+}
