@@ -8,6 +8,7 @@ import { build } from '../build.ts'
 import { ConfigError, readConfig, type Config } from '../config.ts'
 import { adminToken } from '../control/admin-token.ts'
 import { journalLapses } from '../control/journal-lapses.ts'
+import { restoreHistories } from '../control/restore-history.ts'
 import { announceReplica } from '../control/replicas.ts'
 import { AllowedHosts } from '../control/allowed-hosts.ts'
 import { openOutside } from '../open-outside.ts'
@@ -102,6 +103,7 @@ async function start(config: Config, limits: ServerLimits, logger: Logger): Prom
     const { webhookSecret: secret, verifiedLabel, repositories } = config.github
     const github = { secret, verifiedLabel, repositories }
     controlPlane = await buildControlPlane({ control, facts, registry, adminToken: token.text, github, logger })
+    stops.push(restoreHistories(control, logger))
     stops.push(journalLapses(control, logger))
     rolloutMetrics(registry, replica)
     const countPoll = upstreamMetrics(registry, replica, upstreams, clock)

@@ -8,7 +8,7 @@ import type { ReplicaState } from '../serve/replica-state.ts'
 import { StoreUnavailable, type Document } from '../store/port.ts'
 import type { Control } from './control.ts'
 import { notedSamples } from './gate-samples.ts'
-import { channelsIn, readRunningOf, stageFacts } from './rollout-facts.ts'
+import { channelsIn, runningOf, stageFacts } from './rollout-facts.ts'
 
 /** How a stage stands, in one word. */
 export type StageState = StageProgress['state'] | 'ready' | 'paused' | 'rolled back'
@@ -33,8 +33,6 @@ const NOBODY = { actor: '', reason: null, force: false, critical: false }
 
 /** Facts that moved while they were read are read again, so often at most; then the stage says so. */
 const TRIES_MAX = 5
-
-const AWAY = 'what its channels have served cannot be told while the store cannot be read; look again when it is back'
 
 /**
  * A rollout as it is now, also while the store cannot be read: whoever has just changed it must not be told that this has failed
@@ -74,8 +72,7 @@ async function blockersOf(
   if (progress.state === 'done') return []
   if (rollout.state !== 'running') return endBlockers(rollout)
   for (let tries = 0; tries < TRIES_MAX; tries += 1) {
-    const running = await unlessAway(readRunningOf(control, state, rollout, index, 'go on'), null)
-    if (running === null) return [blocker('compatibility', AWAY)]
+    const running = runningOf(control, state, rollout, index, 'go on')
     const facts = stageFacts(state, rollout, index, running, 'go on', control.clock.now())
     if (facts === null) continue
     if (progress.state === 'waiting') {

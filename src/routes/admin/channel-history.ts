@@ -82,10 +82,11 @@ export function channelHistoryRoutes(control: Control): FastifyPluginAsyncTypebo
             message: grace.message,
           })
         }
-        if (knownState(control).document(channelKey(name)) === undefined) {
+        const document = knownState(control).document(channelKey(name))
+        if (document === undefined) {
           return sendProblem(request, reply, 'unknown_channel', `there is no channel ${name}`)
         }
-        return reply.send(await channelCompatibility(control, name, grace.value))
+        return reply.send(channelCompatibility(control, document, grace.value))
       },
     })
   }

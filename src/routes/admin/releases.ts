@@ -176,7 +176,9 @@ function compatibilityRoute(app: App, control: Control): void {
       }
       const mistake = grace === null ? null : graceMistake(grace)
       if (mistake !== null) return sendRefusal(request, reply, mistake)
-      return releaseCompatibility(control, record.release, pipeline, grace)
+      const isGone = (): boolean => reply.raw.destroyed
+      const found = await releaseCompatibility(control, record.release, pipeline, grace, isGone)
+      return found ?? reply.hijack()
     },
   })
 }
