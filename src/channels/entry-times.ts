@@ -28,17 +28,17 @@ export class EntryTimes {
     this.#loadedAt = loadedAt
   }
 
-  /** The moment of the next entry of the journal, that says `at` and was applied at `now`. */
+  /** The moment of the next entry of the journal, that says `at` (NaN where that is no time) and was applied at `now`. */
   next(at: number, now: number): Moment {
-    const isOff = at < this.#newest - CLOCK_SKEW_MAX_MS || at > now + CLOCK_SKEW_MAX_MS
-    const moment = { at: isOff ? Math.max(this.#newest, now) : at }
+    const isRight = at >= this.#newest - CLOCK_SKEW_MAX_MS && at <= now + CLOCK_SKEW_MAX_MS
+    const moment = { at: isRight ? at : Math.max(this.#newest, now) }
     this.#newest = Math.max(this.#newest, moment.at)
     return moment
   }
 
   /** The moment of the entry before the oldest that is known. Corrects what was read, where this entry shows it to be wrong. */
   before(at: number, now: number): Moment {
-    const moment: OpenMoment = { at: at > now + CLOCK_SKEW_MAX_MS ? this.#oldest : at }
+    const moment: OpenMoment = { at: at <= now + CLOCK_SKEW_MAX_MS ? at : this.#oldest }
     let index = this.#read.length
     while (index > 0 && (this.#read[index - 1]?.at ?? 0) < moment.at - CLOCK_SKEW_MAX_MS) index -= 1
     const latest = this.#read[index - 1]?.at ?? Math.max(this.#loadedAt, moment.at)

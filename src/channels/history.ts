@@ -142,8 +142,27 @@ export interface Compatibility {
  * rule). A version last told before a halt counts for as long as the halt lasts, since agents were told to stay on it.
  */
 export function compatibility(spans: readonly ToldSpan[], graceMs: number, now: number): Compatibility {
-  const since = now - graceMs
-  const served = new Map<string, { first: number; last: number | null; inUse: boolean }>()
+  const versions = inUse(spans, now - graceMs).map(([version, { first, last }]) => ({
+    version,
+    firstServedAt: momentOf(first),
+    lastServedAt: last === null ? null : momentOf(last),
+  }))
+  return { oldest: lowestVersion(versions.map(({ version }) => version)), versions }
+}
+
+/** The versions alone, for a whole fleet at once: this is asked of every channel of a stage between two polls. */
+export function versionsInUse(spans: readonly ToldSpan[], graceMs: number, now: number): readonly string[] {
+  return inUse(spans, now - graceMs).map(([version]) => version)
+}
+
+interface Use {
+  readonly first: number
+  readonly last: number | null
+  readonly inUse: boolean
+}
+
+function inUse(spans: readonly ToldSpan[], since: number): readonly (readonly [version: string, use: Use])[] {
+  const served = new Map<string, Use>()
   let running: readonly string[] = []
   for (const { version, beside, from, to } of spans) {
     const told = [version, beside].filter((one) => one !== null)
@@ -151,16 +170,9 @@ export function compatibility(spans: readonly ToldSpan[], graceMs: number, now: 
     for (const one of running) {
       const known = served.get(one)
       const last = told.length === 0 ? (known?.last ?? from) : to
-      const inUse = to === null || to > since
-      served.set(one, { first: known?.first ?? from, last, inUse: inUse || known?.inUse === true })
+      const isUsed = to === null || to > since
+      served.set(one, { first: known?.first ?? from, last, inUse: isUsed || known?.inUse === true })
     }
   }
-  const versions = [...served]
-    .filter(([, { inUse }]) => inUse)
-    .map(([version, { first, last }]) => ({
-      version,
-      firstServedAt: momentOf(first),
-      lastServedAt: last === null ? null : momentOf(last),
-    }))
-  return { oldest: lowestVersion(versions.map(({ version }) => version)), versions }
+  return [...served].filter(([, use]) => use.inUse)
 }

@@ -1,7 +1,7 @@
 // What a decision about a stage is made from, read off what this replica knows: the release, the channels, and which
 // versions their agents may still run.
 import { channelKey, channelOf, type Channel } from '../channels/channel.ts'
-import { compatibility } from '../channels/history.ts'
+import { versionsInUse } from '../channels/history.ts'
 import { momentOf, parseDuration } from '../channels/time.ts'
 import type { StageFacts } from '../rollouts/conditions.ts'
 import { releaseKey, releaseOf, type Release } from '../rollouts/release.ts'
@@ -37,11 +37,7 @@ export function runningIn(control: Control, state: ReplicaState, names: readonly
     if (document === undefined) continue
     const { spans, unknownBefore } = servedSince(state, document, now - graceMs, now)
     if (unknownBefore !== null) unknown.set(name, momentOf(unknownBefore))
-    const { versions: served } = compatibility(spans, graceMs, now)
-    versions.set(
-      name,
-      served.map(({ version }) => version),
-    )
+    versions.set(name, versionsInUse(spans, graceMs, now))
   }
   if (unknown.size > 0) restoreInBackground(control)
   return { documents, versions, unknown }

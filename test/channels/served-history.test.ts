@@ -20,7 +20,7 @@ function journalOf(...steps: readonly (readonly [hours: number, version: string 
   return steps.map(([hours, version], index) => {
     const at = NOW + hours * HOUR_MS
     if (version !== null) revision += 1
-    const more = { source: sourceOf(version), updatedAt: momentOf(at) }
+    const more = { source: sourceOf(version), updatedAt: momentOf(Number.isNaN(at) ? NOW : at) }
     const after: Document | null = version === null ? null : channelDocument('a', revision, more)
     const changes = [{ key: KEY, before, after }]
     before = after
@@ -144,4 +144,14 @@ t.test('nothing is known of a channel whose document cannot be read, and all of 
     t.strictSame(known(history, better, now, DAY_MS), [['15.0.0'], 2])
     t.strictSame(known(history, standing(entries), now, DAY_MS), [['14.0.0', '15.0.0'], null])
   }
+})
+
+t.test('an entry that says no time counts as late as it can have been made', async (t) => {
+  const entries = journalOf([0, '14.0.0'], [Number.NaN, '15.0.0'], [3, '15.1.0'])
+  const now = NOW + 5 * HOUR_MS
+  const live = applied(entries, ({ seq }) => NOW + seq * HOUR_MS)
+  t.strictSame(known(live, standing(entries), now, 2.5 * HOUR_MS), [['15.0.0', '15.1.0'], null])
+  const late = [['14.0.0', '15.0.0', '15.1.0'], null]
+  t.strictSame(known(learned(entries, now), standing(entries), now, 2.5 * HOUR_MS), late, 'by the entry after it')
+  t.strictSame(known(learned(entries, now), standing(entries), now, 1.5 * HOUR_MS), [['15.1.0'], null])
 })
