@@ -75,13 +75,19 @@ async function read(control: Reader, state: ReplicaState, signal?: AbortSignal):
     if (isOver()) return
     for (const { seq, at, subjects, changes } of entries) {
       // What was served before an operator decided what the store holds, no entry tells.
-      if (subjects.includes(EPOCH_SUBJECT)) return history.learnedAll({ epochAt: Date.parse(at) })
+      if (subjects.includes(EPOCH_SUBJECT)) return history.learnedAll({ epochAt: timeOr(at, clock.now()) })
       history.learn({ seq, at: Date.parse(at), changes }, clock.now())
     }
     if (next !== null) history.learnedTo(next)
-    else history.learnedAll({ beginsAt: begins === null ? null : Date.parse(begins) })
+    else history.learnedAll({ beginsAt: begins === null ? null : timeOr(begins, clock.now()) })
     await nextTurn()
   }
+}
+
+/** A time in milliseconds since the epoch; `otherwise` where the text is none. */
+function timeOr(text: string, otherwise: number): number {
+  const time = Date.parse(text)
+  return Number.isNaN(time) ? otherwise : time
 }
 
 /** The longest grace period that anybody may ask about, in milliseconds. */

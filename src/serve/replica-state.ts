@@ -108,7 +108,7 @@ export class ReplicaState {
       if (isBlockedVersionKey(key)) for (const lapsed of this.#lapsed) this.#dirty.add(lapsed)
     }
     const at = Date.parse(entry.at)
-    if (entry.subjects.includes(EPOCH_SUBJECT)) this.history.begin(at)
+    if (entry.subjects.includes(EPOCH_SUBJECT)) this.history.begin(Number.isNaN(at) ? now : at)
     else this.history.apply({ seq: entry.seq, at, changes: entry.changes }, now)
     this.#seq = entry.seq
     this.#mark = entry.mark

@@ -22,7 +22,7 @@ const Compatibility = Type.Object({
   ),
   unknownBefore: Type.Union([Moment, Type.Null()], {
     description:
-      'Before this moment the channel may have served other versions within the grace period: the journal does not tell of them any more. null where all are known.',
+      'Before this moment the channel may have served other versions within the grace period: the journal does not tell of them any more, or is still being read after a start, or they were more than is kept of a channel. null where all are known.',
   }),
 })
 
