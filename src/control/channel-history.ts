@@ -10,7 +10,7 @@ import {
 } from '../channels/history.ts'
 import { JOURNAL_PAGE_MAX, type Document } from '../store/port.ts'
 import { momentOf } from '../channels/time.ts'
-import { knownState, type Control } from './control.ts'
+import { currentState, knownState, type Control } from './control.ts'
 import { restoreInBackground } from './restore-history.ts'
 
 /** A channel's history is read back this many entries at most: years of it, and a bound on what one request may cost. */
@@ -60,10 +60,13 @@ export interface ChannelCompatibility extends Compatibility {
   readonly unknownBefore: string | null
 }
 
-/** Every version that agents of a channel may still run (DESIGN §5). `graceMs` in milliseconds. */
+/**
+ * Every version that agents of a channel may still run (DESIGN §5). `graceMs` in milliseconds. Throws while the store is not
+ * followed: others may have had it serve what is not known here.
+ */
 export function channelCompatibility(control: Control, document: Document, graceMs: number): ChannelCompatibility {
   const now = control.clock.now()
-  const state = knownState(control)
+  const state = currentState(control)
   state.history.ask(graceMs)
   const { spans, knownSince } = state.history.served(document, state.isBlocked, now)
   const isKnown = knownSince === null || knownSince <= now - graceMs

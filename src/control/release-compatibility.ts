@@ -4,7 +4,7 @@ import { lowestVersion } from '../channels/version.ts'
 import { tooOldFor, type TooOld } from '../rollouts/conditions.ts'
 import { takes } from '../rollouts/pipeline-draft.ts'
 import type { Release } from '../rollouts/release.ts'
-import { knownState, type Control } from './control.ts'
+import { currentState, type Control } from './control.ts'
 import { listPipelines } from './pipelines.ts'
 import { runningIn } from './rollout-facts.ts'
 
@@ -25,7 +25,8 @@ export interface ReleaseCompatibility {
 
 /**
  * For one pipeline, or every one that takes the release; `grace` (ISO 8601) instead of the pipeline's where it is given. Stops
- * at once, with null, where `isGone` says that nobody waits for the answer any more.
+ * at once, with null, where `isGone` says that nobody waits for the answer any more. Throws while the store is not followed:
+ * other replicas may have channels serve what is not known here.
  */
 export async function releaseCompatibility(
   control: Control,
@@ -34,7 +35,7 @@ export async function releaseCompatibility(
   grace: string | null,
   isGone: () => boolean,
 ): Promise<ReleaseCompatibility | null> {
-  const state = knownState(control)
+  const state = currentState(control)
   const asked = listPipelines(state)
     .map((record) => record.pipeline)
     .filter((one) => (pipeline === null ? takes(one, version) : one.name === pipeline))

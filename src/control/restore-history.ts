@@ -28,11 +28,18 @@ export function restoreHistories(control: Reader, log: ReplicaLog): () => Promis
   const stop = new AbortController()
   let cancel = (): void => {}
   let running: Promise<void> = Promise.resolve()
+  let problem: string | null = null
   const check = (): void => {
     running = restoreHistory(control, stop.signal)
+      .then(() => {
+        problem = null
+      })
       .catch((error: unknown) => {
-        // The next look goes on where this one has stopped.
-        if (!(error instanceof StoreUnavailable)) log.warn({ err: error }, 'what channels served could not be restored')
+        // The next look goes on where this one has stopped; what stays wrong is told once.
+        const found = error instanceof Error ? error.message : String(error)
+        const isTold = error instanceof StoreUnavailable || found === problem
+        problem = found
+        if (!isTold) log.warn({ err: error }, 'what channels served could not be restored; promotions wait for it')
       })
       .finally(() => {
         if (!stop.signal.aborted) cancel = control.clock.after(CHECK_MS, check)

@@ -103,7 +103,7 @@ t.test('until it was read what was before the start is not known, which holds a 
   t.equal((await session.step('promote', { stage: 'all' })).status, 200)
 })
 
-t.test('a start from the last known good state knows nothing from before, until the store is back', async (t) => {
+t.test('after a start from the last known good state, what was before is read once the store is back', async (t) => {
   const first = await startRollouts(t)
   await first.channel('a', cloud(0))
   await first.planes.clock.advance(HOUR_MS)
@@ -122,7 +122,7 @@ t.test('a start from the last known good state knows nothing from before, until 
   })
   const { clock, deps } = session.planes
   const ask = () => session.done('GET', channelPath('a', '/compatibility'))
-  t.match(await ask(), { versions: [{ version: cloud(1) }], unknownBefore: momentOf(clock.now()) })
+  t.equal((await session.call('GET', channelPath('a', '/compatibility'))).status, 503, 'others may know more')
   isAway = false
   await clock.advance(10_000)
   t.equal(deps.replica.status, 'following')
@@ -154,6 +154,30 @@ t.test(
     t.ok(reads.entries <= days, `${reads.entries} entries, none twice`)
   },
 )
+
+t.test('a journal that cannot be read is told once, and read as soon as it can be', async (t) => {
+  let fault: Error | null = new Error('an entry is not what was written')
+  const session = await startRollouts(t, {
+    wrapStore: (store) =>
+      wrapped(store, {
+        async journal(query) {
+          if (fault !== null) throw fault
+          return store.journal(query)
+        },
+      }),
+    prepare: (store, _, clock) => fill(store, clock.now() - HOUR_MS, 2),
+  })
+  const { clock, deps } = session.planes
+  const told: string[] = []
+  const stop = restoreHistories(deps, { ...silent, warn: (_, message) => void told.push(message) })
+  await clock.advance(3_000)
+  t.match(told, ['what channels served could not be restored; promotions wait for it'])
+  t.equal(told.length, 1)
+  fault = null
+  await clock.advance(1_000)
+  await stop()
+  t.match(await session.done('GET', channelPath(names[0] ?? '', '/compatibility')), { unknownBefore: null })
+})
 
 t.test('work for an answer that nobody waits for any more ends', async (t) => {
   const session = await startRollouts(t)
