@@ -10,6 +10,7 @@ import { adminToken } from '../control/admin-token.ts'
 import { checkDocument } from '../control/check-document.ts'
 import { journalLapses } from '../control/journal-lapses.ts'
 import type { Control } from '../control/control.ts'
+import { restoreHistories } from '../control/restore-history.ts'
 import { announceReplica, type ReplicaFacts } from '../control/replicas.ts'
 import { AllowedHosts } from '../control/allowed-hosts.ts'
 import { openOutside, type OpenOutside } from '../open-outside.ts'
@@ -153,7 +154,7 @@ async function openControlPlane(parts: ControlParts): Promise<OpenControlPlane> 
   const { webhookSecret: secret, verifiedLabel, repositories } = config.github
   const github = { secret, verifiedLabel, repositories }
   const plane = await buildControlPlane({ control, facts, registry, adminToken: token.text, github, logger })
-  const stops: Stop[] = [journalLapses(control, logger)]
+  const stops: Stop[] = [restoreHistories(control, logger), journalLapses(control, logger)]
   rolloutMetrics(registry, replica)
   const countPoll = upstreamMetrics(registry, replica, upstreams, clock)
   const intervalMs = config.upstreamIntervalS * 1_000

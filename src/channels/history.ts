@@ -25,31 +25,40 @@ export interface ServedSpan {
   readonly to: number | null
 }
 
+/** What of a span says which versions agents may run. */
+export type ToldSpan = Pick<ServedSpan, 'version' | 'beside' | 'from' | 'to'>
+
 /** What was served when, oldest first, from a channel's steps (oldest first). Expiries split a step where they took effect. */
 export function servedSpans(steps: readonly HistoryStep[], isBlocked: IsBlocked, now: number): readonly ServedSpan[] {
-  const spans: ServedSpan[] = []
-  for (const [index, step] of steps.entries()) {
-    const end = steps[index + 1]?.at ?? null
-    const { revision } = step
-    const later = steps[index + 1]?.channel
-    const channel = step.channel === null ? null : asItWent(step.channel, later)
-    let from = step.at
-    while (channel !== null) {
-      const expiry = nextExpiry(channel, from)
-      // An expiry takes effect at its own millisecond, so one that comes just now has split the span already.
-      const ends = expiry !== null && (end === null ? expiry <= now : expiry < end)
-      // What has been decided since was decided by the block list of its day, not by today's.
-      const asBlocked = later === undefined ? isBlocked : neverBlocked
-      const { version, critical, because } = targetAt(channel, asBlocked, from)
-      const beside = versionsTold(channel, asBlocked, from).find((told) => told !== version) ?? null
-      spans.push({ version, beside, critical, because, revision, from, to: ends ? expiry : end })
-      if (!ends) break
-      from = expiry
-    }
-    if (channel === null)
-      spans.push({ version: null, beside: null, critical: false, because: 'deleted', revision, from, to: end })
+  return steps.flatMap((step, index) => stepSpans(step, steps[index + 1], isBlocked, now))
+}
+
+/** What was served from one step until the next, or until `now` where none has come. */
+export function stepSpans(
+  step: HistoryStep,
+  next: Omit<HistoryStep, 'revision'> | undefined,
+  isBlocked: IsBlocked,
+  now: number,
+): readonly ServedSpan[] {
+  const { revision } = step
+  const end = next?.at ?? null
+  if (step.channel === null) {
+    return [{ version: null, beside: null, critical: false, because: 'deleted', revision, from: step.at, to: end }]
   }
-  return spans
+  const spans: ServedSpan[] = []
+  const channel = asItWent(step.channel, next?.channel)
+  // What has been decided since was decided by the block list of its day, not by today's.
+  const asBlocked = next === undefined ? isBlocked : neverBlocked
+  for (let from = step.at; ;) {
+    const expiry = nextExpiry(channel, from)
+    // An expiry takes effect at its own millisecond, so one that comes just now has split the span already.
+    const ends = expiry !== null && (end === null ? expiry <= now : expiry < end)
+    const { version, critical, because } = targetAt(channel, asBlocked, from)
+    const beside = versionsTold(channel, asBlocked, from).find((told) => told !== version) ?? null
+    spans.push({ version, beside, critical, because, revision, from, to: ends ? expiry : end })
+    if (!ends) return spans
+    from = expiry
+  }
 }
 
 /** A channel as it went on until the step after it: a pin that was held there had not ended before. */
@@ -60,7 +69,8 @@ function asItWent(channel: Channel, later: Channel | null | undefined): Channel 
   return same && held !== null && pin.held === null ? { ...channel, pin: { ...pin, until: null, held } } : channel
 }
 
-function neverBlocked(): boolean {
+/** The block list of a time that is over: what was decided then was decided by it. */
+export function neverBlocked(): boolean {
   return false
 }
 
@@ -131,9 +141,28 @@ export interface Compatibility {
  * Every version that agents may still run: those told within `graceMs` before `now` (RFD 109's grace period, RFD 134's
  * rule). A version last told before a halt counts for as long as the halt lasts, since agents were told to stay on it.
  */
-export function compatibility(spans: readonly ServedSpan[], graceMs: number, now: number): Compatibility {
-  const since = now - graceMs
-  const served = new Map<string, { first: number; last: number | null; inUse: boolean }>()
+export function compatibility(spans: readonly ToldSpan[], graceMs: number, now: number): Compatibility {
+  const versions = inUse(spans, now - graceMs).map(([version, { first, last }]) => ({
+    version,
+    firstServedAt: momentOf(first),
+    lastServedAt: last === null ? null : momentOf(last),
+  }))
+  return { oldest: lowestVersion(versions.map(({ version }) => version)), versions }
+}
+
+/** The versions alone, for a whole fleet at once: this is asked of every channel of a stage between two polls. */
+export function versionsInUse(spans: readonly ToldSpan[], graceMs: number, now: number): readonly string[] {
+  return inUse(spans, now - graceMs).map(([version]) => version)
+}
+
+interface Use {
+  readonly first: number
+  readonly last: number | null
+  readonly inUse: boolean
+}
+
+function inUse(spans: readonly ToldSpan[], since: number): readonly (readonly [version: string, use: Use])[] {
+  const served = new Map<string, Use>()
   let running: readonly string[] = []
   for (const { version, beside, from, to } of spans) {
     const told = [version, beside].filter((one) => one !== null)
@@ -141,16 +170,9 @@ export function compatibility(spans: readonly ServedSpan[], graceMs: number, now
     for (const one of running) {
       const known = served.get(one)
       const last = told.length === 0 ? (known?.last ?? from) : to
-      const inUse = to === null || to > since
-      served.set(one, { first: known?.first ?? from, last, inUse: inUse || known?.inUse === true })
+      const isUsed = to === null || to > since
+      served.set(one, { first: known?.first ?? from, last, inUse: isUsed || known?.inUse === true })
     }
   }
-  const versions = [...served]
-    .filter(([, { inUse }]) => inUse)
-    .map(([version, { first, last }]) => ({
-      version,
-      firstServedAt: momentOf(first),
-      lastServedAt: last === null ? null : momentOf(last),
-    }))
-  return { oldest: lowestVersion(versions.map(({ version }) => version)), versions }
+  return [...served].filter(([, use]) => use.inUse)
 }

@@ -12,7 +12,7 @@ import { bare, unknownRelease } from './change-release.ts'
 import { currentState, isExpected, knownState, type Conditions, type Control, type Request } from './control.ts'
 import { carryOut, nothing, readOf, type Decided } from './decide.ts'
 import { unknownPipeline } from './pipelines.ts'
-import { factReads, readRunningOf, releaseIn, stageFacts } from './rollout-facts.ts'
+import { factReads, runningOf, releaseIn, stageFacts } from './rollout-facts.ts'
 import {
   answer,
   chooseRollout,
@@ -106,7 +106,7 @@ export function promote(
       const found = find(state)
       if ('outcome' in found) return null
       const { document, index } = found
-      return { document, running: await readRunningOf(control, state, rolloutOf(document), index, 'promote') }
+      return { document, running: runningOf(control, state, rolloutOf(document), index, 'promote') }
     },
     decide(state, now, prepared): Decided<RolloutOutcome> {
       const found = find(state)

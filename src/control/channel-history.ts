@@ -1,4 +1,5 @@
-// A channel's past, read from the journal: its entries, what it served when, and which versions agents may still run.
+// A channel's past: its entries and what it served when, read from the journal for a rollback, and which versions agents may still
+// run, as the state keeps it.
 import { channelIn, channelKey } from '../channels/channel.ts'
 import {
   compatibility,
@@ -9,8 +10,8 @@ import {
 } from '../channels/history.ts'
 import { JOURNAL_PAGE_MAX, type Document } from '../store/port.ts'
 import { momentOf } from '../channels/time.ts'
-import { knownState, type Control } from './control.ts'
-import { journalHorizon, knownSince } from './journal-horizon.ts'
+import { currentState, knownState, type Control } from './control.ts'
+import { restoreInBackground } from './restore-history.ts'
 
 /** A channel's history is read back this many entries at most: years of it, and a bound on what one request may cost. */
 const HISTORY_ENTRIES_MAX = 20_000
@@ -22,19 +23,8 @@ export async function hasHistory(control: Control, name: string): Promise<boolea
   return (await control.store.journal({ subject, limit: 1 })).entries.length > 0
 }
 
-/** What a channel served when, oldest first. */
+/** What a channel served when, oldest first, as far back as HISTORY_ENTRIES_MAX entries, and what the journal keeps, reach. */
 export async function channelSpans(control: Control, name: string): Promise<readonly ServedSpan[]> {
-  return (await channelPast(control, name)).spans
-}
-
-interface ChannelPast {
-  readonly spans: readonly ServedSpan[]
-  /** Before this moment (milliseconds since the epoch) nobody knows; null where the channel's whole past was read. */
-  readonly knownSince: number | null
-}
-
-/** A channel's past as far back as HISTORY_ENTRIES_MAX entries, and what the journal keeps, reach. */
-async function channelPast(control: Control, name: string): Promise<ChannelPast> {
   const key = channelKey(name)
   const state = knownState(control)
   const steps: HistoryStep[] = []
@@ -57,19 +47,12 @@ async function channelPast(control: Control, name: string): Promise<ChannelPast>
     }
     beforeSeq = page.next
   } while (beforeSeq !== null && steps.length < HISTORY_ENTRIES_MAX)
-  const oldest = steps.at(-1)
-  const isWhole = found === null && (oldest === undefined || oldest.revision === 1)
-  const oldestAt = oldest?.at ?? control.clock.now()
-  // Cut where it is longer than is read, it is known from there on.
-  const horizon = await journalHorizon(control.store)
-  const since = beforeSeq === null ? knownSince(horizon, isWhole ? null : oldestAt) : oldestAt
-  // What the oldest entry found was told before it, from when on nobody knows.
+  // What the oldest entry found was told before it, from when on is not asked here.
+  const now = control.clock.now()
   if (found !== null) {
-    const at = Math.min(since ?? oldestAt, oldestAt)
-    steps.push({ at, revision: found.revision, channel: channelIn(found) })
+    steps.push({ at: steps.at(-1)?.at ?? now, revision: found.revision, channel: channelIn(found) })
   }
-  const spans = servedSpans(steps.toReversed(), state.isBlocked, control.clock.now())
-  return { spans, knownSince: since }
+  return servedSpans(steps.toReversed(), state.isBlocked, now)
 }
 
 export interface ChannelCompatibility extends Compatibility {
@@ -77,14 +60,16 @@ export interface ChannelCompatibility extends Compatibility {
   readonly unknownBefore: string | null
 }
 
-/** Every version that agents of this channel may still run (DESIGN §5). `graceMs` in milliseconds. */
-export async function channelCompatibility(
-  control: Control,
-  name: string,
-  graceMs: number,
-): Promise<ChannelCompatibility> {
-  const { spans, knownSince: since } = await channelPast(control, name)
+/**
+ * Every version that agents of a channel may still run (DESIGN §5). `graceMs` in milliseconds. Throws while the store is not
+ * followed: others may have had it serve what is not known here.
+ */
+export function channelCompatibility(control: Control, document: Document, graceMs: number): ChannelCompatibility {
   const now = control.clock.now()
-  const isKnown = since === null || since <= now - graceMs
-  return { ...compatibility(spans, graceMs, now), unknownBefore: isKnown ? null : momentOf(since) }
+  const state = currentState(control)
+  state.history.ask(graceMs)
+  const { spans, knownSince } = state.history.served(document, state.isBlocked, now)
+  const isKnown = knownSince === null || knownSince <= now - graceMs
+  if (!isKnown) restoreInBackground(control)
+  return { ...compatibility(spans, graceMs, now), unknownBefore: isKnown ? null : momentOf(knownSince) }
 }

@@ -13,7 +13,7 @@ import { GateWatch, type EvaluateGate } from './gate-watch.ts'
 import { SYSTEM_ACTOR } from './journal-lapses.ts'
 import { decideNext, decidePause, NOTHING, type Driven, type Prepared } from './next-step.ts'
 import { PackageWatch } from './package-watch.ts'
-import { channelsIn, earlyFacts, readRunningOf } from './rollout-facts.ts'
+import { channelsIn, earlyFacts, runningOf } from './rollout-facts.ts'
 import { outcomeOf, planWrites, runningRollouts } from './rollouts.ts'
 import { rolloutDocuments } from './start-rollouts.ts'
 
@@ -213,7 +213,7 @@ export class RolloutDriver {
     return {
       document,
       index,
-      running: await readRunningOf(this.#control, currentState(this.#control), rollout, index, 'go on'),
+      running: runningOf(this.#control, currentState(this.#control), rollout, index, 'go on'),
     }
   }
 

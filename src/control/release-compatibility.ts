@@ -1,11 +1,12 @@
 // Which agents a release would leave behind: the answer to whoever asks before anything is promoted.
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { lowestVersion } from '../channels/version.ts'
 import { tooOldFor, type TooOld } from '../rollouts/conditions.ts'
 import { takes } from '../rollouts/pipeline-draft.ts'
 import type { Release } from '../rollouts/release.ts'
-import { knownState, type Control } from './control.ts'
+import { currentState, type Control } from './control.ts'
 import { listPipelines } from './pipelines.ts'
-import { readRunning } from './rollout-facts.ts'
+import { runningIn } from './rollout-facts.ts'
 
 export interface ReleaseCompatibility {
   readonly version: string
@@ -22,21 +23,29 @@ export interface ReleaseCompatibility {
   }[]
 }
 
-/** For one pipeline, or every one that takes the release; `grace` (ISO 8601) instead of the pipeline's where it is given. */
+/**
+ * For one pipeline, or every one that takes the release; `grace` (ISO 8601) instead of the pipeline's where it is given. Stops
+ * at once, with null, where `isGone` says that nobody waits for the answer any more. Throws while the store is not followed:
+ * other replicas may have channels serve what is not known here.
+ */
 export async function releaseCompatibility(
   control: Control,
   { version, minAgentVersion }: Release,
   pipeline: string | null,
   grace: string | null,
-): Promise<ReleaseCompatibility> {
-  const state = knownState(control)
+  isGone: () => boolean,
+): Promise<ReleaseCompatibility | null> {
+  const state = currentState(control)
   const asked = listPipelines(state)
     .map((record) => record.pipeline)
     .filter((one) => (pipeline === null ? takes(one, version) : one.name === pipeline))
   const stages: ReleaseCompatibility['stages'][number][] = []
   for (const one of asked) {
     for (const { name, channels } of one.stages) {
-      const { versions, unknown } = await readRunning(control, state, channels, grace ?? one.grace)
+      // A stage of 900 channels takes some 10 ms; polls are answered in between.
+      await nextTurn()
+      if (isGone()) return null
+      const { versions, unknown } = runningIn(control, state, channels, grace ?? one.grace)
       const oldest = lowestVersion([...versions.values()].flat())
       const tooOld = tooOldFor(minAgentVersion, versions)
       const gaps = minAgentVersion === null ? [] : [...unknown].map(([channel, before]) => ({ channel, before }))

@@ -26,9 +26,9 @@ import {
   heldInOthers,
   isTold,
   movedElsewhere,
-  readRunningHeld,
   resumeFacts,
   rollbackFacts,
+  runningHeld,
   stands,
   untoldInWords,
 } from './rollback-facts.ts'
@@ -145,7 +145,7 @@ export function endRollback(
       const state = currentState(control)
       const document = find(state)
       if (how === 'unpin' || 'outcome' in document) return null
-      return { document, running: await readRunningHeld(control, state, rolloutOf(document)) }
+      return { document, running: runningHeld(control, state, rolloutOf(document)) }
     },
     decide(state, now, prepared) {
       const document = find(state)

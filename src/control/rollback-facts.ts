@@ -13,7 +13,7 @@ import type { ReplicaState } from '../serve/replica-state.ts'
 import type { Document } from '../store/port.ts'
 import type { Control } from './control.ts'
 import { takenChannels, unknownPipeline } from './pipelines.ts'
-import { channelsIn, earlyFacts, readRunning, releaseIn, type Running } from './rollout-facts.ts'
+import { channelsIn, earlyFacts, runningIn, releaseIn, type Running } from './rollout-facts.ts'
 import { documentsNewestFirst } from './rollouts.ts'
 import { rolloutDocuments } from './start-rollouts.ts'
 
@@ -95,14 +95,10 @@ export function heldInOthers(state: ReplicaState, { pipeline, release }: Rollout
   return heldElsewhere(others, channelsIn(state, others.flatMap(heldIn)))
 }
 
-/** Reads what agents of the channels that a rollback holds may run; null where the release works with every agent. */
-export async function readRunningHeld(
-  control: Control,
-  state: ReplicaState,
-  rollout: Rollout,
-): Promise<Running | null> {
+/** What agents of the channels that a rollback holds may run; null where the release works with every agent. */
+export function runningHeld(control: Control, state: ReplicaState, rollout: Rollout): Running | null {
   if (releaseIn(state, rollout).minAgentVersion === null) return null
-  return readRunning(control, state, heldIn(rollout), rollout.rules.grace)
+  return runningIn(control, state, heldIn(rollout), rollout.rules.grace)
 }
 
 /** What a resume is decided from beside the channels; null where `running` is not of what is there now. */

@@ -1,7 +1,7 @@
 // What a decision about a stage is made from, read off what this replica knows: the release, the channels, and which
-// versions their agents may still run, for which the journal is asked.
+// versions their agents may still run.
 import { channelKey, channelOf, type Channel } from '../channels/channel.ts'
-import { compatibility } from '../channels/history.ts'
+import { versionsInUse } from '../channels/history.ts'
 import { momentOf, parseDuration } from '../channels/time.ts'
 import type { StageFacts } from '../rollouts/conditions.ts'
 import { releaseKey, releaseOf, type Release } from '../rollouts/release.ts'
@@ -13,9 +13,10 @@ import type { Control } from './control.ts'
 import { readOf } from './decide.ts'
 import { embargoesOf, embargoRead } from './embargoes.ts'
 import { takenChannels, takenRead } from './pipelines.ts'
+import { restoreInBackground } from './restore-history.ts'
 import { servedSince } from './served-since.ts'
 
-/** What agents of some channels may run, as it was read for exactly these documents. */
+/** What agents of some channels may run, for exactly these documents. */
 export interface Running {
   readonly documents: ReadonlyMap<string, Document | undefined>
   readonly versions: ReadonlyMap<string, readonly string[]>
@@ -23,50 +24,41 @@ export interface Running {
   readonly unknown: ReadonlyMap<string, string>
 }
 
-/** Reads what agents of these channels may still run: every version served within `grace` (ISO 8601) before now. */
-export async function readRunning(
-  control: Control,
-  state: ReplicaState,
-  names: readonly string[],
-  grace: string,
-): Promise<Running> {
+/** What agents of these channels may still run: every version served within `grace` (ISO 8601) before now. */
+export function runningIn(control: Control, state: ReplicaState, names: readonly string[], grace: string): Running {
   const duration = parseDuration(grace)
   const graceMs = duration.outcome === 'parsed' ? duration.value : 0
+  state.history.ask(graceMs)
   const documents = new Map(names.map((name) => [name, state.document(channelKey(name))]))
   const versions = new Map<string, readonly string[]>()
   const unknown = new Map<string, string>()
   const now = control.clock.now()
-  const there = [...documents.values()].flatMap((document) => document ?? [])
-  const found = await servedSince(control, state, there, now - graceMs)
   for (const [name, document] of documents) {
-    const since = document === undefined ? undefined : found.get(document.key)
-    if (since === undefined) continue
-    if (since.unknownBefore !== null) unknown.set(name, momentOf(since.unknownBefore))
-    const { versions: served } = compatibility(since.spans, graceMs, now)
-    versions.set(
-      name,
-      served.map(({ version }) => version),
-    )
+    if (document === undefined) continue
+    const { spans, unknownBefore } = servedSince(state, document, now - graceMs, now)
+    if (unknownBefore !== null) unknown.set(name, momentOf(unknownBefore))
+    versions.set(name, versionsInUse(spans, graceMs, now))
   }
+  if (unknown.size > 0) restoreInBackground(control)
   return { documents, versions, unknown }
 }
 
 /** What is to be decided: whether somebody promotes the stage, be it once more, or what it comes to by itself. */
 export type Purpose = 'promote' | 'go on'
 
-/** The same for a stage; nothing is read where the release works with every agent. */
-export function readRunningOf(
+/** The same for a stage; nothing is asked where the release works with every agent. */
+export function runningOf(
   control: Control,
   state: ReplicaState,
   rollout: Rollout,
   index: number,
   purpose: Purpose,
-): Promise<Running> {
+): Running {
   const document = state.document(releaseKey(rollout.release))
   const lowest = document === undefined ? null : releaseOf(document).minAgentVersion
   const { rules, progress } = stageAt(rollout, index)
   const names = lowest === null || !tellsMore(progress, purpose) ? [] : rules.channels
-  return readRunning(control, state, names, rollout.rules.grace)
+  return runningIn(control, state, names, rollout.rules.grace)
 }
 
 /** Everything that a decision about stage `index` is made from; null where what was read before is not what is there now. */

@@ -8,7 +8,7 @@ import type { ReplicaState } from '../serve/replica-state.ts'
 import { StoreUnavailable, type Document } from '../store/port.ts'
 import type { Control } from './control.ts'
 import { notedSamples } from './gate-samples.ts'
-import { channelsIn, readRunningOf, stageFacts } from './rollout-facts.ts'
+import { channelsIn, runningOf, stageFacts } from './rollout-facts.ts'
 
 /** How a stage stands, in one word. */
 export type StageState = StageProgress['state'] | 'ready' | 'paused' | 'rolled back'
@@ -30,9 +30,6 @@ export interface RolloutRecord {
 
 /** What nobody in particular could do now. */
 const NOBODY = { actor: '', reason: null, force: false, critical: false }
-
-/** Facts that moved while they were read are read again, so often at most; then the stage says so. */
-const TRIES_MAX = 5
 
 const AWAY = 'what its channels have served cannot be told while the store cannot be read; look again when it is back'
 
@@ -58,35 +55,33 @@ async function stageRecord(
     isUnderWay && progress.state !== 'waiting'
       ? await unlessAway(notedSamples(control.coordination, rollout, progress.name), progress.gates)
       : progress.gates
-  const blockers = await blockersOf(control, state, rollout, index, gates)
+  const blockers = blockersOf(control, state, rollout, index, gates)
   const leftBehind = progress.state === 'waiting' ? [] : leftBehindIn(control, state, rollout, index)
   return { state: stateOf(rollout, progress, blockers), blockers, leftBehind, gates }
 }
 
-async function blockersOf(
+function blockersOf(
   control: Control,
   state: ReplicaState,
   rollout: Rollout,
   index: number,
   gates: GateSamples,
-): Promise<readonly Blocker[]> {
+): readonly Blocker[] {
   const { progress } = stageAt(rollout, index)
   if (progress.state === 'done') return []
   if (rollout.state !== 'running') return endBlockers(rollout)
-  for (let tries = 0; tries < TRIES_MAX; tries += 1) {
-    const running = await unlessAway(readRunningOf(control, state, rollout, index, 'go on'), null)
-    if (running === null) return [blocker('compatibility', AWAY)]
-    const facts = stageFacts(state, rollout, index, running, 'go on', control.clock.now())
-    if (facts === null) continue
-    if (progress.state === 'waiting') {
-      const plan = planPromotion(facts, index, NOBODY)
-      return plan.outcome === 'refused' && plan.why === 'held-back' ? plan.blockers : []
-    }
-    const next = advance(facts, gates, NOBODY)
-    if (next.outcome === 'suspends') return [blocker('channels', next.reason)]
-    return next.outcome === 'waits' ? next.blockers : waitBlockers(facts, index, gates)
+  if (control.replica.fault !== null) return [blocker('compatibility', AWAY)]
+  const running = runningOf(control, state, rollout, index, 'go on')
+  const facts = stageFacts(state, rollout, index, running, 'go on', control.clock.now())
+  // Both were read of one state, so this does not come to pass.
+  if (facts === null) return [blocker('channels', 'its channels change while they are looked at; look again')]
+  if (progress.state === 'waiting') {
+    const plan = planPromotion(facts, index, NOBODY)
+    return plan.outcome === 'refused' && plan.why === 'held-back' ? plan.blockers : []
   }
-  return [{ code: 'channels', message: 'its channels change faster than they can be looked at; look again' }]
+  const next = advance(facts, gates, NOBODY)
+  if (next.outcome === 'suspends') return [blocker('channels', next.reason)]
+  return next.outcome === 'waits' ? next.blockers : waitBlockers(facts, index, gates)
 }
 
 async function unlessAway<T, F>(reading: Promise<T>, otherwise: F): Promise<T | F> {

@@ -137,9 +137,12 @@ export function tooOldFor(
   running: ReadonlyMap<string, readonly string[]>,
 ): readonly TooOld[] {
   if (minAgentVersion === null) return []
+  // The channels of a fleet serve the same few versions: each is compared once.
+  const all = new Set([...running.values()].flat())
+  const below = new Set([...all].filter((version) => compareVersions(version, minAgentVersion) < 0))
   return [...running].flatMap(([channel, versions]) =>
     versions
-      .filter((version) => compareVersions(version, minAgentVersion) < 0)
+      .filter((version) => below.has(version))
       .toSorted(compareVersions)
       .map((version) => ({ channel, version })),
   )

@@ -1,9 +1,10 @@
 // What a replica knows: every document of the store as of one seq, and how each change of it moves the snapshot.
 // It applies journal entries in order and renders what they changed; it does no I/O and reads no clock.
 import { blockedVersionKey, isBlockedVersionKey, type IsBlocked } from '../channels/blocked-version.ts'
-import { channelKey, channelNameOf, channelOf } from '../channels/channel.ts'
+import { CHANNEL_KIND, channelKey, channelNameOf, channelOf } from '../channels/channel.ts'
+import { ServedHistory } from '../channels/served-history.ts'
 import { cohortsAt, expiriesOf, hasPassed, nextExpiry, targetAt, UNREADABLE_TARGET } from '../channels/target.ts'
-import type { Document, JournalEntry, StorePosition, StoreState } from '../store/port.ts'
+import { EPOCH_SUBJECT, type Document, type JournalEntry, type StorePosition, type StoreState } from '../store/port.ts'
 import { renderChannel, type ServedChannel } from './answers.ts'
 import { Snapshot } from './snapshot.ts'
 
@@ -12,6 +13,8 @@ const LAPSED_CHECK_MS = 1_000
 
 export class ReplicaState {
   readonly epoch: string
+  /** What channels have served; what was before this state is restored by control/restore-history.ts. */
+  readonly history: ServedHistory
   /** Documents by their keys, those of each kind together: there are many releases where there are few channels. */
   readonly #kinds = new Map<string, Map<string, Document>>()
   readonly #unreadable = new Map<string, Document>()
@@ -27,8 +30,11 @@ export class ReplicaState {
   #mark: string
   #snapshot: Snapshot
 
-  /** `now` is the time up to which expiries take effect, `at` the one that the snapshot is stamped with. */
-  constructor(state: StoreState, maxAgeS: number, now: number, at = now) {
+  /**
+   * `now` is the time up to which expiries take effect, `at` the one that the snapshot is stamped with. `before` is the state that
+   * this one replaces; standing at the same entry, it has the same history.
+   */
+  constructor(state: StoreState, maxAgeS: number, now: number, at = now, before: ReplicaState | null = null) {
     this.epoch = state.epoch
     this.#seq = state.seq
     this.#mark = state.mark
@@ -40,6 +46,9 @@ export class ReplicaState {
       const channel = name === null ? null : this.#render(name, now)
       if (channel !== null) served.push(channel)
     }
+    this.history = hasPosition(before, state)
+      ? before.history
+      : new ServedHistory(state.seq, this.documentsOf(CHANNEL_KIND), now)
     this.#snapshot = Snapshot.of(served, this.#stamp(at), maxAgeS)
   }
 
@@ -108,8 +117,8 @@ export class ReplicaState {
     return next
   }
 
-  /** Takes in the next journal entry. What it changes is served from the next `publish` on. */
-  apply(entry: JournalEntry): void {
+  /** Takes in the next journal entry, at `now` where that is known. What it changes is served from the next `publish` on. */
+  apply(entry: JournalEntry, now = Date.parse(entry.at)): void {
     if (entry.seq !== this.#seq + 1) {
       throw new RangeError(`journal entry ${entry.seq} does not follow seq ${this.#seq}`)
     }
@@ -121,6 +130,9 @@ export class ReplicaState {
       // A pin's end that is not journaled yet depends on the block list (channels/target.ts).
       if (isBlockedVersionKey(key)) for (const lapsed of this.#lapsed) this.#dirty.add(lapsed)
     }
+    const at = Date.parse(entry.at)
+    if (entry.subjects.includes(EPOCH_SUBJECT)) this.history.begin(Number.isNaN(at) ? now : at)
+    else this.history.apply({ seq: entry.seq, at, changes: entry.changes }, now)
     this.#seq = entry.seq
     this.#mark = entry.mark
   }
@@ -189,6 +201,12 @@ export class ReplicaState {
     const cohorts = cohortsAt(channel, this.isBlocked, now)
     return renderChannel(name, document.revision, targetAt(channel, this.isBlocked, now), this.#maxAgeS, cohorts)
   }
+}
+
+function hasPosition(state: ReplicaState | null, { epoch, seq, mark }: StorePosition): state is ReplicaState {
+  if (state === null) return false
+  const { position } = state
+  return position.epoch === epoch && position.seq === seq && position.mark === mark
 }
 
 function kindOf(key: string): string {

@@ -241,12 +241,12 @@ export class Replica {
   /** Serves a whole state, as it was loaded: a later one of the same history, or one that an operator has chosen. */
   #take(state: StoreState): void {
     const { clock, maxAgeS } = this.#options
-    this.#state = new ReplicaState(state, maxAgeS, clock.expiryTime(), clock.now())
+    this.#state = new ReplicaState(state, maxAgeS, clock.expiryTime(), clock.now(), this.#state)
     this.#publish()
   }
 
   #apply(state: ReplicaState, entry: Parameters<ReplicaState['apply']>[0]): void {
-    state.apply(entry)
+    state.apply(entry, this.#options.clock.now())
     if (this.#publishing) return
     // Entries that arrive together are published together: one snapshot for a whole batch of a replica that catches up.
     this.#publishing = true

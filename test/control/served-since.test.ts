@@ -3,6 +3,7 @@
 import t, { type Test } from 'tap'
 import { channelKey } from '../../src/channels/channel.ts'
 import { momentOf } from '../../src/channels/time.ts'
+import { restoreHistory } from '../../src/control/restore-history.ts'
 import { servedSince } from '../../src/control/served-since.ts'
 import { knownState } from '../../src/control/control.ts'
 import { writeLastKnownGood } from '../../src/store/last-known-good.ts'
@@ -26,8 +27,8 @@ async function since(session: RolloutSession, name: string, days: number): Promi
   const state = knownState(deps)
   const document = state.document(channelKey(name))
   if (document === undefined) throw new Error(`there is no channel ${name}`)
-  const found = await servedSince(deps, state, [document], clock.now() - days * DAY_MS)
-  const { spans, unknownBefore } = found.get(channelKey(name)) ?? { spans: [], unknownBefore: 0 }
+  await restoreHistory(deps)
+  const { spans, unknownBefore } = servedSince(state, document, clock.now() - days * DAY_MS, clock.now())
   return [spans.map(({ version }) => version), unknownBefore === null ? null : momentOf(unknownBefore)]
 }
 

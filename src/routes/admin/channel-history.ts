@@ -22,7 +22,7 @@ const Compatibility = Type.Object({
   ),
   unknownBefore: Type.Union([Moment, Type.Null()], {
     description:
-      'Before this moment the channel may have served other versions within the grace period: the journal does not tell of them any more. null where all are known.',
+      'Before this moment the channel may have served other versions within the grace period: the journal does not tell of them any more, or is still being read after a start, or they were more than is kept of a channel. null where all are known.',
   }),
 })
 
@@ -82,10 +82,11 @@ export function channelHistoryRoutes(control: Control): FastifyPluginAsyncTypebo
             message: grace.message,
           })
         }
-        if (knownState(control).document(channelKey(name)) === undefined) {
+        const document = knownState(control).document(channelKey(name))
+        if (document === undefined) {
           return sendProblem(request, reply, 'unknown_channel', `there is no channel ${name}`)
         }
-        return reply.send(await channelCompatibility(control, name, grace.value))
+        return reply.send(channelCompatibility(control, document, grace.value))
       },
     })
   }

@@ -157,7 +157,7 @@ function compatibilityRoute(app: App, control: Control): void {
                 tooOld: Type.Array(Type.Object({ channel: Type.String(), version: Version })),
                 unknown: Type.Array(Type.Object({ channel: Type.String(), before: Moment }), {
                   description:
-                    'Channels of which the journal does not tell any more what they served within the grace period before this moment.',
+                    'Channels of which it is not known what they served within the grace period before this moment: the journal does not tell any more, or is still being read after a start, or it was more than is kept of a channel.',
                 }),
               }),
             ),
@@ -176,7 +176,9 @@ function compatibilityRoute(app: App, control: Control): void {
       }
       const mistake = grace === null ? null : graceMistake(grace)
       if (mistake !== null) return sendRefusal(request, reply, mistake)
-      return releaseCompatibility(control, record.release, pipeline, grace)
+      const isGone = (): boolean => reply.raw.destroyed
+      const found = await releaseCompatibility(control, record.release, pipeline, grace, isGone)
+      return found ?? reply.hijack()
     },
   })
 }

@@ -349,7 +349,8 @@ t.test('a step that was committed is answered as done though the store cannot be
   const promoted = await session.step('promote', { stage: 'all' }, 1)
   t.equal(promoted.status, 200, JSON.stringify(promoted.body))
   t.equal(await session.told('all'), cloud(1))
-  t.match(at(promoted.body, 'stages', 1, 'blockers'), [{ message: /cannot be told while the store cannot be read/ }])
+  // What channels have served is asked of no store.
+  t.strictSame(codesOf(at(promoted.body, 'stages', 1)), ['stage-before'])
   const paused = await session.call('POST', '/rollouts/cloud/pause', { release: cloud(1), reason })
   t.equal(paused.status, 200, JSON.stringify(paused.body))
   t.equal((await session.call('GET', '/rollouts/cloud')).status, 200)
