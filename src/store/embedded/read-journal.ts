@@ -21,9 +21,9 @@ export interface JournalSource {
   readonly database: Database
   readonly turns: Turns
   readonly lastSeq: number
-  isHole(seq: number): boolean
+  readonly isHole: (seq: number) => boolean
   /** Does something with the file, and throws one of the port's errors where that fails. */
-  attempt<T>(action: () => T): T
+  readonly attempt: <T>(action: () => T) => T
 }
 
 /** One page, newest first. Entries never change, so a page that is read over several turns is as good as one. */
