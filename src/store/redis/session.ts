@@ -25,7 +25,7 @@ export class Session {
     this.keys = keys
     this.limits = limits
     // Connected from the start on, so that the first calls need not wait.
-    for (const purpose of ['read', 'write'] as const) this.#client(purpose)
+    for (const purpose of ['read', 'read-much', 'write'] as const) this.#client(purpose)
   }
 
   get isClosed(): boolean {
