@@ -9,7 +9,7 @@ import type { JournalReaders } from '../../control/journal-readers.ts'
 import { answers, page } from './answers.ts'
 import { sendRefusal } from './change.ts'
 import { inTurn } from './journal-turn.ts'
-import { sendJournalPage } from './journal.ts'
+import { journalPage } from './journal.ts'
 import { sendProblem } from './problem.ts'
 import { ChannelParams, PageQuery } from './request-schemas.ts'
 import { Moment, Nullable, ref } from './schemas.ts'
@@ -48,9 +48,10 @@ export function channelHistoryRoutes(control: Control, readers: JournalReaders):
         const { name } = request.params
         return inTurn(readers, control.clock, request, reply, async () => {
           if (!(await hasHistory(control, name))) {
-            return sendProblem(request, reply, 'unknown_channel', `there is no channel ${name}, and there never was`)
+            return () =>
+              sendProblem(request, reply, 'unknown_channel', `there is no channel ${name}, and there never was`)
           }
-          return sendJournalPage(control, request, reply, { ...request.query, subject: channelKey(name) })
+          return journalPage(control, request, reply, { ...request.query, subject: channelKey(name) })
         })
       },
     })
@@ -90,9 +91,10 @@ export function channelHistoryRoutes(control: Control, readers: JournalReaders):
         if (knownState(control).document(channelKey(name)) === undefined) {
           return sendProblem(request, reply, 'unknown_channel', `there is no channel ${name}`)
         }
-        return inTurn(readers, control.clock, request, reply, async () =>
-          reply.send(await channelCompatibility(control, name, grace.value)),
-        )
+        return inTurn(readers, control.clock, request, reply, async () => {
+          const found = await channelCompatibility(control, name, grace.value)
+          return () => reply.send(found)
+        })
       },
     })
   }

@@ -7,14 +7,17 @@ import { sendProblem } from './problem.ts'
 /** A reader that has not taken its page by then is cut off. */
 const UNSENT_MS = 30_000
 
-/** Calls `read`, which answers the request, once the request has its turn. The turn of others comes when the answer was read,
- * and a place for another answer when this one was taken. */
+/** Sends what was read. Not a reply: to wait for a reply is to wait until its reader has taken it. */
+export type Answer = () => FastifyReply
+
+/** Calls `read` once the request has its turn, and sends the answer. The turn of others comes when the answer was read, and a
+ * place for another answer when this one was taken. */
 export async function inTurn(
   readers: JournalReaders,
   clock: Clock,
   request: FastifyRequest,
   reply: FastifyReply,
-  read: () => Promise<FastifyReply>,
+  read: () => Promise<Answer>,
 ): Promise<FastifyReply> {
   const gone = new AbortController()
   reply.raw.on('close', () => gone.abort())
@@ -39,11 +42,13 @@ export async function inTurn(
   let cancel = (): void => {}
   reply.raw.on('finish', ended)
   reply.raw.on('close', ended)
+  let answer: Answer
   try {
-    return await read()
+    answer = await read()
   } finally {
     place.read()
     if (gone.signal.aborted) ended()
-    else if (!reply.raw.writableFinished) cancel = clock.after(UNSENT_MS, () => reply.raw.destroy())
+    else cancel = clock.after(UNSENT_MS, () => reply.raw.destroy())
   }
+  return answer()
 }

@@ -10,7 +10,7 @@ import { readJournal } from '../../control/journal-view.ts'
 import { answers, page } from './answers.ts'
 import { callerOf } from './authenticate.ts'
 import { readSeqCursor, writeCursor } from './cursor.ts'
-import { inTurn } from './journal-turn.ts'
+import { inTurn, type Answer } from './journal-turn.ts'
 import { sendProblem } from './problem.ts'
 import { JournalQuery, PAGE_LIMIT_DEFAULT } from './request-schemas.ts'
 import { ref } from './schemas.ts'
@@ -31,18 +31,18 @@ export function journalRoutes(control: Control, readers: JournalReaders): Fastif
         response: answers({ 200: page(ref('JournalEntry')) }),
       },
       handler: (request, reply) =>
-        inTurn(readers, control.clock, request, reply, () => sendJournalPage(control, request, reply, request.query)),
+        inTurn(readers, control.clock, request, reply, () => journalPage(control, request, reply, request.query)),
     })
   }
 }
 
-/** Sends the page of the journal that a query asks for. */
-export async function sendJournalPage(
+/** Reads the page of the journal that a query asks for. */
+export async function journalPage(
   control: Control,
   request: FastifyRequest,
   reply: FastifyReply,
   query: Static<typeof JournalQuery>,
-): Promise<FastifyReply> {
+): Promise<Answer> {
   const { cursor, limit = PAGE_LIMIT_DEFAULT, since, until, ...filters } = query
   const errors: { field: string; message: string }[] = []
   const beforeSeq = cursor === undefined ? undefined : readSeqCursor(cursor)
@@ -57,7 +57,7 @@ export async function sendJournalPage(
   }
   if (errors.length > 0) {
     const detail = errors.map(({ field, message }) => `${field} ${message}`).join('; ')
-    return sendProblem(request, reply, 'invalid_request', detail, { errors })
+    return () => sendProblem(request, reply, 'invalid_request', detail, { errors })
   }
   const read = await readJournal(control, callerOf(request), {
     ...filters,
@@ -68,5 +68,5 @@ export async function sendJournalPage(
   // The last entry was parsed in this turn; to write them all as JSON takes as long again.
   await nextTurn()
   const { entries, next } = read
-  return reply.send({ items: entries, next: next === null ? null : writeCursor('seq', next) })
+  return () => reply.send({ items: entries, next: next === null ? null : writeCursor('seq', next) })
 }

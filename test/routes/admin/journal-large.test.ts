@@ -1,8 +1,10 @@
 // A journal of large entries: pages of it are short, readers wait for each other, and nothing that an operator does waits for
-// readers.
+// readers, not even for those that never take what they have asked for.
+import { request, type IncomingMessage } from 'node:http'
 import t from 'tap'
 import { at, itemsOf } from '../../fixtures/admin-json.ts'
-import { startAdmin, type AdminSession } from '../../fixtures/admin-session.ts'
+import { bearer, startAdmin, type AdminSession } from '../../fixtures/admin-session.ts'
+import { listening } from '../../fixtures/admin-stream.ts'
 import { eventually, turns } from '../../fixtures/poll-clock.ts'
 import { commit, put, range } from '../../fixtures/store-changes.ts'
 import { wrapped } from '../../fixtures/store-wrapped.ts'
@@ -108,3 +110,39 @@ t.test(
     for (const { status } of await Promise.all(waiting)) if (status !== 200) t.fail(String(status))
   },
 )
+
+/** Asks for a page and takes nothing of the answer. */
+function askWithoutReading(port: number): Promise<IncomingMessage> {
+  return new Promise((resolve, reject) => {
+    const sent = request({ port, host: '127.0.0.1', path: '/admin/v1/journal', headers: bearer(), agent: false })
+    sent.once('error', reject)
+    sent.once('response', (response) => {
+      response.on('error', () => {}) // It is cut off, which this is about.
+      resolve(response.pause())
+    })
+    sent.end()
+  })
+}
+
+t.test('pages that are not taken hold up readers, who go on once those were cut off, and no change', async (t) => {
+  const session = await startAdmin(t)
+  const port = await listening(session)
+  await session.channel('a')
+  // More than the buffers of a connection take.
+  await fill(session, 1, 12_000_000)
+  const slow = await Promise.all(range(1, 16).map(() => askWithoutReading(port)))
+  let isAnswered = false
+  const another = session.planes.admin('GET', '/journal?limit=1').then(({ statusCode }) => {
+    isAnswered = true
+    return statusCode
+  })
+  await turns(50)
+  t.equal(isAnswered, false)
+  await session.done('PUT', '/channels/a/halt', { reason })
+  t.equal(isAnswered, false)
+  const ended = Promise.all(slow.map((response) => new Promise((resolve) => response.once('close', resolve))))
+  await session.planes.clock.advance(30_000)
+  t.equal(await another, 200)
+  for (const response of slow) response.resume()
+  await ended
+})
