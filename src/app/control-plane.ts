@@ -9,6 +9,7 @@ import { NAME_LENGTH_MAX } from '../channels/name.ts'
 import { VERSION_LENGTH_MAX } from '../channels/version.ts'
 import type { Control } from '../control/control.ts'
 import { applyGithubEvent } from '../control/github-event.ts'
+import { JournalReaders } from '../control/journal-readers.ts'
 import type { ReplicaFacts } from '../control/replicas.ts'
 import { authenticate } from '../routes/admin/authenticate.ts'
 import { blockedVersionRoutes } from '../routes/admin/blocked-versions.ts'
@@ -122,11 +123,12 @@ export async function buildControlPlane(options: ControlPlaneOptions): Promise<F
 
 /** Every route that needs a token. */
 async function guardedRoutes(guarded: FastifyInstance, control: Control, facts: ReplicaFacts): Promise<void> {
+  const readers = new JournalReaders()
   await guarded.register(channelRoutes(control))
   await guarded.register(mirrorRoutes(control))
   await guarded.register(channelTargetRoutes(control))
-  await guarded.register(channelHistoryRoutes(control))
-  await guarded.register(journalRoutes(control))
+  await guarded.register(channelHistoryRoutes(control, readers))
+  await guarded.register(journalRoutes(control, readers))
   await guarded.register(journalStreamRoutes(control))
   await guarded.register(blockedVersionRoutes(control))
   await guarded.register(releaseRoutes(control))

@@ -15,12 +15,14 @@ import { restoreInBackground } from './restore-history.ts'
 
 /** A channel's history is read back this many entries at most: years of it, and a bound on what one request may cost. */
 const HISTORY_ENTRIES_MAX = 20_000
+/** Pages are bounded by bytes: 1 GB of entries, which takes some 10 s beside everything else. */
+const HISTORY_PAGES_MAX = 1_000
 
 /** Whether there is a channel of this name, or was one: a name that was mistyped must not look like one without changes. */
 export async function hasHistory(control: Control, name: string): Promise<boolean> {
   const subject = channelKey(name)
   if (knownState(control).document(subject) !== undefined) return true
-  return (await control.store.journal({ subject, limit: 1 })).entries.length > 0
+  return (await control.store.journal({ subject, limit: 1 }, 'reader')).entries.length > 0
 }
 
 /** What a channel served when, oldest first, as far back as HISTORY_ENTRIES_MAX entries, and what the journal keeps, reach. */
@@ -31,12 +33,11 @@ export async function channelSpans(control: Control, name: string): Promise<read
   /** What the oldest step that is known has found; null where that has made the channel for the first time. */
   let found: Document | null = state.document(key) ?? null
   let beforeSeq: number | null = null
+  let pages = 0
   do {
-    const page = await control.store.journal({
-      subject: key,
-      limit: JOURNAL_PAGE_MAX,
-      ...(beforeSeq === null ? {} : { beforeSeq }),
-    })
+    const query = { subject: key, limit: JOURNAL_PAGE_MAX, ...(beforeSeq === null ? {} : { beforeSeq }) }
+    const page = await control.store.journal(query)
+    pages += 1
     for (const { at, changes } of page.entries) {
       const change = changes.find((candidate) => candidate.key === key)
       if (change === undefined) continue
@@ -46,7 +47,7 @@ export async function channelSpans(control: Control, name: string): Promise<read
       found = before
     }
     beforeSeq = page.next
-  } while (beforeSeq !== null && steps.length < HISTORY_ENTRIES_MAX)
+  } while (beforeSeq !== null && steps.length < HISTORY_ENTRIES_MAX && pages < HISTORY_PAGES_MAX)
   // What the oldest entry found was told before it, from when on is not asked here.
   const now = control.clock.now()
   if (found !== null) {

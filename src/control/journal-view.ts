@@ -27,7 +27,7 @@ const BLANK = '(hidden)'
  * is said by documents, so whoever may not see everything sees no entry that this replica has not applied.
  */
 export async function readJournal(control: Control, identity: Identity, query: JournalQuery): Promise<JournalPage> {
-  const { entries, next } = await control.store.journal(query)
+  const { entries, next } = await control.store.journal(query, 'reader')
   const newest = entries[0]?.seq ?? 0
   if (identity.role !== 'admin' && !(await isKnownHere(control, newest))) {
     throw control.replica.fault ?? new StoreUnavailable(`journal entry ${newest} is not served here yet`)
@@ -43,7 +43,7 @@ export async function positionAfter(control: Control, seq: number): Promise<Stor
   if (!(await control.replica.until((state) => state.seq >= seq))) return null
   const { epoch } = knownState(control)
   if (seq === 0) return { epoch, seq, mark: '' }
-  const { entries } = await control.store.journal({ beforeSeq: seq + 1, limit: 1 })
+  const { entries } = await control.store.journal({ beforeSeq: seq + 1, limit: 1 }, 'reader')
   const [entry] = entries
   if (entry?.seq !== seq) throw new JournalTrimmed(`the journal has no entry ${seq} any more`)
   return { epoch, seq, mark: entry.mark }

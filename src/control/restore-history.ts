@@ -77,7 +77,7 @@ async function read(control: Reader, state: ReplicaState, signal?: AbortSignal):
   const { history } = state
   const isOver = (): boolean => signal?.aborted === true || replica.state !== state
   while (!isOver() && isWanted(control, state) && history.cursor !== null) {
-    const { entries, next } = await store.journal({ limit: PAGE_ENTRIES, beforeSeq: history.cursor })
+    const { entries, next } = await store.journal({ limit: PAGE_ENTRIES, beforeSeq: history.cursor }, 'reader')
     const begins = next === null ? await store.journalBegins() : null
     if (isOver()) return
     for (const { seq, at, subjects, changes } of entries) {

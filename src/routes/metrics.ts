@@ -23,7 +23,8 @@ export interface MetricsSources {
 }
 
 /** The registry with what this process counts; gauges read their sources when they are scraped. */
-export function buildMetrics({ holder, replica, warnings, clock, polls }: MetricsSources): Metrics {
+export function buildMetrics(sources: MetricsSources): Metrics {
+  const { warnings, polls } = sources
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })
   const registers = [registry]
@@ -33,7 +34,35 @@ export function buildMetrics({ holder, replica, warnings, clock, polls }: Metric
     labelNames: ['outcome', 'kind'],
     registers,
   })
-  const gauges: readonly (readonly [name: string, help: string, read: () => number])[] = [
+  for (const [name, help, read] of gaugesOf(sources)) {
+    new Gauge({
+      name,
+      help,
+      registers,
+      collect() {
+        this.set(read())
+      },
+    })
+  }
+  new Gauge({
+    name: 'bellwether_store_warning',
+    help: '1 for each setting of the store by which it could lose what it was given.',
+    labelNames: ['code'],
+    registers,
+    collect() {
+      this.reset()
+      for (const { code } of warnings()) this.set({ code }, 1)
+    },
+  })
+  if (polls !== null) pollMetrics(registry, polls)
+  return { registry, count: (outcome, kind) => changes.inc({ outcome, kind }) }
+}
+
+type Gauges = readonly (readonly [name: string, help: string, read: () => number])[]
+
+/** What is read when it is scraped. */
+function gaugesOf({ holder, replica, clock }: MetricsSources): Gauges {
+  return [
     ['bellwether_applied_seq', 'The journal entry up to which changes are served.', () => holder.current?.seq ?? 0],
     ['bellwether_channels', 'Channels that are served.', () => holder.current?.size ?? 0],
     [
@@ -72,28 +101,6 @@ export function buildMetrics({ holder, replica, warnings, clock, polls }: Metric
       () => Number(replica.status === 'following'),
     ],
   ]
-  for (const [name, help, read] of gauges) {
-    new Gauge({
-      name,
-      help,
-      registers,
-      collect() {
-        this.set(read())
-      },
-    })
-  }
-  new Gauge({
-    name: 'bellwether_store_warning',
-    help: '1 for each setting of the store by which it could lose what it was given.',
-    labelNames: ['code'],
-    registers,
-    collect() {
-      this.reset()
-      for (const { code } of warnings()) this.set({ code }, 1)
-    },
-  })
-  if (polls !== null) pollMetrics(registry, polls)
-  return { registry, count: (outcome, kind) => changes.inc({ outcome, kind }) }
 }
 
 export function metricsRoutes(app: FastifyInstance, registry: Registry): void {

@@ -1,6 +1,5 @@
 // The replica: loads the store's state, follows its journal, and keeps the holder's snapshot current, expiries included.
 // While the store is down it serves what it knows, from the last-known-good file where it has just started.
-import { checked } from '../store/checked-store.ts'
 import { readLastKnownGood, type LastKnownGood } from '../store/last-known-good.ts'
 import {
   JournalTrimmed,
@@ -110,7 +109,7 @@ export class Replica {
   /** Resolves once there is something to serve, or the store could not be loaded and there was no file to fall back on. */
   async start(): Promise<void> {
     // Read first also where the store is well: a store that is behind it was restored from a backup, or is another one.
-    const kept = await this.#readKept()
+    const kept = await readLastKnownGood(this.#options.dataDir, this.#options.checkDocument)
     if (kept.outcome === 'read') {
       const { epoch, seq, mark } = kept.state
       this.#kept = { epoch, seq, mark }
@@ -138,14 +137,6 @@ export class Replica {
     this.#waiters.giveUp()
     await this.#running
     await this.#keeper.stop()
-  }
-
-  async #readKept(): Promise<LastKnownGood> {
-    const { dataDir, checkDocument } = this.#options
-    const kept = await readLastKnownGood(dataDir)
-    if (kept.outcome !== 'read' || checkDocument === undefined) return kept
-    const documents = kept.state.documents.map((document) => checked(document, checkDocument))
-    return { ...kept, state: { ...kept.state, documents } }
   }
 
   async #load(): Promise<boolean> {

@@ -4,6 +4,7 @@ import type { CheckDocument, Document, DocumentChange, JournalEntry, Store } fro
 
 /** `check` is the same for every document of the store, wherever it is read: whole states, entries, answers to commits. */
 export function checkedStore(store: Store, check: CheckDocument): Store {
+  const time = store.time?.bind(store)
   return {
     async load(known) {
       const state = await store.load(known)
@@ -17,9 +18,9 @@ export function checkedStore(store: Store, check: CheckDocument): Store {
       const entry = await store.committed(requestId)
       return entry === null ? null : checkedEntry(entry, check)
     },
-    follow: (after, on, signal) => store.follow(after, (entry) => on(checkedEntry(entry, check)), signal),
-    async journal(query) {
-      const { entries, next } = await store.journal(query)
+    follow: (after, on, signal, lane) => store.follow(after, (entry) => on(checkedEntry(entry, check)), signal, lane),
+    async journal(query, lane) {
+      const { entries, next } = await store.journal(query, lane)
       return { entries: entries.map((entry) => checkedEntry(entry, check)), next }
     },
     journalBegins: () => store.journalBegins(),
@@ -30,6 +31,7 @@ export function checkedStore(store: Store, check: CheckDocument): Store {
       return store.startEpoch({ ...start, restore: { ...restore, documents: restore.documents.map(asStored) } })
     },
     close: () => store.close(),
+    ...(time === undefined ? {} : { time }),
   }
 }
 

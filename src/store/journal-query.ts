@@ -1,17 +1,26 @@
 // What a journal query asks for, checked once, and whether an entry answers it: the same for every store.
 import { JOURNAL_PAGE_MAX, type JournalEntry, type JournalQuery } from './port.ts'
 
+/** What filters look at: it stands before the changes in an entry's text, so nothing of a long entry need be parsed for it. */
+export type EntryHead = Pick<JournalEntry, 'at' | 'actor' | 'kind'>
+
+/** What the changes in an entry's text begin with. Within a JSON text a comma is never followed by a bare quote, and nothing
+ * before the changes holds an object, so the first of these is the entry's own. */
+export const CHANGES_MARK = ',"changes":['
+
 /** A query whose limit is capped and whose times are read. */
 export interface JournalFilter {
   readonly limit: number
   /** Only entries before this seq; Infinity where the query begins with the newest. */
   readonly beforeSeq: number
-  matches(entry: JournalEntry): boolean
+  /** Whether more is asked for than subject and `beforeSeq`, which indexes find. */
+  readonly looksAtHeads: boolean
+  matches(head: EntryHead): boolean
 }
 
 /** Throws a RangeError where the query cannot be meant: a time that is none, a limit below 1. */
 export function readJournalQuery(query: JournalQuery): JournalFilter {
-  const { subject, actor, kind, beforeSeq = Infinity, limit } = query
+  const { actor, kind, beforeSeq = Infinity, limit } = query
   if (!(limit >= 1)) throw new RangeError(`The limit of a journal page is 1 or more, not ${limit}`)
   if (!(beforeSeq >= 0)) throw new RangeError(`A journal page begins before a seq, not before ${beforeSeq}`)
   const since = readTime(query.since, -Infinity)
@@ -19,11 +28,11 @@ export function readJournalQuery(query: JournalQuery): JournalFilter {
   return {
     limit: Math.min(Math.floor(limit), JOURNAL_PAGE_MAX),
     beforeSeq,
+    looksAtHeads: [actor, kind, query.since, query.until].some((condition) => condition !== undefined),
     matches(entry) {
       // Compared as moments and not as text: 10:00:00Z and 10:00:00.000Z are the same.
       const at = Date.parse(entry.at)
       return (
-        (subject === undefined || entry.subjects.includes(subject)) &&
         (actor === undefined || entry.actor === actor) &&
         (kind === undefined || entry.kind === kind) &&
         at >= since &&
@@ -31,6 +40,11 @@ export function readJournalQuery(query: JournalQuery): JournalFilter {
       )
     },
   }
+}
+
+/** The head of an entry, given its text up to CHANGES_MARK. Throws a SyntaxError where that is no JSON. */
+export function readHead(text: string): EntryHead {
+  return JSON.parse(`${text}}`) as EntryHead // As the store wrote it: its members before the changes.
 }
 
 function readTime(text: string | undefined, missing: number): number {

@@ -2,9 +2,9 @@
 // moment leaves the old file or the new one whole, and read so that a file with any doubt is refused, never half used.
 import { createHash } from 'node:crypto'
 import { join } from 'node:path'
-import { asStored } from './checked-store.ts'
+import { asStored, checked } from './checked-store.ts'
 import { isRecord, readKeptFile, replaceKeptFile } from './kept-file.ts'
-import { FORMAT, type Document, type StoreState } from './port.ts'
+import { FORMAT, type CheckDocument, type Document, type StoreState } from './port.ts'
 
 const FILE = 'last-known-good.json'
 
@@ -31,12 +31,16 @@ export function writeLastKnownGood(folder: string, state: StoreState, at: number
   return replaceKeptFile(join(folder, FILE), textOfFile(state, at))
 }
 
-/** The state in `folder`; any doubt is an outcome, so this never throws. */
-export async function readLastKnownGood(folder: string): Promise<LastKnownGood> {
+/** The state in `folder`, its documents looked at by `check`; any doubt is an outcome, so this never throws. */
+export async function readLastKnownGood(folder: string, check: CheckDocument = () => null): Promise<LastKnownGood> {
   const path = join(folder, FILE)
   // A state is as large as it is.
   const read = await readKeptFile(path, { name: 'last-known-good', format: FORMAT, bytesMax: null })
-  return read.outcome === 'read' ? stateOf(read.content, path) : read
+  if (read.outcome !== 'read') return read
+  const kept = stateOf(read.content, path)
+  if (kept.outcome !== 'read') return kept
+  const documents = kept.state.documents.map((document) => checked(document, check))
+  return { ...kept, state: { ...kept.state, documents } }
 }
 
 function stateOf(file: Readonly<Record<string, unknown>>, path: string): LastKnownGood {

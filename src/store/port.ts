@@ -19,6 +19,18 @@ export const JOURNAL_PAGE_MAX = 500
 /** At most this many entries are looked at for one page, so that a filter matching nothing cannot hold the process. */
 export const JOURNAL_SCAN_MAX = 10_000
 
+/** A page of the journal ends before the entry that would take it above this many bytes; one entry is always given. */
+export const JOURNAL_PAGE_BYTES_MAX = 1024 * 1024
+
+/** At most so many bytes of entries are looked at for one page: some 50 ms of work for a filter that matches nothing. */
+export const JOURNAL_SCAN_BYTES_MAX = 32 * 1024 * 1024
+
+/**
+ * For whom the journal is read. `operator`: the replica, and what a change is decided on; nothing waits for readers.
+ * `reader`: whoever pages through the journal or streams it; they wait for operators and for each other.
+ */
+export type ReadLane = 'operator' | 'reader'
+
 /** One stored thing. `revision` is its own change counter, 1, 2, 3 …; it never goes back, not even over a deletion. */
 export interface Document {
   readonly key: string
@@ -163,9 +175,12 @@ export interface Store {
   committed(requestId: string): Promise<JournalEntry | null>
   /** Gives every entry after `after` in order, without gap or repeat, until `signal` aborts; then it resolves. It also
    * resolves when the store is closed, and rejects with what `on` throws, with StoreRegressed where `after` (or what was
-   * given since) is not in the store's history any more, and with JournalTrimmed where the next entry is kept no more. */
-  follow(after: StorePosition, on: (entry: JournalEntry) => void, signal: AbortSignal): Promise<void>
-  journal(query: JournalQuery): Promise<JournalPage>
+   * given since) is not in the store's history any more, and with JournalTrimmed where the next entry is kept no more.
+   * The lane is `operator` unless told. */
+  follow(after: StorePosition, on: (entry: JournalEntry) => void, signal: AbortSignal, lane?: ReadLane): Promise<void>
+  /** A page within JOURNAL_PAGE_BYTES_MAX. Of entries that a filter leaves out, only the head is parsed. The lane is `operator`
+   * unless told. */
+  journal(query: JournalQuery, lane?: ReadLane): Promise<JournalPage>
   /** When the oldest entry that is kept was made; null where none was ever trimmed. */
   journalBegins(): Promise<string | null>
   /** Where the store stands, whatever any replica knows. */

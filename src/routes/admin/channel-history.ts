@@ -5,9 +5,11 @@ import { channelKey } from '../../channels/channel.ts'
 import { parseDuration } from '../../channels/time.ts'
 import { channelCompatibility, hasHistory } from '../../control/channel-history.ts'
 import { knownState, type Control } from '../../control/control.ts'
+import type { JournalReaders } from '../../control/journal-readers.ts'
 import { answers, page } from './answers.ts'
 import { sendRefusal } from './change.ts'
-import { sendJournalPage } from './journal.ts'
+import { inTurn } from './journal-turn.ts'
+import { journalPage } from './journal.ts'
 import { sendProblem } from './problem.ts'
 import { ChannelParams, PageQuery } from './request-schemas.ts'
 import { Moment, Nullable, ref } from './schemas.ts'
@@ -26,7 +28,7 @@ const Compatibility = Type.Object({
   }),
 })
 
-export function channelHistoryRoutes(control: Control): FastifyPluginAsyncTypebox {
+export function channelHistoryRoutes(control: Control, readers: JournalReaders): FastifyPluginAsyncTypebox {
   return async (app) => {
     app.route({
       method: 'GET',
@@ -35,7 +37,8 @@ export function channelHistoryRoutes(control: Control): FastifyPluginAsyncTypebo
       schema: {
         operationId: 'getChannelHistory',
         summary: "Read a channel's history",
-        description: 'The journal entries of this channel, newest first; also after it was deleted.',
+        description:
+          'The journal entries of this channel, newest first; also after it was deleted. A page ends early where its entries are large.',
         tags: ['channels'],
         params: ChannelParams,
         querystring: PageQuery,
@@ -43,10 +46,13 @@ export function channelHistoryRoutes(control: Control): FastifyPluginAsyncTypebo
       },
       handler: async (request, reply) => {
         const { name } = request.params
-        if (!(await hasHistory(control, name))) {
-          return sendProblem(request, reply, 'unknown_channel', `there is no channel ${name}, and there never was`)
-        }
-        return sendJournalPage(control, request, reply, { ...request.query, subject: channelKey(name) })
+        return inTurn(readers, control.clock, request, reply, async () => {
+          if (!(await hasHistory(control, name))) {
+            return () =>
+              sendProblem(request, reply, 'unknown_channel', `there is no channel ${name}, and there never was`)
+          }
+          return journalPage(control, request, reply, { ...request.query, subject: channelKey(name) })
+        })
       },
     })
 

@@ -14,8 +14,8 @@ import { sendProblem } from './problem.ts'
 
 /** Streams open at once; each costs a follower of the store. */
 const STREAMS_MAX = 100
-/** While a reader is this far behind, the journal is not read on for it. */
-const UNSENT_BYTES_MAX = 1024 * 1024
+/** While a reader has this much unread, the journal is not read on for it; an entry more may be under way. */
+const UNSENT_BYTES_MAX = 256 * 1024
 /** A reader that has not caught up after this long is cut off; it resumes from its last event id when it is ready. */
 const UNSENT_MS = 30_000
 /** Proxies drop connections that are silent for a minute. */
@@ -139,7 +139,7 @@ async function stream(
         // Nothing more is read before this one could be told.
         pause.abort()
       }
-      await control.store.follow(position, give, AbortSignal.any([stop.signal, pause.signal]))
+      await control.store.follow(position, give, AbortSignal.any([stop.signal, pause.signal]), 'reader')
       await told
       isWaiting = false
       // It ends by itself where the store was closed.

@@ -1,18 +1,21 @@
 // The journal: pages of it, newest first.
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Static } from 'typebox'
 import { parseMoment } from '../../channels/time.ts'
 import type { Control } from '../../control/control.ts'
+import type { JournalReaders } from '../../control/journal-readers.ts'
 import { readJournal } from '../../control/journal-view.ts'
 import { answers, page } from './answers.ts'
 import { callerOf } from './authenticate.ts'
 import { readSeqCursor, writeCursor } from './cursor.ts'
+import { inTurn, type Answer } from './journal-turn.ts'
 import { sendProblem } from './problem.ts'
 import { JournalQuery, PAGE_LIMIT_DEFAULT } from './request-schemas.ts'
 import { ref } from './schemas.ts'
 
-export function journalRoutes(control: Control): FastifyPluginAsyncTypebox {
+export function journalRoutes(control: Control, readers: JournalReaders): FastifyPluginAsyncTypebox {
   return async (app) => {
     app.route({
       method: 'GET',
@@ -22,23 +25,24 @@ export function journalRoutes(control: Control): FastifyPluginAsyncTypebox {
         operationId: 'readJournal',
         summary: 'Read the journal',
         description:
-          'Every change: who, when, what, why, before and after, newest first. A page can be short, even empty, and still have a next one.',
+          'Every change: who, when, what, why, before and after, newest first. A page ends early where its entries are large, or where few match; it can be short, even empty, and still have a next one.',
         tags: ['journal'],
         querystring: JournalQuery,
         response: answers({ 200: page(ref('JournalEntry')) }),
       },
-      handler: (request, reply) => sendJournalPage(control, request, reply, request.query),
+      handler: (request, reply) =>
+        inTurn(readers, control.clock, request, reply, () => journalPage(control, request, reply, request.query)),
     })
   }
 }
 
-/** Sends the page of the journal that a query asks for. */
-export async function sendJournalPage(
+/** Reads the page of the journal that a query asks for. */
+export async function journalPage(
   control: Control,
   request: FastifyRequest,
   reply: FastifyReply,
   query: Static<typeof JournalQuery>,
-): Promise<FastifyReply> {
+): Promise<Answer> {
   const { cursor, limit = PAGE_LIMIT_DEFAULT, since, until, ...filters } = query
   const errors: { field: string; message: string }[] = []
   const beforeSeq = cursor === undefined ? undefined : readSeqCursor(cursor)
@@ -53,13 +57,16 @@ export async function sendJournalPage(
   }
   if (errors.length > 0) {
     const detail = errors.map(({ field, message }) => `${field} ${message}`).join('; ')
-    return sendProblem(request, reply, 'invalid_request', detail, { errors })
+    return () => sendProblem(request, reply, 'invalid_request', detail, { errors })
   }
-  const { entries, next } = await readJournal(control, callerOf(request), {
+  const read = await readJournal(control, callerOf(request), {
     ...filters,
     ...moments,
     limit,
     ...(beforeSeq === undefined || beforeSeq === null ? {} : { beforeSeq }),
   })
-  return reply.send({ items: entries, next: next === null ? null : writeCursor('seq', next) })
+  // The last entry was parsed in this turn; to write them all as JSON takes as long again.
+  await nextTurn()
+  const { entries, next } = read
+  return () => reply.send({ items: entries, next: next === null ? null : writeCursor('seq', next) })
 }

@@ -3,14 +3,11 @@
 // A commit is one synchronous transaction that holds the event loop for one fdatasync (0.3 ms on a good disk). Chosen,
 // because what has returned is then on the disk and what has thrown is certainly not: lmdb-js' asynchronous
 // transactions give neither where the disk is full.
-import { setImmediate as nextTurn } from 'node:timers/promises'
 import { isDeepStrictEqual } from 'node:util'
 import { checkChange } from '../change.ts'
 import { newMark, planEpoch } from '../epoch-start.ts'
-import { readJournalQuery } from '../journal-query.ts'
 import {
   FORMAT,
-  JOURNAL_SCAN_MAX,
   JournalTrimmed,
   StoreRegressed,
   StoreUnavailable,
@@ -23,18 +20,18 @@ import {
   type JournalEntry,
   type JournalPage,
   type JournalQuery,
+  type ReadLane,
   type Store,
   type StorePosition,
   type StoreState,
   type Write,
 } from '../port.ts'
+import { Turns, TURN_BYTES_MAX } from '../turns.ts'
 import { openDatabase, type Database, type StoreMeta } from './database.ts'
 import { checkRoom } from './disk-room.ts'
 import { faultOf, openingFaultOf } from './faults.ts'
 import { lockFolder, type FolderLock } from './folder-lock.ts'
-
-/** Entries read between two turns of the event loop, 1 to 2 ms of small ones, so that polls are answered in between. */
-const READ_BATCH_MAX = 100
+import { readPage } from './read-journal.ts'
 
 /**
  * Opens the store in `folder`, and makes it where there is none. Throws StoreNotOpened where the folder is in use or
@@ -57,6 +54,7 @@ export class EmbeddedStore implements Store {
   readonly #folder: string
   /** Followers that have read everything, and what wakes each of them up. */
   readonly #waiting = new Set<() => void>()
+  readonly #turns = new Turns()
   /** As of the last commit; nobody else writes to this file. */
   #meta: StoreMeta
   #closed: Promise<void> | null = null
@@ -107,47 +105,45 @@ export class EmbeddedStore implements Store {
     return position
   }
 
-  async follow(after: StorePosition, on: (entry: JournalEntry) => void, signal: AbortSignal): Promise<void> {
+  async follow(
+    after: StorePosition,
+    on: (entry: JournalEntry) => void,
+    signal: AbortSignal,
+    lane: ReadLane = 'operator',
+  ): Promise<void> {
     if (!Number.isSafeInteger(after.seq) || after.seq < 0) throw new RangeError(`No journal entry is ${after.seq}`)
     this.#checkOpen()
     if (signal.aborted) return
     this.#attempt('Reading the journal', () => this.#checkEpoch(after))
     this.#attempt('Reading the journal', () => this.#checkHistory(after))
     let { seq } = after
-    while (!this.#hasEnded(signal)) {
-      const last = Math.min(this.#meta.seq, seq + READ_BATCH_MAX)
-      if (seq >= last) {
-        await this.#nextCommit(signal)
-        continue
-      }
-      while (seq < last && !this.#hasEnded(signal)) {
-        const next = seq + 1
+    // Those that belong to one turn are given together, so that a replica publishes them together.
+    const give = (): number => {
+      let bytes = 0
+      while (seq < this.#meta.seq && bytes < TURN_BYTES_MAX && !this.#hasEnded(signal)) {
         this.#checkEpoch(after)
-        on(this.#attempt('Reading the journal', () => this.#database.entry(next)))
-        seq = next
+        const text = this.#attempt('Reading the journal', () => this.#database.entryText(seq + 1))
+        on(this.#attempt('Reading the journal', () => this.#database.parseEntry(text)))
+        seq += 1
+        bytes += text.length
       }
-      await nextTurn()
+      return bytes
+    }
+    while (!this.#hasEnded(signal)) {
+      if (seq < this.#meta.seq) await this.#turns.run(lane, give, (bytes) => bytes)
+      else await this.#nextCommit(signal)
     }
   }
 
-  async journal(query: JournalQuery): Promise<JournalPage> {
-    const filter = readJournalQuery(query)
-    const entries: JournalEntry[] = []
-    let looked = 0
-    let before = Math.min(filter.beforeSeq, this.#meta.seq + 1)
-    for (;;) {
-      const seqs = this.#attempt('Reading the journal', () => this.#seqsBefore(before, query.subject))
-      if (seqs.length === 0) return { entries, next: null }
-      for (const seq of seqs) {
-        if (entries.length === filter.limit || looked === JOURNAL_SCAN_MAX) return { entries, next: before }
-        const entry = this.#attempt('Reading the journal', () => (this.#isHole(seq) ? null : this.#database.entry(seq)))
-        if (entry !== null && filter.matches(entry)) entries.push(entry)
-        before = seq
-        looked += 1
-      }
-      // Entries never change, so the page is as good as one read at one moment.
-      await nextTurn()
+  journal(query: JournalQuery, lane: ReadLane = 'operator'): Promise<JournalPage> {
+    const source = {
+      database: this.#database,
+      turns: this.#turns,
+      lastSeq: this.#meta.seq,
+      isHole: (seq: number) => this.#isHole(seq),
+      attempt: <T>(action: () => T): T => this.#attempt('Reading the journal', action),
     }
+    return readPage(source, query, lane)
   }
 
   /** This store keeps all of its journal. */
@@ -255,12 +251,6 @@ export class EmbeddedStore implements Store {
     const after = { key, revision, format: FORMAT, body }
     this.#database.putDocument(after)
     return { key, before, after }
-  }
-
-  #seqsBefore(before: number, subject: string | undefined): number[] {
-    if (subject !== undefined) return this.#database.seqsAbout(subject, before, READ_BATCH_MAX)
-    const first = Math.max(before - READ_BATCH_MAX, 1)
-    return Array.from({ length: Math.max(before - first, 0) }, (_, index) => before - 1 - index)
   }
 
   #nextCommit(signal: AbortSignal): Promise<void> {

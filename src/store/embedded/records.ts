@@ -15,8 +15,13 @@ export function encodeValue(key: Buffer, value: unknown): Buffer {
 
 /** The value that `encodeValue` made; throws StoreDamaged where key or value have changed since. */
 export function decodeValue(key: Uint8Array, bytes: Uint8Array): unknown {
+  return JSON.parse(textOf(key, bytes).toString('utf8'))
+}
+
+/** The text of a value, not parsed; throws StoreDamaged where key or value have changed since. */
+export function textOf(key: Uint8Array, bytes: Uint8Array): Buffer {
   const text = unseal(key, bytes)
-  return JSON.parse(Buffer.from(text.buffer, text.byteOffset, text.byteLength).toString('utf8'))
+  return Buffer.from(text.buffer, text.byteOffset, text.byteLength)
 }
 
 /** The value of a key that says everything itself: only a checksum. */

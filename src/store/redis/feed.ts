@@ -1,27 +1,31 @@
 // Following the journal: a connection of its own waits for the next entries of the stream, which are the truth and the
 // wake-up at once. No entry is given that does not continue the last one.
-import { setImmediate as nextTurn } from 'node:timers/promises'
-import { JournalTrimmed, StoreUnavailable, type JournalEntry, type StorePosition } from '../port.ts'
+import { JournalTrimmed, StoreUnavailable, type JournalEntry, type ReadLane, type StorePosition } from '../port.ts'
 import { confirmations } from './confirm.ts'
 import { untilReady, whyLost, whyUnusable, type RedisClient } from './connection.ts'
 import { readEntry } from './documents.ts'
+import { entriesIn, type EntryText } from './entries.ts'
 import { isPortError, readFault } from './faults.ts'
 import { confirmedBy, headOf } from './head.ts'
 import { checkFollowable, standingOf } from './history.ts'
-import { streamEntries, type StreamEntry } from './replies.ts'
+import { TURN_BYTES_MAX, type Turns } from '../turns.ts'
+import { streamEntries } from './replies.ts'
 import type { Session } from './session.ts'
 
-/**
- * Gives every entry after `after` until `signal` aborts; rejects as the port's `follow` does. With `waitReplicas` no entry is
- * given before so many Redis replicas have it: what was served must not be lost with the primary.
- */
-export async function followJournal(
-  session: Session,
-  after: StorePosition,
-  on: (entry: JournalEntry) => void,
-  signal: AbortSignal,
-  waitReplicas: number,
-): Promise<void> {
+/** How entries are followed. */
+export interface Following {
+  readonly after: StorePosition
+  readonly on: (entry: JournalEntry) => void
+  readonly signal: AbortSignal
+  readonly lane: ReadLane
+  readonly turns: Turns
+  /** No entry is given before so many Redis replicas have it: what was served must not be lost with the primary. */
+  readonly waitReplicas: number
+}
+
+/** Gives every entry after `after` until `signal` aborts; rejects as the port's `follow` does. */
+export async function followJournal(session: Session, following: Following): Promise<void> {
+  const { signal } = following
   const { limits } = session
   const client = session.open(limits.followMs + limits.commandMs)
   // Ends the wait of a command that is under way.
@@ -31,21 +35,16 @@ export async function followJournal(
     await untilReady(client, limits)
     const unusable = whyUnusable(client)
     if (unusable !== null) throw new StoreUnavailable(`Following the journal: ${unusable}`)
-    if (!signal.aborted) await follow(client, session, after, on, signal, waitReplicas)
+    if (!signal.aborted) await follow(client, session, following)
   } finally {
     signal.removeEventListener('abort', end)
     client.disconnect()
   }
 }
 
-async function follow(
-  client: RedisClient,
-  session: Session,
-  after: StorePosition,
-  on: (entry: JournalEntry) => void,
-  signal: AbortSignal,
-  waitReplicas: number,
-): Promise<void> {
+async function follow(client: RedisClient, session: Session, following: Following): Promise<void> {
+  const { after, signal, waitReplicas } = following
+  const { keys, limits } = session
   let last = after
   const ask = async <T>(asked: Promise<T>): Promise<T | null> => {
     try {
@@ -61,12 +60,11 @@ async function follow(
   }
   const ended = (): boolean => signal.aborted || session.isClosed
   const confirmed = async (newest: StorePosition): Promise<boolean> => {
-    const { keys, limits } = session
     const count = await ask(confirmations(client, keys, newest, waitReplicas, limits.waitMs))
     return count !== null && count >= waitReplicas
   }
   /** The entries, where each continues the one before; else why not is thrown. */
-  const continued = async (entries: readonly StreamEntry[]): Promise<readonly StreamEntry[]> => {
+  const continued = async (entries: readonly EntryText[]): Promise<readonly EntryText[]> => {
     let before = last
     for (const [index, entry] of entries.entries()) {
       if (continues(before, entry)) before = positionOf([entry])
@@ -79,45 +77,64 @@ async function follow(
     }
     return entries
   }
+  /** Waits for the next entry. */
+  const nextEntry = async (): Promise<readonly EntryText[]> => {
+    const reply = await client.xread('COUNT', 1, 'BLOCK', limits.followMs, 'STREAMS', keys.journal, `${last.seq}-0`)
+    return streamEntries(reply?.[0]?.[1] ?? [])
+  }
+  /** What there is after it, which XREAD would not bound by bytes. */
+  const nextEntries = async (): Promise<readonly EntryText[]> => {
+    const place = { how: 'on', after: last.seq, to: Number.MAX_SAFE_INTEGER } as const
+    const portion = { countMax: limits.batchMax, bytesMax: limits.batchBytesMax, atLeastOne: true } as const
+    return (await entriesIn(client, keys, place, { what: 'whole', ...portion })).entries
+  }
   await check()
+  let mayHaveMore = false
   while (!ended()) {
-    const { keys, limits } = session
-    const reading = client.xread(
-      'COUNT',
-      limits.batchMax,
-      'BLOCK',
-      limits.followMs,
-      'STREAMS',
-      keys.journal,
-      `${last.seq}-0`,
-    )
-    // Sent with it, so it is read after the entries and takes no time of its own.
-    const reply = await ask(Promise.all([reading, headOf(client, keys)]))
+    // The head is asked for behind the entries, so it is read after them and takes no time of its own.
+    const reply = await ask(Promise.all([mayHaveMore ? nextEntries() : nextEntry(), headOf(client, keys)]))
     if (ended() || reply === null) return
-    const [read, head] = reply
-    const entries = streamEntries(read?.[0]?.[1] ?? [])
+    const [entries, head] = reply
     const next = confirmedBy(head, await continued(entries))
     // Nothing came that is in the history: the store may have gone back, or be damaged, and then nothing ever would.
-    if (next.length === 0) await check()
+    if (next.length === 0 && (entries.length > 0 || !mayHaveMore)) await check()
+    mayHaveMore = next.length > 0
     while (!ended() && waitReplicas > 0 && next.length > 0 && !(await confirmed(positionOf(next)))) await check()
-    for (const entry of next) {
-      if (ended()) return
-      on(readEntry(entry.fields.get('entry') ?? ''))
-      last = positionOf([entry])
-    }
-    await nextTurn()
+    await give(following, next, ended, (entry) => (last = positionOf([entry])))
   }
 }
 
+/** Gives entries in their turns. Those that belong to one turn are given together, so that a replica publishes them together. */
+async function give(
+  { on, lane, turns }: Following,
+  entries: readonly EntryText[],
+  ended: () => boolean,
+  given: (entry: EntryText) => void,
+): Promise<void> {
+  let count = 0
+  const giveSome = (): number => {
+    let bytes = 0
+    for (const entry of entries.slice(count)) {
+      if (bytes >= TURN_BYTES_MAX || ended()) break
+      on(readEntry(entry.text))
+      given(entry)
+      count += 1
+      bytes += entry.bytes
+    }
+    return bytes
+  }
+  while (count < entries.length && !ended()) await turns.run(lane, giveSome, (bytes) => bytes)
+}
+
 /** An operator's decision may go on from here without a break, and is still another history. */
-function continues(last: StorePosition, { seq, fields }: StreamEntry): boolean {
+function continues(last: StorePosition, { seq, epoch, previous }: EntryText): boolean {
   // Who has found a store that was never filled follows what it is filled with.
-  const isSame = last.epoch === '' || fields.get('epoch') === last.epoch
-  return isSame && seq === last.seq + 1 && fields.get('previous') === last.mark
+  const isSame = last.epoch === '' || epoch === last.epoch
+  return isSame && seq === last.seq + 1 && previous === last.mark
 }
 
 /** The position after the last of some entries. */
-function positionOf(entries: readonly StreamEntry[]): StorePosition {
-  const last = entries.at(-1)
-  return { epoch: last?.fields.get('epoch') ?? '', seq: last?.seq ?? 0, mark: last?.fields.get('mark') ?? '' }
+function positionOf(entries: readonly EntryText[]): StorePosition {
+  const { epoch = '', seq = 0, mark = '' } = entries.at(-1) ?? {}
+  return { epoch, seq, mark }
 }

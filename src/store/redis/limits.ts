@@ -18,8 +18,12 @@ export interface RedisLimits {
   readonly followMs: number
   /** How long `waitReplicas` Redis replicas have to confirm a write. */
   readonly waitMs: number
-  /** Entries read at once: 1 to 2 ms of small ones, so that polls are answered in between. */
+  /** Entries read at once. */
   readonly batchMax: number
+  /** Bytes of entries read at once by whoever follows or catches up, except that one entry is always read. */
+  readonly batchBytesMax: number
+  /** Bytes of entries that Redis looks through at once for a filter: some 5 ms in which it does nothing else. */
+  readonly scanBytesMax: number
   /** Documents read at once. */
   readonly scanMax: number
   /** The newest entries that are kept; older ones are trimmed. Some 2 KB each, so 200 MB of Redis. */
@@ -41,6 +45,8 @@ export const REDIS_LIMITS: RedisLimits = {
   followMs: 1_000,
   waitMs: 1_000,
   batchMax: 200,
+  batchBytesMax: 512 * 1024,
+  scanBytesMax: 4 * 1024 * 1024,
   scanMax: 1_000,
   journalMax: 100_000,
   trimMax: 20,

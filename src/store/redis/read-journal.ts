@@ -1,35 +1,109 @@
 // Pages of the journal and single entries of it.
-import { readJournalQuery } from '../journal-query.ts'
-import { JOURNAL_SCAN_MAX, type JournalEntry, type JournalPage, type JournalQuery } from '../port.ts'
+import { readHead, readJournalQuery } from '../journal-query.ts'
+import {
+  JOURNAL_PAGE_BYTES_MAX,
+  JOURNAL_SCAN_BYTES_MAX,
+  JOURNAL_SCAN_MAX,
+  StoreDamaged,
+  type JournalEntry,
+  type JournalPage,
+  type JournalQuery,
+  type ReadLane,
+} from '../port.ts'
+import type { Turns } from '../turns.ts'
 import type { RedisClient } from './connection.ts'
 import { readEntry } from './documents.ts'
-import { headSeq } from './head.ts'
-import { seqOfMember, subjectMember, subjectPrefix, type Keys } from './keys.ts'
+import { entriesBefore, entriesIn, type EntryText, type Slice } from './entries.ts'
+import type { Keys } from './keys.ts'
 import type { RedisLimits } from './limits.ts'
-import { streamEntries, textsOf } from './replies.ts'
-import { runScript } from './scripts.ts'
+
+/** What a page is read with. */
+export interface JournalSource {
+  readonly client: RedisClient
+  readonly keys: Keys
+  readonly limits: RedisLimits
+  readonly turns: Turns
+}
 
 /** One page, newest first. Entries never change, so a page that is read in several steps is as good as one. */
-export async function readPage(
-  client: RedisClient,
-  keys: Keys,
-  limits: RedisLimits,
-  query: JournalQuery,
-): Promise<JournalPage> {
+export async function readPage(source: JournalSource, query: JournalQuery, lane: ReadLane): Promise<JournalPage> {
   const filter = readJournalQuery(query)
+  const before = Math.min(filter.beforeSeq, Number.MAX_SAFE_INTEGER)
+  return filter.looksAtHeads
+    ? readFiltered(source, query.subject, filter, before, lane)
+    : readUnfiltered(source, query.subject, filter.limit, before, lane)
+}
+
+/** All entries are wanted, so their texts are read at once. */
+async function readUnfiltered(
+  source: JournalSource,
+  subject: string | undefined,
+  limit: number,
+  beforeSeq: number,
+  lane: ReadLane,
+): Promise<JournalPage> {
+  const { client, keys, limits } = source
   const entries: JournalEntry[] = []
-  // What is above the head was written by nobody to its end.
-  let before = Math.min(filter.beforeSeq, (await headSeq(client, keys)) + 1)
-  // As many as are asked for, and more with every batch in which the filter finds too few.
-  for (let looked = 0, batch = filter.limit + 1; ; batch *= 2) {
-    const found = await entriesBefore(client, keys, Math.min(batch, limits.batchMax), before, query.subject)
-    if (found.length === 0) return { entries, next: null }
-    for (const entry of found) {
-      if (entries.length === filter.limit || looked === JOURNAL_SCAN_MAX) return { entries, next: before }
-      if (filter.matches(entry)) entries.push(entry)
-      before = entry.seq
-      looked += 1
+  let before = beforeSeq
+  for (let bytesLeft = JOURNAL_PAGE_BYTES_MAX; ;) {
+    const slice = await entriesBefore(client, keys, before, subject, {
+      what: 'whole',
+      countMax: Math.min(limit - entries.length, limits.batchMax),
+      bytesMax: bytesLeft,
+      atLeastOne: entries.length === 0,
+    })
+    for (const found of slice.entries) {
+      entries.push(await parsed(source, found, lane))
+      before = found.seq
+      bytesLeft -= found.bytes
     }
+    if (!slice.more) return { entries, next: null }
+    if (slice.entries.length === 0 || entries.length === limit || bytesLeft <= 0) return { entries, next: before }
+  }
+}
+
+/** The heads are read, and then the entries whose heads match. */
+async function readFiltered(
+  source: JournalSource,
+  subject: string | undefined,
+  filter: ReturnType<typeof readJournalQuery>,
+  beforeSeq: number,
+  lane: ReadLane,
+): Promise<JournalPage> {
+  const { client, keys, limits } = source
+  const entries: JournalEntry[] = []
+  let [before, looked, scanned, bytes] = [beforeSeq, 0, 0, 0]
+  for (;;) {
+    const slice: Slice = await entriesBefore(client, keys, before, subject, {
+      what: 'head',
+      countMax: Math.min(JOURNAL_SCAN_MAX - looked, limits.batchMax),
+      bytesMax: limits.scanBytesMax,
+      atLeastOne: true,
+    })
+    const wanted: EntryText[] = []
+    let isFull = false
+    for (const found of slice.entries) {
+      const isMatch = await source.turns.run(
+        lane,
+        () => filter.matches(headOf(found)),
+        () => found.text.length,
+      )
+      const count = entries.length + wanted.length
+      isFull = isMatch && count > 0 && (count === filter.limit || bytes + found.bytes > JOURNAL_PAGE_BYTES_MAX)
+      if (isFull) break
+      if (isMatch) {
+        wanted.push(found)
+        bytes += found.bytes
+      }
+      before = found.seq
+      looked += 1
+      scanned += found.bytes
+    }
+    entries.push(...(await wholeOf(source, wanted, lane)))
+    if (isFull) return { entries, next: before }
+    if (!slice.more) return { entries, next: null }
+    const isOver = entries.length === filter.limit || looked >= JOURNAL_SCAN_MAX || scanned > JOURNAL_SCAN_BYTES_MAX
+    if (isOver) return { entries, next: before }
   }
 }
 
@@ -37,43 +111,52 @@ export async function readPage(
 export async function entryOfRequest(client: RedisClient, keys: Keys, requestId: string): Promise<JournalEntry | null> {
   const seq = await client.hget(keys.requests, requestId)
   if (seq === null) return null
-  const [entry] = await entriesAt(client, keys, [Number(seq)])
-  return entry ?? null
+  const one = { what: 'whole', countMax: 1, bytesMax: 0, atLeastOne: true } as const
+  const [entry] = (await entriesIn(client, keys, { how: 'at', seqs: [Number(seq)] }, one)).entries
+  return entry === undefined ? null : readEntry(entry.text)
 }
 
 /** When the oldest entry that is kept was made; null where nothing was trimmed. */
 export async function beginningOf(client: RedisClient, keys: Keys): Promise<string | null> {
-  const [oldest] = streamEntries(await client.xrange(keys.journal, '-', '+', 'COUNT', 1))
-  if (oldest === undefined) return null
-  const { seq, at } = readEntry(oldest.fields.get('entry') ?? '')
-  return seq === 1 ? null : at
+  const first = { how: 'on', after: 0, to: Number.MAX_SAFE_INTEGER } as const
+  const one = { what: 'head', countMax: 1, bytesMax: 0, atLeastOne: true } as const
+  const [oldest] = (await entriesIn(client, keys, first, one)).entries
+  return oldest === undefined || oldest.seq === 1 ? null : headOf(oldest).at
 }
 
-/** Up to `count` entries below `before`, newest first. */
-async function entriesBefore(
-  client: RedisClient,
-  keys: Keys,
-  count: number,
-  before: number,
-  subject: string | undefined,
+/** Those of the entries, given by their heads, that are still kept. */
+async function wholeOf(
+  source: JournalSource,
+  wanted: readonly EntryText[],
+  lane: ReadLane,
 ): Promise<readonly JournalEntry[]> {
-  if (before <= 1) return []
-  if (subject === undefined) {
-    const reply = await client.xrevrange(keys.journal, `${Math.ceil(before) - 1}-0`, '-', 'COUNT', count)
-    return streamEntries(reply).map(({ fields }) => readEntry(fields.get('entry') ?? ''))
+  const { client, keys } = source
+  if (wanted.length === 0) return []
+  const seqs = wanted.map(({ seq }) => seq)
+  const bytesMax = wanted.reduce((sum, { bytes }) => sum + bytes, 0)
+  const all = { what: 'whole', countMax: seqs.length, bytesMax, atLeastOne: true } as const
+  const entries: JournalEntry[] = []
+  for (const found of (await entriesIn(client, keys, { how: 'at', seqs }, all)).entries) {
+    entries.push(await parsed(source, found, lane))
   }
-  const [newest, oldest] = [`(${subjectMember(subject, Math.ceil(before))}`, `[${subjectPrefix(subject)}`]
-  for (let from = newest; ;) {
-    const members = await client.zrevrangebylex(keys.subjects, from, oldest, 'LIMIT', 0, count)
-    const entries = await entriesAt(client, keys, members.map(seqOfMember))
-    // All of them may have been trimmed between the two reads; then there is nothing older either, but look.
-    if (entries.length > 0 || members.length === 0) return entries
-    from = `(${members.at(-1)}`
-  }
+  return entries
 }
 
-async function entriesAt(client: RedisClient, keys: Keys, seqs: readonly number[]): Promise<readonly JournalEntry[]> {
-  if (seqs.length === 0) return []
-  const reply = await runScript(client, 'entries', [keys.journal, keys.meta], seqs.map(String))
-  return textsOf(reply).flatMap((text) => (text === null ? [] : [readEntry(text)]))
+function parsed({ turns }: JournalSource, { text, bytes }: EntryText, lane: ReadLane): Promise<JournalEntry> {
+  return turns.run(
+    lane,
+    () => readEntry(text),
+    () => bytes,
+  )
+}
+
+function headOf({ text, bytes }: EntryText): ReturnType<typeof readHead> {
+  try {
+    // A text in another form than this build writes is whole.
+    return Buffer.byteLength(text) === bytes ? readEntry(text) : readHead(text)
+  } catch (error) {
+    if (error instanceof SyntaxError)
+      throw new StoreDamaged('The store is damaged: a journal entry in Redis is not what was written')
+    throw error
+  }
 }

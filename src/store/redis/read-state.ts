@@ -4,10 +4,14 @@ import { randomUUID } from 'node:crypto'
 import { StoreUnavailable, type Document, type StorePosition, type StoreState } from '../port.ts'
 import type { RedisClient } from './connection.ts'
 import { readDocument, readEntry } from './documents.ts'
+import { entriesIn } from './entries.ts'
+import type { Turns } from '../turns.ts'
 import { standingOf } from './history.ts'
 import type { Keys } from './keys.ts'
 import type { RedisLimits } from './limits.ts'
-import { streamEntries } from './replies.ts'
+
+/** Documents read at once, before it is known how large they are. */
+const SCAN_FIRST = 32
 
 /** The state of the store now; `known` must be in its history. A store that was never filled is begun, unless `known` says otherwise. */
 export async function readState(
@@ -15,27 +19,42 @@ export async function readState(
   keys: Keys,
   limits: RedisLimits,
   known: StorePosition | null,
+  turns: Turns,
 ): Promise<StoreState> {
   for (let tries = 0; tries < limits.loadTriesMax; tries += 1) {
     const { position: start } = await standingOf(client, keys, known, known === null ? randomUUID() : '')
-    const documents = await scan(client, keys, limits)
+    const documents = await scan(client, keys, limits, turns)
     const { position: end, first } = await standingOf(client, keys, null)
     // Another epoch began, or what has changed meanwhile is kept no more: what was read is no one state.
     if (end.epoch !== start.epoch || first > start.seq + 1) continue
-    if (await catchUp(client, keys, limits, documents, start.seq, end.seq)) {
+    if (await catchUp(client, keys, limits, documents, start.seq, end.seq, turns)) {
       return { ...end, documents: [...documents.values()] }
     }
   }
   throw new StoreUnavailable('Reading the store: it changed too much while it was read')
 }
 
-async function scan(client: RedisClient, keys: Keys, limits: RedisLimits): Promise<Map<string, Document>> {
+async function scan(
+  client: RedisClient,
+  keys: Keys,
+  limits: RedisLimits,
+  turns: Turns,
+): Promise<Map<string, Document>> {
   const documents = new Map<string, Document>()
   let cursor = '0'
+  let count = SCAN_FIRST
   do {
-    const [next, pairs] = await client.hscan(keys.documents, cursor, 'COUNT', limits.scanMax)
+    const [next, pairs] = await client.hscan(keys.documents, cursor, 'COUNT', count)
+    // Fewer at once where documents are large: a reply is held as a whole.
+    const bytes = pairs.reduce((sum, text) => sum + text.length, 0)
+    count = bytes > limits.batchBytesMax ? Math.max(Math.floor(count / 2), 1) : Math.min(count * 2, limits.scanMax)
     for (let index = 0; index < pairs.length; index += 2) {
-      const document = readDocument(pairs[index] ?? '', pairs[index + 1] ?? '')
+      const [key = '', text = ''] = pairs.slice(index, index + 2)
+      const document = await turns.run(
+        'operator',
+        () => readDocument(key, text),
+        () => text.length,
+      )
       documents.set(document.key, document)
     }
     cursor = next
@@ -51,14 +70,21 @@ async function catchUp(
   documents: Map<string, Document>,
   from: number,
   to: number,
+  turns: Turns,
 ): Promise<boolean> {
   let seq = from
   while (seq < to) {
-    const reply = await client.xrange(keys.journal, `${seq + 1}-0`, `${to}-0`, 'COUNT', limits.batchMax)
-    const entries = streamEntries(reply)
+    const place = { how: 'on', after: seq, to } as const
+    const portion = { countMax: limits.batchMax, bytesMax: limits.batchBytesMax, atLeastOne: true } as const
+    const { entries } = await entriesIn(client, keys, place, { what: 'whole', ...portion })
     for (const entry of entries) {
       if (entry.seq !== seq + 1) return false
-      for (const { key, after } of readEntry(entry.fields.get('entry') ?? '').changes) {
+      const { changes } = await turns.run(
+        'operator',
+        () => readEntry(entry.text),
+        () => entry.bytes,
+      )
+      for (const { key, after } of changes) {
         if (after === null) documents.delete(key)
         else documents.set(key, after)
       }

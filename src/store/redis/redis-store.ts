@@ -16,11 +16,13 @@ import {
   type JournalEntry,
   type JournalPage,
   type JournalQuery,
+  type ReadLane,
   type Store,
   type StorePosition,
   type StoreState,
   type StoreWarning,
 } from '../port.ts'
+import { Turns } from '../turns.ts'
 import { confirmations } from './confirm.ts'
 import { reconnect, serverOf, type RedisClient } from './connection.ts'
 import { redisCoordination } from './coordination.ts'
@@ -59,6 +61,7 @@ export class RedisStore implements Store {
   readonly coordination: Coordination
   readonly #session: Session
   readonly #waitReplicas: number
+  readonly #turns = new Turns()
   readonly #closing = new AbortController()
   readonly #following = new Set<Promise<void>>()
 
@@ -70,7 +73,7 @@ export class RedisStore implements Store {
 
   load(known: StorePosition | null = null): Promise<StoreState> {
     const { keys, limits } = this.#session
-    return this.#session.readMuch('Reading the store', (client) => readState(client, keys, limits, known))
+    return this.#session.readMuch('Reading the store', (client) => readState(client, keys, limits, known, this.#turns))
   }
 
   async commit(change: Change): Promise<Committed | Conflict> {
@@ -86,12 +89,18 @@ export class RedisStore implements Store {
     return this.#session.read('Reading the journal', (client) => entryOfRequest(client, this.#session.keys, requestId))
   }
 
-  async follow(after: StorePosition, on: (entry: JournalEntry) => void, signal: AbortSignal): Promise<void> {
+  async follow(
+    after: StorePosition,
+    on: (entry: JournalEntry) => void,
+    signal: AbortSignal,
+    lane: ReadLane = 'operator',
+  ): Promise<void> {
     if (!Number.isSafeInteger(after.seq) || after.seq < 0) throw new RangeError(`No journal entry is ${after.seq}`)
     this.#session.checkOpen()
     if (signal.aborted) return
     const either = AbortSignal.any([signal, this.#closing.signal])
-    const following = followJournal(this.#session, after, on, either, this.#waitReplicas)
+    const how = { after, on, signal: either, lane, turns: this.#turns, waitReplicas: this.#waitReplicas }
+    const following = followJournal(this.#session, how)
     const settled = following.catch(() => {})
     this.#following.add(settled)
     try {
@@ -101,9 +110,12 @@ export class RedisStore implements Store {
     }
   }
 
-  journal(query: JournalQuery): Promise<JournalPage> {
+  journal(query: JournalQuery, lane: ReadLane = 'operator'): Promise<JournalPage> {
     const { keys, limits } = this.#session
-    return this.#session.readMuch('Reading the journal', (client) => readPage(client, keys, limits, query))
+    const turns = this.#turns
+    return this.#session.readMuch('Reading the journal', (client) =>
+      readPage({ client, keys, limits, turns }, query, lane),
+    )
   }
 
   journalBegins(): Promise<string | null> {
@@ -133,7 +145,7 @@ export class RedisStore implements Store {
     const holds = await this.#session.readMuch('Reading the store', async (client) => {
       // What a damaged store holds is not compared with: all of it is replaced.
       if (restore === null || isDamaged || found.epoch === '') return []
-      const state = await readState(client, keys, limits, found)
+      const state = await readState(client, keys, limits, found, this.#turns)
       if (state.mark !== found.mark || state.epoch !== found.epoch) throw new StoreRegressed(known, state)
       return state.documents
     })

@@ -7,8 +7,8 @@ import type { Keys } from './keys.ts'
 import type { RedisLimits } from './limits.ts'
 import type { RedisTarget } from './redis-url.ts'
 
-/** Reads and writes have connections of their own: WAIT holds up what comes after it. */
-type Purpose = 'read' | 'write' | 'restore'
+/** Reads and writes have connections of their own: WAIT holds up what comes after it, and so does what is long to read. */
+type Purpose = 'read' | 'read-much' | 'write' | 'restore'
 
 /** How much longer than one command a call may take: a Cluster or a Sentinel is asked where to go, more than once. */
 const CALL_COMMANDS_MAX = 2
@@ -25,7 +25,7 @@ export class Session {
     this.keys = keys
     this.limits = limits
     // Connected from the start on, so that the first calls need not wait.
-    for (const purpose of ['read', 'write'] as const) this.#client(purpose)
+    for (const purpose of ['read', 'read-much', 'write'] as const) this.#client(purpose)
   }
 
   get isClosed(): boolean {
@@ -45,7 +45,7 @@ export class Session {
 
   /** Reads in many pieces, each within the limit of one command. */
   readMuch<T>(doing: string, action: (client: RedisClient) => Promise<T>): Promise<T> {
-    return this.#call('read', doing, action, readFault, this.limits.readMuchMs)
+    return this.#call('read-much', doing, action, readFault, this.limits.readMuchMs)
   }
 
   /** Writes: rejects with StoreOutcomeUnknown where nobody can say whether it was done. */

@@ -1,13 +1,15 @@
 // The journal's pages: newest first, every filter alone and together, and cursors that miss and repeat nothing.
 import type { Test } from 'tap'
 import {
+  JOURNAL_PAGE_BYTES_MAX,
   JOURNAL_PAGE_MAX,
+  JOURNAL_SCAN_BYTES_MAX,
   JOURNAL_SCAN_MAX,
   type JournalEntry,
   type JournalQuery,
   type Store,
 } from '../../../src/store/port.ts'
-import { allPages, commit, put, range, seqs } from '../../fixtures/store-changes.ts'
+import { allPages, commit, positionAt, put, range, seqs } from '../../fixtures/store-changes.ts'
 import { freshStore, type MakePlace } from '../conformance.ts'
 
 const ACTORS = ['ann', 'bob', 'cid'] as const
@@ -127,6 +129,91 @@ export async function journal(t: Test, makePlace: MakePlace): Promise<void> {
     t.same(seqs(all.entries), [1])
     t.equal(all.pages, 2)
   })
+
+  await t.test('a page of huge entries ends early, and every entry is still reached once', async (t) => {
+    const store = await freshStore(t, makePlace)
+    const sizes = [10, 300_000, 300_000, 2_000_000, 10, 400_000, 400_000, 400_000, 10, 10, 3_000_000, 10]
+    for (const [index, size] of sizes.entries()) {
+      await commit(store, [put(`a/${index % 2}`, Math.floor(index / 2), { text: 'x'.repeat(size) })], {
+        actor: index % 3 === 0 ? 'ann' : 'bob',
+      })
+    }
+    const all = range(1, sizes.length).reverse()
+    const queries: readonly [Omit<JournalQuery, 'limit'>, number[]][] = [
+      [{}, all],
+      [{ subject: 'a/1' }, all.filter((seq) => seq % 2 === 0)],
+      [{ actor: 'ann' }, all.filter((seq) => seq % 3 === 1)],
+      [{ actor: 'bob', subject: 'a/0' }, all.filter((seq) => seq % 3 !== 1 && seq % 2 === 1)],
+    ]
+    for (const [query, wanted] of queries) {
+      const found: number[] = []
+      let beforeSeq: number | null = Infinity
+      while (beforeSeq !== null) {
+        const page = await store.journal({ ...query, beforeSeq, limit: 500 })
+        const bytes = JSON.stringify(page.entries).length
+        t.ok(page.entries.length > 0, 'at least one entry')
+        t.ok(page.entries.length === 1 || bytes <= JOURNAL_PAGE_BYTES_MAX + 100, `${bytes} bytes`)
+        found.push(...seqs(page.entries))
+        beforeSeq = page.next
+      }
+      t.same(found, wanted, JSON.stringify(query))
+    }
+  })
+
+  await t.test(
+    'a filter that matches nothing in huge entries ends a page early, and the next one goes on',
+    async (t) => {
+      const store = await freshStore(t, makePlace)
+      const text = 'x'.repeat(4_000_000)
+      await commit(store, [put('a', 0)], { actor: 'once' })
+      for (const n of range(1, Math.ceil(JOURNAL_SCAN_BYTES_MAX / text.length) + 2)) {
+        await commit(store, [put(`b/${n}`, 0, { text, ',"changes":[': ',"changes":[' })])
+      }
+      const first = await store.journal({ limit: 10, actor: 'once' })
+      t.same(first.entries, [])
+      t.type(first.next, 'number')
+      const all = await allPages(store, { limit: 10, actor: 'once' })
+      t.same(seqs(all.entries), [1])
+      t.equal(all.pages, 2)
+    },
+  )
+
+  await t.test('words that look like the form of an entry do not mislead a filter', async (t) => {
+    const store = await freshStore(t, makePlace)
+    const odd = ',"changes":[]}'
+    await commit(store, [put('a', 0)], { actor: odd, kind: odd, reason: `"${odd}` })
+    await commit(store, [put(odd, 0, { [odd]: odd })], { actor: 'ann', reason: odd, requestId: odd })
+    t.same(seqs((await store.journal({ limit: 5, actor: odd })).entries), [1])
+    t.same(seqs((await store.journal({ limit: 5, actor: 'ann', subject: odd })).entries), [2])
+    t.same(seqs((await store.journal({ limit: 5, actor: 'ann', kind: odd })).entries), [])
+  })
+
+  await t.test(
+    'huge entries are read between turns of the event loop, by pages and by followers together',
+    async (t) => {
+      const store = await freshStore(t, makePlace)
+      const text = 'x'.repeat(900_000)
+      for (const n of range(1, 6)) await commit(store, [put('a', n - 1, { text })])
+      const after = await positionAt(store, 0)
+      let turn = 0
+      let isOver = false
+      const count = (): void => {
+        turn += 1
+        if (!isOver) setImmediate(count)
+      }
+      setImmediate(count)
+      const parsedIn: number[] = []
+      const stop = new AbortController()
+      const followers = ['operator', 'reader', 'reader'] as const
+      const on = (entry: JournalEntry): void => {
+        if (entry.subjects[0] === 'a') parsedIn.push(turn)
+        if (parsedIn.length === 6 * followers.length) stop.abort()
+      }
+      await Promise.all(followers.map((lane) => store.follow(after, on, stop.signal, lane)))
+      isOver = true
+      t.equal(new Set(parsedIn).size, parsedIn.length, 'no two in one turn')
+    },
+  )
 
   await t.test('paging is not disturbed by commits in between', async (t) => {
     const store = await freshStore(t, makePlace)

@@ -1,0 +1,54 @@
+// Reads of the journal, each in its turn: routes that read much go through here.
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { JournalReaders } from '../../control/journal-readers.ts'
+import type { Clock } from '../../serve/clock.ts'
+import { sendProblem } from './problem.ts'
+
+/** A reader that has not taken its page by then is cut off. */
+const UNSENT_MS = 30_000
+
+/** Sends what was read. Not a reply: to wait for a reply is to wait until its reader has taken it. */
+export type Answer = () => FastifyReply
+
+/** Calls `read` once the request has its turn, and sends the answer. The turn of others comes when the answer was read, and a
+ * place for another answer when this one was taken. */
+export async function inTurn(
+  readers: JournalReaders,
+  clock: Clock,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  read: () => Promise<Answer>,
+): Promise<FastifyReply> {
+  const gone = new AbortController()
+  reply.raw.on('close', () => gone.abort())
+  const entered = await readers.enter(gone.signal)
+  switch (entered.outcome) {
+    case 'gone':
+      return reply.hijack()
+    case 'full':
+      return sendProblem(
+        request,
+        reply,
+        'too_many_reads',
+        'too many reads of the journal wait for their turn; try again',
+      )
+    case 'entered':
+  }
+  const { place } = entered
+  const ended = (): void => {
+    cancel()
+    place.end()
+  }
+  let cancel = (): void => {}
+  reply.raw.on('finish', ended)
+  reply.raw.on('close', ended)
+  let answer: Answer
+  try {
+    answer = await read()
+  } finally {
+    place.read()
+    if (gone.signal.aborted) ended()
+    else cancel = clock.after(UNSENT_MS, () => reply.raw.destroy())
+  }
+  return answer()
+}
