@@ -2,7 +2,7 @@
 // entries of before, which may be read later, in any number of steps.
 import type { Document, DocumentChange } from '../store/port.ts'
 import type { IsBlocked } from './blocked-version.ts'
-import { channelOf, type Channel } from './channel.ts'
+import { channelIn, channelOf, type Channel } from './channel.ts'
 import type { Moment } from './entry-times.ts'
 import { neverBlocked, stepSpans, type ToldSpan } from './history.ts'
 import { versionsTold } from './target.ts'
@@ -49,7 +49,7 @@ export class ChannelPast {
 
   /** The past of which the oldest change known is this one. */
   static before({ before, after }: DocumentChange): ChannelPast {
-    if (before !== null) return ChannelPast.of(before.revision, channelOf(before))
+    if (before !== null) return ChannelPast.of(before.revision, channelIn(before))
     const deleted = (after?.revision ?? 1) - 1
     return deleted === 0 ? new ChannelPast(null) : ChannelPast.of(deleted, null)
   }
@@ -98,8 +98,8 @@ export class ChannelPast {
 
   /** Takes in the newest change. */
   add({ before, after }: DocumentChange, moment: Moment): void {
-    const channel = before === null ? null : channelOf(before)
-    const later = after === null ? null : channelOf(after)
+    const channel = before === null ? null : readableIn(before)
+    const later = after === null ? null : readableIn(after)
     const front = this.#front
     if (this.#since !== null) for (const told of toldIn(channel, this.#since, moment, later)) this.#append(told)
     else if (front !== null && front.end === null) this.#front = { ...front, end: { moment, later } }
@@ -118,13 +118,13 @@ export class ChannelPast {
       this.#front = null
       return
     }
-    const channel = after === null ? null : channelOf(after)
+    const channel = after === null ? null : readableIn(after)
     if (front.end === null) this.#since = moment
     else for (const told of toldIn(channel, moment, front.end.moment, front.end.later).toReversed()) this.#prepend(told)
     // The bound may just have been reached.
     if (this.#dropped !== null) this.#front = null
     else if (before !== null) {
-      this.#front = { revision: before.revision, channel: channelOf(before), end: { moment, later: channel } }
+      this.#front = { revision: before.revision, channel: readableIn(before), end: { moment, later: channel } }
     } else if (revision === 1) this.#front = null
     else this.#front = { revision: revision - 1, channel: null, end: { moment, later: channel } }
   }
@@ -231,4 +231,10 @@ function isSilent({ version, beside }: Told): boolean {
 function isToldIn(spans: readonly Told[], { version, beside }: Told): boolean {
   const told = new Set(spans.flatMap((span) => [span.version, span.beside]))
   return [version, beside].every((one) => one === null || told.has(one))
+}
+
+/** Throws where the document cannot be read: what agents were told then is not known. */
+function readableIn(document: Document): Channel {
+  if (document.unreadable !== undefined) throw new Error(`${document.key} cannot be read`)
+  return channelOf(document)
 }

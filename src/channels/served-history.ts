@@ -2,7 +2,7 @@
 // What was before the state was loaded is learned from older entries, each of them once, newest first.
 import type { Document, DocumentChange } from '../store/port.ts'
 import type { IsBlocked } from './blocked-version.ts'
-import { channelNameOf, channelOf } from './channel.ts'
+import { channelIn, channelNameOf, channelOf } from './channel.ts'
 import { ChannelPast, hasTold } from './channel-past.ts'
 import { EntryTimes, type Moment } from './entry-times.ts'
 import type { ToldSpan } from './history.ts'
@@ -113,7 +113,7 @@ export class ServedHistory {
       if (channelNameOf(key) === null) continue
       const known = this.#pasts.get(key)
       if (known === undefined && after === null && !this.#mayKeep(key)) continue
-      const past = known ?? ChannelPast.of(revisionOf(change), after === null ? null : channelOf(after))
+      const past = known ?? ChannelPast.of(revisionOf(change), channelIn(after))
       this.#keep(
         key,
         readable(past, moment, () => past.learn(change, moment)),

@@ -130,12 +130,8 @@ export function renderChannel(
 function renderFace(name: string, revision: number, target: Target, maxAgeS: number): Face {
   const { version } = target
   // `v15.1.4` is a version too, but no answer: each path says itself whether there is a `v`.
-  if (version !== null && (!isVersion(version) || version.startsWith('v'))) {
-    // Guards keep this from being stored. Should a store ever hold it, an agent must not be told to install it.
-    const broken = unavailable(`channel ${name} has a target that is not a version`)
-    return Object.freeze({ version: broken, webapiVersion: broken, critical: broken })
-  }
-  if (target.because === 'unreadable') {
+  const isInstallable = version === null || (isVersion(version) && !version.startsWith('v'))
+  if (target.because === 'unreadable' || !isInstallable) {
     // Agents hold on every path of it, and are never told what `default` serves.
     const broken = unavailable(`channel ${name} cannot be read`)
     return Object.freeze({ version: broken, webapiVersion: broken, critical: broken })

@@ -67,7 +67,7 @@ await t.test('a target that is not a version, to the letter, is a 503 on every p
     for (const critical of [true, false]) {
       const broken = render(word, critical)
       for (const answer of [broken.version, broken.webapiVersion, broken.critical]) {
-        t.match(answer, { status: 503, body: 'channel stable/cloud has a target that is not a version' }, word)
+        t.match(answer, { status: 503, body: 'channel stable/cloud cannot be read' }, word)
         t.equal(answer.etag, null)
         t.equal(headersOf(answer).get('Cache-Control'), 'no-store')
         t.equal(headersOf(answer).get('Retry-After'), '10')
@@ -167,7 +167,7 @@ await t.test('for cohorts too nothing but a version is a 200, and no version is 
   const bodies = new Set(
     cohorts?.map(({ version, webapiVersion }) => `${version.status} ${webapiVersion.status} ${webapiVersion.body}`),
   )
-  t.same([...bodies].toSorted(), ['404 200 none', '503 503 channel stable/cloud has a target that is not a version'])
+  t.same([...bodies].toSorted(), ['404 200 none', '503 503 channel stable/cloud cannot be read'])
   t.end()
 })
 

@@ -27,6 +27,7 @@ t.setTimeout(120_000)
 
 await t.test('what is served is complete, whatever was published while the workers started', async (t) => {
   process.env['BELLWETHER_POLL_PORT'] = '0'
+  t.teardown(() => delete process.env['BELLWETHER_POLL_PORT'])
   const holder = new SnapshotHolder()
   const options = { count: WORKERS, entry: ENTRY, ticketSecret: null, clock: systemClock, log: silent }
   const pool = new WorkerPool({ ...options, holder })

@@ -43,7 +43,8 @@ t.test('a page of large entries is short whatever its limit, and all pages have 
   await session.channel('a')
   await fill(session, 12)
   await session.done('PATCH', '/channels/a', { description: 'the last' })
-  t.same(await allItems(session, '/journal', viewer), range(1, 15).reverse())
+  // The first one made the token, which is for admins only.
+  t.same(await allItems(session, '/journal', viewer), range(2, 15).reverse())
   const filtered: unknown = (await session.planes.admin('GET', '/journal?limit=500&actor=actor-0')).json()
   t.equal(itemsOf(filtered).length, 1)
   t.type(at(filtered, 'next'), 'string')
