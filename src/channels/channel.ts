@@ -115,7 +115,7 @@ export function channelNameOf(key: string): string | null {
 
 /** Reads a channel out of its document. */
 export function channelOf(document: Document): Channel {
-  // Only channelBody writes documents under channel/, and the store gives back what was written or fails.
+  // The store has checked the body (control/check-document.ts) and marked it where it is no channel.
   return document.body as unknown as Channel
 }
 

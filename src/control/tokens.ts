@@ -195,7 +195,7 @@ export async function revokeToken(
 }
 
 function tokenOf(document: Document): StoredToken {
-  // Only createToken writes documents under token/.
+  // The store has checked the body (control/check-document.ts) and marked it where it is no token.
   return document.body as unknown as StoredToken
 }
 

@@ -85,7 +85,7 @@ export function isPipelineKey(key: string): boolean {
 }
 
 export function pipelineOf(document: Document): Pipeline {
-  // Only pipelineBody writes documents under pipeline/.
+  // The store has checked the body (control/check-document.ts) and marked it where it is no pipeline.
   return document.body as unknown as Pipeline
 }
 

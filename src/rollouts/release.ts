@@ -93,7 +93,7 @@ export function isReleaseKey(key: string): boolean {
 }
 
 export function releaseOf(document: Document): Release {
-  // Only releaseBody writes documents under release/.
+  // The store has checked the body (control/check-document.ts) and marked it where it is no release.
   return document.body as unknown as Release
 }
 

@@ -116,7 +116,7 @@ export function isRolloutOf(key: string, pipeline: string): boolean {
 }
 
 export function rolloutOf(document: Document): Rollout {
-  // Only rolloutBody writes documents under rollout/.
+  // The store has checked the body (control/check-document.ts) and marked it where it is no rollout.
   return document.body as unknown as Rollout
 }
 
