@@ -5,8 +5,11 @@ import { COMMIT_WRITES_MAX, type Change, type Expectation } from './port.ts'
 /** Bytes of one key in UTF-8: an index key with length and seq must stay below the 1,978 bytes lmdb takes. */
 export const KEY_BYTES_MAX = 512
 
-/** Characters of a change's id: a UUID, or whatever a client calls its request. */
-export const REQUEST_ID_LENGTH_MAX = 128
+/** Characters of a change's id: the name of who asks, and a UUID or whatever a client calls its request. */
+export const REQUEST_ID_LENGTH_MAX = 384
+
+/** At most this many documents are expected to be as they were read: twice what a stage of the most channels reads. */
+const COMMIT_READS_MAX = 10_000
 
 /** Throws a RangeError where `change` could never be committed by any store, whatever it holds. */
 export function checkChange(change: Change): void {
@@ -19,6 +22,9 @@ export function checkChange(change: Change): void {
   const { requestId } = change
   if (requestId !== null && (requestId === '' || requestId.length > REQUEST_ID_LENGTH_MAX)) {
     throw new RangeError(`A request id has 1 to ${REQUEST_ID_LENGTH_MAX} characters, not ${requestId.length}`)
+  }
+  if (reads.length > COMMIT_READS_MAX) {
+    throw new RangeError(`A change expects at most ${COMMIT_READS_MAX} documents, this one ${reads.length}`)
   }
   const written = new Set<string>()
   for (const write of writes) {

@@ -29,7 +29,7 @@ export function newMark(): string {
 
 /** Plans a new epoch over a store that holds `documents`. Its first seq is above all that store and replica know. */
 export function planEpoch(start: EpochStart, documents: Iterable<Document>): EpochPlan {
-  const { at, actor, kind, reason, requestId, known, found, restore } = start
+  const { at, actor, kind, reason, requestId, requestHash, known, found, restore } = start
   const changes = restore === null ? [] : differences(documents, restore.documents)
   const entries: JournalEntry[] = []
   let seq = Math.max(known.seq, found.seq)
@@ -39,8 +39,9 @@ export function planEpoch(start: EpochStart, documents: Iterable<Document>): Epo
     seq += 1
     // The id stands for the whole decision, so it is found by the first entry.
     const id = from === 0 ? requestId : null
+    const hash = id === null || requestHash === undefined ? {} : { requestHash }
     const head = { seq, mark: newMark(), format: FORMAT, at, actor, kind, subjects, reason }
-    entries.push({ ...head, requestId: id, changes: part })
+    entries.push({ ...head, requestId: id, ...hash, changes: part })
   }
   const supersedes = new Set([found.epoch, known.epoch])
   supersedes.delete('')

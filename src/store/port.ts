@@ -63,7 +63,10 @@ export interface JournalEntry {
   readonly kind: string
   readonly subjects: readonly string[]
   readonly reason: string | null
+  /** What the change was committed under at most once; null where it may be repeated. */
   readonly requestId: string | null
+  /** What the request was, as a hash, so that another one under the same id is told from a retry; missing without an id. */
+  readonly requestHash?: string
   readonly changes: readonly DocumentChange[]
 }
 
@@ -95,6 +98,8 @@ export interface Change {
   readonly reason: string | null
   /** A change with an id is committed at most once: where the journal has an entry of this id, nothing is written. */
   readonly requestId: string | null
+  /** Kept in the entry as it is given. */
+  readonly requestHash?: string
   /** What the change was decided on; a store that has not that in its history refuses it. null: whatever is there. */
   readonly decidedOn: StorePosition | null
   readonly writes: readonly Write[]
@@ -131,6 +136,7 @@ export interface EpochStart {
   readonly kind: string
   readonly reason: string | null
   readonly requestId: string | null
+  readonly requestHash?: string
   /** The state to write back over the store's, or null to keep what the store holds. */
   readonly restore: StoreState | null
   /** Where the deciding replica stands; whoever is in its epoch follows the new one from then on. */

@@ -183,9 +183,10 @@ export class EmbeddedStore implements Store {
     const changes = change.writes.map((write) => this.#writeDocument(write, before.get(write.key) ?? null))
     const seq = meta.seq + 1
     const mark = newMark()
-    const { at, actor, kind, reason, requestId } = change
+    const { at, actor, kind, reason, requestId, requestHash } = change
     const subjects = change.writes.map(({ key }) => key)
-    const entry = { seq, mark, format: FORMAT, at, actor, kind, subjects, reason, requestId, changes }
+    const hash = requestHash === undefined ? {} : { requestHash }
+    const entry = { seq, mark, format: FORMAT, at, actor, kind, subjects, reason, requestId, ...hash, changes }
     this.#database.putMeta({ ...meta, seq, mark })
     return { outcome: 'committed', entry: this.#database.appendEntry(entry), repeated: false }
   }

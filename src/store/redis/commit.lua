@@ -4,7 +4,7 @@
 -- ARGV  'prove' to be told only whether the user may do all this; or
 --       1 format of this build, 2 epoch to begin a store with that was never filled, 3 mark of the entry,
 --       4 request id ('' for none), 5-7 what was decided on: epoch ('' for whatever is there), seq, mark,
---       8 members of the entry from `at` to `requestId` as JSON without braces,
+--       8 members of the entry from `at` to `requestHash` as JSON without braces,
 --       9 entries to keep, 10 entries to trim at most,
 --       11 number of writes, then for each: key, key as JSON, expected revision, body as JSON ('' to delete);
 --       then for each read: key, expected revision

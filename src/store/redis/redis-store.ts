@@ -191,10 +191,10 @@ export class RedisStore implements Store {
   }
 
   async #commit(client: RedisClient, change: Change): Promise<Committed | Conflict> {
-    const { at, actor, kind, reason, requestId, decidedOn, writes, reads } = change
+    const { at, actor, kind, reason, requestId, requestHash, decidedOn, writes, reads } = change
     const { journalMax, trimMax } = this.#session.limits
     const subjects = writes.map(({ key }) => key)
-    const head = JSON.stringify({ at, actor, kind, subjects, reason, requestId }).slice(1, -1)
+    const head = JSON.stringify({ at, actor, kind, subjects, reason, requestId, requestHash }).slice(1, -1)
     const args = [
       ...[String(FORMAT), randomUUID(), newMark(), requestId ?? ''],
       ...[decidedOn?.epoch ?? '', String(decidedOn?.seq ?? 0), decidedOn?.mark ?? ''],
