@@ -46,7 +46,7 @@ const catalogue = {
   not_regressed: [409, 'The store has not gone back'],
   store_damaged: [409, 'The store is damaged'],
   replica_behind: [409, 'Another replica knows more'],
-  idempotency_key_reused: [409, 'The key belongs to another change'],
+  idempotency_key_reused: [422, 'The key belongs to another request'],
   secret_lost: [409, 'The secret was in an answer that was lost'],
   document_unreadable: [409, 'The document cannot be read'],
   document_readable: [409, 'The document can be read'],

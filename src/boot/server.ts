@@ -8,7 +8,7 @@ import { build } from '../build.ts'
 import { ConfigError, readConfig, type Config } from '../config.ts'
 import { adminToken } from '../control/admin-token.ts'
 import { checkDocument } from '../control/check-document.ts'
-import { journalLapses } from '../control/journal-lapses.ts'
+import { startExpiryTask } from '../control/expiry-task.ts'
 import type { Control } from '../control/control.ts'
 import { restoreHistories } from '../control/restore-history.ts'
 import { announceReplica, type ReplicaFacts } from '../control/replicas.ts'
@@ -163,7 +163,7 @@ async function openControlPlane(parts: ControlParts): Promise<OpenControlPlane> 
   const { webhookSecret: secret, verifiedLabel, repositories } = config.github
   const github = { secret, verifiedLabel, repositories }
   const plane = await buildControlPlane({ control, facts, registry, adminToken: token.text, github, logger })
-  const stops: Stop[] = [restoreHistories(control, logger), journalLapses(control, logger)]
+  const stops: Stop[] = [restoreHistories(control, logger), startExpiryTask(control, logger)]
   rolloutMetrics(registry, replica)
   const countPoll = upstreamMetrics(registry, replica, upstreams, clock)
   const intervalMs = config.upstreamIntervalS * 1_000

@@ -1,32 +1,17 @@
-// The use case behind every change of a channel: decide on what is known, commit against exactly that, serve, answer.
-import { blockedVersionKey } from '../channels/blocked-version.ts'
+// The command behind every change of a channel.
 import { applyChange, judgeDeletion, type Accepted } from '../channels/change.ts'
-import { channelBody, channelKey, channelOf, type Channel } from '../channels/channel.ts'
+import { channelBody, channelKey, channelOf } from '../channels/channel.ts'
 import type { ChannelChange } from '../channels/draft.ts'
 import { rollbackVersion, type ServedSpan } from '../channels/history.ts'
 import { malformed, type Refusal, type Verdict } from '../channels/outcome.ts'
-import { targetAt, type Target } from '../channels/target.ts'
-import { momentOf } from '../channels/time.ts'
 import { parseUpstreamUrl } from '../channels/upstream-url.ts'
-import type { Document, Expectation, JournalEntry } from '../store/port.ts'
-import { WEBAPI_FALLBACK } from '../serve/poll.ts'
-import type { ReplicaState } from '../serve/replica-state.ts'
+import type { Document } from '../store/port.ts'
 import { channelSpans } from './channel-history.ts'
-import {
-  commitAndServe,
-  CONTENTION_TRIES_MAX,
-  currentState,
-  earlierTry,
-  isExpected,
-  knownState,
-  type Contended,
-  type Control,
-  type ExpectedRevisions,
-  type KeyReused,
-  type NotServedYet,
-  type Request,
-} from './control.ts'
-import { UnreadableDocument } from './decide.ts'
+import { fallbackOf, recordOf, type ChannelRecord } from './channel-view.ts'
+import { isExpected, type Control, type ExpectedRevisions, type Request } from './control.ts'
+import { commitWith, executeCommand, replyWith, type Unfinished } from './core/execute.ts'
+import type { Transaction } from './core/transaction.ts'
+import { UnreadableDocument } from './core/unreadable-document.ts'
 import { blankChannel, lastReadable } from './repair.ts'
 
 /** A rollback as it is asked for: where to is found in the channel's history. */
@@ -48,21 +33,6 @@ export interface ChannelRequest extends Request {
   readonly dryRun: boolean
 }
 
-/** A channel as the API shows it: its document, its revision, and what it tells agents now. */
-export interface ChannelRecord {
-  readonly channel: Channel
-  readonly revision: number
-  readonly effective: Target
-  /** How old the answer of a forward channel's upstream is; null for other channels. */
-  readonly upstream: UpstreamRecord | null
-}
-
-export interface UpstreamRecord {
-  /** When it last answered well, also where that changed nothing; null where it never has, as far as is known here. */
-  readonly lastAnswerAt: string | null
-  readonly ageS: number | null
-}
-
 export type ChannelOutcome =
   | { readonly outcome: 'changed'; readonly record: ChannelRecord }
   | { readonly outcome: 'deleted' }
@@ -77,82 +47,67 @@ export type ChannelOutcome =
   | { readonly outcome: 'unknown-channel' }
   | { readonly outcome: 'stale'; readonly current: ChannelRecord | null }
   | Refusal
-  | NotServedYet
-  | Contended
-  | KeyReused
+  | Unfinished
 
-type Decision = Accepted | { readonly outcome: 'accepted-deletion'; readonly verdicts: readonly Verdict[] } | Refusal
+type Judged = Accepted | { readonly outcome: 'accepted-deletion'; readonly verdicts: readonly Verdict[] } | Refusal
 
-/** Changes a channel, or says why not. A change that lost a race is decided again on what the winner left. */
+/** What is read for a change before it is decided. */
+interface Prepared {
+  /** The last version of a channel that cannot be read. */
+  readonly base: Document | null
+  readonly spans: readonly ServedSpan[]
+}
+
+/** What the answer needs beside the entry. */
+interface Decided {
+  readonly before: ChannelRecord | null
+  readonly verdicts: readonly Verdict[]
+}
+
+/** Changes a channel, or says why not. */
 export async function changeChannel(control: Control, request: ChannelRequest): Promise<ChannelOutcome> {
-  const key = channelKey(request.name)
-  // Before anything is decided: an unpinning that was applied would else be refused for want of a pin.
-  const earlier = request.dryRun ? null : await earlierTry(control, request, journalKind(request.change), key)
-  if (earlier !== null && earlier.outcome !== 'applied') return earlier
-  if (earlier !== null) return outcomeOf(control, earlier.entry, key)
-  for (let tries = 0; tries < CONTENTION_TRIES_MAX; tries += 1) {
-    const outcome = await tryChange(control, request)
-    if (outcome !== null) return outcome
-  }
-  return { outcome: 'contended' }
-}
-
-/** Reads one channel out of a state, null where there is none. */
-export function channelRecord(control: Control, state: ReplicaState, name: string, now: number): ChannelRecord | null {
-  const document = state.document(channelKey(name))
-  return document === undefined ? null : recordOf(control, channelOf(document), document.revision, state, now)
-}
-
-/** One try; null where somebody else was faster and it is to be decided anew. */
-async function tryChange(control: Control, request: ChannelRequest): Promise<ChannelOutcome | null> {
-  const { name, change, expectedRevisions } = request
+  const { name, change, dryRun, expectedRevisions } = request
   const key = channelKey(name)
-  const seen = currentState(control).stored(key)
-  const base = seen?.unreadable === undefined ? null : await lastReadable(control, seen)
-  const spans = change.kind === 'rollback-to' ? await channelSpans(control, name) : []
-  // From here to the commit nothing is awaited: the state moves on with every journal entry, and what the guards have
-  // seen of the block list must be exactly what the commit expects of it.
-  const state = currentState(control)
-  const now = control.clock.now()
-  if (state.stored(key) !== seen) return null
-  const document = seen?.unreadable === undefined ? seen : judgedInstead(request, seen, base, now)
-  if (document === undefined && change.kind !== 'create') {
-    return Array.isArray(expectedRevisions) ? { outcome: 'stale', current: null } : { outcome: 'unknown-channel' }
-  }
-  const before = channelRecord(control, state, name, now)
-  if (!isExpected(expectedRevisions, document)) return { outcome: 'stale', current: before }
-  const decision = decide(control, request, spans, state, document, now)
-  if (decision.outcome === 'refused') {
-    if (decision.why === 'guard') control.count('refusal', decision.guard)
-    if (!request.dryRun) return decision
-    const verdicts = decision.why === 'guard' ? decision.verdicts : []
-    return { outcome: 'would', before, after: null, verdicts, refusal: decision }
-  }
-  const next = decision.outcome === 'accepted' ? decision : null
-  if (request.dryRun) {
-    const revision = (document?.revision ?? 0) + 1
-    const after = next === null ? null : recordOf(control, next.channel, revision, state, now)
-    return { outcome: 'would', before, after, verdicts: decision.verdicts, refusal: null }
-  }
-  const committed = await commitAndServe(control, request, {
-    at: momentOf(now),
-    kind: journalKind(change),
-    writes: [{ key, expected: document?.revision ?? 0, body: next === null ? null : channelBody(next.channel) }],
-    reads: [
-      ...(next === null ? [] : blockListReads(state, next.channel)),
-      ...(change.kind === 'create' || change.kind === 'delete' ? fallbackReads(state, name) : []),
-    ],
+  const outcome = await executeCommand<ChannelOutcome, Decided, Prepared>(control, request, {
+    kind: change.kind === 'rollback-to' ? 'channel.rollback' : `channel.${change.kind}`,
+    dryRun,
+    async prepare(tx) {
+      // The history that is read belongs to this revision.
+      const stored = tx.stored(key)
+      return {
+        base: stored?.unreadable === undefined ? null : await lastReadable(control, stored),
+        spans: change.kind === 'rollback-to' ? await channelSpans(control, name) : [],
+      }
+    },
+    run(tx, { base, spans }) {
+      const stored = tx.stored(key)
+      const document = stored?.unreadable === undefined ? stored : judgedInstead(request, stored, base, tx.now)
+      if (document === undefined && change.kind !== 'create') {
+        const isStale = Array.isArray(expectedRevisions)
+        return replyWith(isStale ? { outcome: 'stale', current: null } : { outcome: 'unknown-channel' })
+      }
+      // For the answer only, and of a document that is expected anyway.
+      const before =
+        tx.get(key) === undefined || document === undefined ? null : recordOf(control, document, tx.untracked, tx.now)
+      if (!isExpected(expectedRevisions, document)) return replyWith({ outcome: 'stale', current: before })
+      const judged = judge(control, request, spans, tx, document)
+      if (judged.outcome === 'refused') {
+        const verdicts = judged.why === 'guard' ? judged.verdicts : []
+        return replyWith(dryRun ? { outcome: 'would', before, after: null, verdicts, refusal: judged } : judged)
+      }
+      tx.overwrite(key, judged.outcome === 'accepted' ? channelBody(judged.channel) : null)
+      return commitWith({ before, verdicts: judged.verdicts })
+    },
+    reply({ changes }, decided, state) {
+      const after = changes.find((one) => one.key === key)?.after ?? null
+      const record = after === null ? null : recordOf(control, after, state, control.clock.expiryTime())
+      if (dryRun && decided !== null) return { outcome: 'would', ...decided, after: record, refusal: null }
+      return record === null ? { outcome: 'deleted' } : { outcome: 'changed', record }
+    },
   })
-  switch (committed.outcome) {
-    case 'conflict':
-      return null
-    case 'not-served-yet':
-    case 'contended':
-    case 'key-reused':
-      return committed
-    case 'served':
-      return outcomeOf(control, committed.entry, key)
-  }
+  const refusal = outcome.outcome === 'would' ? outcome.refusal : outcome.outcome === 'refused' ? outcome : null
+  if (refusal?.why === 'guard') control.count('refusal', refusal.guard)
+  return outcome
 }
 
 /**
@@ -167,25 +122,17 @@ function judgedInstead(request: ChannelRequest, found: Document, base: Document 
   throw new UnreadableDocument(found.key, found.unreadable ?? '', advice)
 }
 
-/** What an entry has made of a channel. */
-function outcomeOf(control: Control, entry: JournalEntry, key: string): ChannelOutcome {
-  const after = entry.changes.find((change) => change.key === key)?.after ?? null
-  if (after === null) return { outcome: 'deleted' }
-  const record = recordOf(control, channelOf(after), after.revision, knownState(control), control.clock.expiryTime())
-  return { outcome: 'changed', record }
-}
-
-function decide(
+function judge(
   control: Control,
-  request: ChannelRequest,
+  { name, change, actor, reason, force }: ChannelRequest,
   spans: readonly ServedSpan[],
-  state: ReplicaState,
+  tx: Transaction,
   document: Document | undefined,
-  now: number,
-): Decision {
-  const { change, actor, reason, force } = request
-  const fallback = fallbackOf(control, state, request.name, now)
-  const context = { now, actor, reason, force, fallback, isBlocked: state.isBlocked }
+): Judged {
+  const { now, isBlocked } = tx
+  // Where agents go while there is no such channel is asked only where that begins or ends.
+  const fallback = change.kind === 'create' || change.kind === 'delete' ? fallbackOf(tx, name, now) : null
+  const context = { now, actor, reason, force, fallback, isBlocked }
   const stored = document === undefined ? null : channelOf(document)
   const refusedHost = upstreamRefusal(control, change)
   if (refusedHost !== null) return malformed('source/url', refusedHost)
@@ -194,36 +141,10 @@ function decide(
     return 'outcome' in verdicts ? verdicts : { outcome: 'accepted-deletion', verdicts }
   }
   if (change.kind !== 'rollback-to') return applyChange(stored, change, context)
-  const found = rollbackVersion(spans, change.to, state.isBlocked)
+  const found = rollbackVersion(spans, change.to, isBlocked)
   if (found.outcome === 'refused') return found
   const { version } = found
   return applyChange(stored, { kind: 'rollback', version, critical: change.critical ?? false }, context)
-}
-
-/**
- * The guards have found the versions of this channel off the block list (or on it, and left them where they were).
- * That must still be so when the change is committed, or a version blocked meanwhile would slip through.
- */
-export function blockListReads(state: ReplicaState, channel: Channel): readonly Expectation[] {
-  const { source, pin, ramp } = channel
-  const versions = new Set([source.version, pin?.version ?? null, ramp?.before.version ?? null])
-  versions.delete(null)
-  return [...versions].map((version) => {
-    const key = blockedVersionKey(version ?? '')
-    return { key, expected: state.revisionOf(key) }
-  })
-}
-
-/** What webapi agents of this channel are told while it does not exist. */
-export function fallbackOf(control: Control, state: ReplicaState, name: string, now: number): string | null {
-  if (name === WEBAPI_FALLBACK) return null
-  return channelRecord(control, state, WEBAPI_FALLBACK, now)?.effective.version ?? null
-}
-
-/** What a channel that is made or deleted was judged by, beside itself. */
-export function fallbackReads(state: ReplicaState, name: string): readonly Expectation[] {
-  const key = channelKey(WEBAPI_FALLBACK)
-  return name === WEBAPI_FALLBACK ? [] : [{ key, expected: state.revisionOf(key) }]
 }
 
 /** Why a source may not be where the change puts it; null where it may, or is not moved, or is no URL at all. */
@@ -231,22 +152,4 @@ function upstreamRefusal({ upstreams }: Control, change: ChannelRequest['change'
   if (change.kind !== 'create' && change.kind !== 'edit') return null
   const upstream = change.source?.url === undefined ? null : parseUpstreamUrl(change.source.url)
   return upstream?.outcome === 'parsed' ? upstreams.hosts.refusal(upstream.value) : null
-}
-
-function journalKind(change: ChannelRequest['change']): string {
-  return change.kind === 'rollback-to' ? 'channel.rollback' : `channel.${change.kind}`
-}
-
-function recordOf(
-  { upstreams }: Control,
-  channel: Channel,
-  revision: number,
-  state: ReplicaState,
-  now: number,
-): ChannelRecord {
-  const at = upstreams.lastAnswerAt(channel.name)
-  const lastAnswerAt = at === null ? null : momentOf(at)
-  const ageS = at === null ? null : Math.max(0, now - at) / 1_000
-  const upstream = channel.source.kind === 'forward' ? { lastAnswerAt, ageS } : null
-  return { channel, revision, effective: targetAt(channel, state.isBlocked, now), upstream }
 }

@@ -1,8 +1,6 @@
-// What every use case works with, and the one way a change is committed: durable first, then served, then answered.
+// What every command and query works with.
 import {
   StoreUnavailable,
-  type Change,
-  type Conflict,
   type Coordination,
   type Document,
   type JournalEntry,
@@ -43,8 +41,10 @@ export interface Outside {
 export interface Request {
   readonly actor: string
   readonly reason: string | null
-  /** The change is committed at most once under this id. */
+  /** The change is committed at most once under this id by this actor. */
   readonly requestId: string | null
+  /** A hash of everything that was asked for: another request under the same id is refused. */
+  readonly requestHash?: string
   /** Whether the caller chose the id, so that an earlier try may have been committed under it. */
   readonly mayBeRetry: boolean
   /** Called with the entry that the request has made, or that an earlier try of it had. */
@@ -75,13 +75,6 @@ export function isExpected(expected: ExpectedRevisions, document: Document | und
   return document !== undefined && (expected === 'any' || expected.includes(document.revision))
 }
 
-export interface Served {
-  readonly outcome: 'served'
-  readonly entry: JournalEntry
-  /** Whether an earlier try of the same request had made it. */
-  readonly repeated: boolean
-}
-
 /** Committed and durable, but this replica has not applied it within its limit; it will. */
 export interface NotServedYet {
   readonly outcome: 'not-served-yet'
@@ -92,12 +85,6 @@ export interface NotServedYet {
 export interface Contended {
   readonly outcome: 'contended'
 }
-
-/**
- * How often a change is decided anew after somebody else changed the same document first. Each try lost means that
- * another writer got on, so this many writers on one document all finish; the limit only keeps a fault from looping.
- */
-export const CONTENTION_TRIES_MAX = 200
 
 /** The state to decide on. Throws StoreUnavailable while this replica does not follow its store, so cannot know it. */
 export function currentState(control: Control): ReplicaState {
@@ -112,58 +99,6 @@ export function knownState(control: Control): ReplicaState {
   const { state, problem } = control.replica
   if (state === null) throw new StoreUnavailable(problem ?? 'nothing is loaded yet')
   return state
-}
-
-/** The entry that an earlier try of a request has made, served here by now, or the other change that its id belongs to. */
-export type EarlierTry = { readonly outcome: 'applied'; readonly entry: JournalEntry } | KeyReused | NotServedYet
-
-/** What has become of an earlier try of this request, null where there is none; `kind` and `key` say what it asks for. */
-export async function earlierTry(
-  control: Control,
-  request: Request,
-  kind: string,
-  key: string | null,
-): Promise<EarlierTry | null> {
-  const { requestId, mayBeRetry } = request
-  if (requestId === null || !mayBeRetry) return null
-  const entry = await control.store.committed(requestId)
-  if (entry === null) return null
-  if (!isOf(request, entry, kind, key)) return { outcome: 'key-reused' }
-  request.onCommitted(entry, true)
-  // Whoever is told that it is made must find it here, after a retry too.
-  const served = await control.replica.until((state) => state.seq >= entry.seq)
-  return served ? { outcome: 'applied', entry } : { outcome: 'not-served-yet', seq: entry.seq }
-}
-
-function isOf(request: Request, entry: JournalEntry, kind: string, key: string | null): boolean {
-  return entry.actor === request.actor && entry.kind === kind && (key === null || entry.subjects.includes(key))
-}
-
-/** Commits a change and waits until this replica serves it, so that whoever is answered reads their own write. */
-export async function commitAndServe(
-  control: Control,
-  request: Request,
-  change: Pick<Change, 'at' | 'kind' | 'writes' | 'reads'>,
-): Promise<Served | NotServedYet | Conflict | Contended | KeyReused> {
-  const { store, replica, count } = control
-  const { actor, reason, requestId } = request
-  const decidedOn = currentState(control).position
-  const committed = await store.commit({ ...change, actor, reason, requestId, decidedOn })
-  if (committed.outcome === 'conflict') {
-    count('conflict', change.kind)
-    // The next try must be decided on the document as it is now, so this replica has to see it first.
-    const seen = await replica.until((state) => state.revisionOf(committed.key) !== committed.expected)
-    return seen ? committed : { outcome: 'contended' }
-  }
-  const { entry, repeated } = committed
-  // A token's key is made anew by every try.
-  const key = change.kind === 'token.create' ? null : (change.writes[0]?.key ?? null)
-  if (repeated && !isOf(request, entry, change.kind, key)) return { outcome: 'key-reused' }
-  // First: from here on nothing that fails may be answered as if the change were not made.
-  request.onCommitted(entry, repeated)
-  if (!repeated) count('commit', change.kind)
-  const served = await replica.until((state) => state.seq >= entry.seq)
-  return served ? { outcome: 'served', entry, repeated } : { outcome: 'not-served-yet', seq: entry.seq }
 }
 
 /** Resolves after a time, or when `signal` aborts. */

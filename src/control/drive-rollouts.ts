@@ -1,21 +1,15 @@
 // Drives rollouts: promotes automatic stages, takes ramps further, ends soakings, and pauses where gates fail or packages are
 // gone. One replica at a time does, the one that has the lease; that two do for a moment promotes nothing twice, since every step
 // is committed against the rollout as it was decided on.
-import { isHeldBack, stageUnderWay, type GateSamples } from '../rollouts/advance.ts'
-import { overtakenNow } from '../rollouts/promotion.ts'
-import { rolloutKey, rolloutOf, stageAt, type Rollout } from '../rollouts/rollout.ts'
+import { stageUnderWay } from '../rollouts/advance.ts'
+import { rolloutOf, stageAt, type Rollout } from '../rollouts/rollout.ts'
 import type { ReplicaLog } from '../serve/replica.ts'
-import { StoreOutcomeUnknown, StoreUnavailable, type Document } from '../store/port.ts'
-import { lapsed } from './change-release.ts'
-import { currentState, type Control, type Request } from './control.ts'
-import { carryOut, nothing, readOf } from './decide.ts'
+import { StoreOutcomeUnknown, StoreUnavailable } from '../store/port.ts'
+import { currentState, type Control } from './control.ts'
+import { runningRollouts } from './find-rollout.ts'
 import { GateWatch, type EvaluateGate } from './gate-watch.ts'
-import { SYSTEM_ACTOR } from './journal-lapses.ts'
-import { decideNext, decidePause, NOTHING, type Driven, type Prepared } from './next-step.ts'
+import { endOvertaken, pauseForPackages, takeNextStep, type OnMoved } from './next-step.ts'
 import { PackageWatch } from './package-watch.ts'
-import { channelsIn, earlyFacts, runningOf } from './rollout-facts.ts'
-import { outcomeOf, planWrites, runningRollouts } from './rollouts.ts'
-import { rolloutDocuments } from './start-rollouts.ts'
 
 const LEASE = 'rollouts'
 /** The longest that nobody drives after the one that did has died. */
@@ -23,8 +17,6 @@ const LEASE_MS = 15_000
 const RENEWALS_PER_LEASE = 3
 /** How often it is looked what rollouts wait for. */
 const CHECK_MS = 1_000
-/** Overtaken rollouts ended in one commit. */
-const ENDED_AT_ONCE_MAX = 200
 /** Stages that are promoted by themselves can follow each other; more of them in one look would be a fault. */
 const STEPS_AT_ONCE_MAX = 50
 
@@ -46,13 +38,6 @@ export class RolloutDriver {
   readonly #leaseMs: number
   readonly #gates: GateWatch
   readonly #packages: PackageWatch
-  readonly #request: Request = {
-    actor: SYSTEM_ACTOR,
-    reason: null,
-    requestId: null,
-    mayBeRetry: false,
-    onCommitted: () => {},
-  }
   #cancel: () => void = () => {}
   #looking: Promise<void> = Promise.resolve()
   #stopped = false
@@ -108,36 +93,13 @@ export class RolloutDriver {
     const rollouts = running.map(rolloutOf)
     await this.#gates.dropOthers(rollouts)
     this.#packages.look(replica.state, rollouts)
-    await this.#endOvertaken(running)
+    for (const pipeline of new Set(rollouts.map((rollout) => rollout.pipeline)))
+      await endOvertaken(this.#control, pipeline)
     for (const { key } of running) {
       if (this.#stopped) return
       await this.#drive(key).catch((error: unknown) => {
         if (isAway(error)) throw error
         this.#log.warn({ err: error, rollout: key }, 'a rollout could not be driven')
-      })
-    }
-  }
-
-  /** Ends what newer releases have overtaken: where it was much, the promotion's own commit had no room for all of it. */
-  async #endOvertaken(running: readonly Document[]): Promise<void> {
-    const control = this.#control
-    const request = { ...this.#request, reason: 'a newer release has overtaken it' }
-    for (const pipeline of new Set(running.map((document) => rolloutOf(document).pipeline))) {
-      await carryOut<null, Driven>(control, request, {
-        kind: 'rollout.supersede',
-        key: null,
-        dryRun: false,
-        prepare: nothing,
-        decide(state, now) {
-          const all = rolloutDocuments(state, pipeline).map(rolloutOf)
-          const over = overtakenNow(all, now).slice(0, ENDED_AT_ONCE_MAX)
-          const [first, ...others] = over
-          if (first === undefined) return NOTHING
-          const newer = new Set(over.flatMap(({ supersededBy }) => supersededBy ?? []))
-          const reads = [...newer].map((release) => readOf(state, rolloutKey(pipeline, release)))
-          return { outcome: 'commit', writes: planWrites(state, first, [], others), reads }
-        },
-        answerOf: (entry) => outcomeOf(control, entry),
       })
     }
   }
@@ -149,71 +111,20 @@ export class RolloutDriver {
       const rollout = document === undefined ? null : rolloutOf(document)
       if (rollout === null) return
       const lost = this.#packages.problemOf(rollout)
-      if (lost !== null) await this.#pause(key, lost)
+      if (lost !== null) await pauseForPackages(this.#control, key, lost, this.#onMoved(key))
       if (lost !== null || !isDriven(rollout)) return
       const index = stageUnderWay(rollout) ?? 0
       // Also while it is paused: whoever is to resume it sees how its gates stand.
       const samples = await this.#gates.look(rollout, index)
-      if (rollout.paused !== null || !(await this.#step(key, samples))) return
+      if (rollout.paused !== null) return
+      if (!(await takeNextStep(this.#control, key, samples, this.#onMoved(key)))) return
     }
   }
 
-  /** Packages are gone: whatever the rollout waits for, nobody else is to be told its release before somebody has seen to it. */
-  async #pause(key: string, reason: string): Promise<void> {
-    const control = this.#control
-    await carryOut<null, Driven>(control, this.#moving(key), {
-      kind: 'rollout.pause',
-      key,
-      dryRun: false,
-      prepare: nothing,
-      decide: (state, now) => decidePause(state, now, key, reason),
-      answerOf: (entry) => outcomeOf(control, entry),
-    })
-  }
-
-  /** Does the next thing; false where there is nothing to do now. */
-  async #step(key: string, samples: GateSamples): Promise<boolean> {
-    const control = this.#control
-    let hasMoved = false
-    const request = this.#moving(key, () => (hasMoved = true))
-    await carryOut<Prepared | null, Driven>(control, request, {
-      kind: 'rollout.step',
-      key,
-      dryRun: false,
-      prepare: () => this.#prepare(key, samples),
-      decide: (state, now, prepared) => decideNext(state, now, prepared, samples),
-      answerOf: (entry) => outcomeOf(control, entry),
-    })
-    return hasMoved
-  }
-
-  #moving(key: string, onMoved = (): unknown => null): Request {
-    const onCommitted: Request['onCommitted'] = ({ seq, kind, reason }) => {
-      onMoved()
+  #onMoved(key: string): OnMoved {
+    return ({ seq, kind, reason }) => {
       const level = kind === 'rollout.pause' ? 'warn' : 'info'
       this.#log[level]({ rollout: key, seq, kind, reason }, 'a rollout has moved by itself')
-    }
-    return { ...this.#request, onCommitted }
-  }
-
-  async #prepare(key: string, samples: GateSamples): Promise<Prepared | null> {
-    const state = currentState(this.#control)
-    const document = state.document(key)
-    const rollout = document === undefined ? null : rolloutOf(document)
-    const index = rollout === null ? null : stageUnderWay(rollout)
-    if (document === undefined || rollout === null || index === null) return null
-    // Most of the time a rollout waits for people or for time: the journal is not looked at for that, and channels only once
-    // the stage has moved them.
-    const { rules, progress } = stageAt(rollout, index)
-    const channels = channelsIn(state, progress.state === 'waiting' ? [] : rules.channels)
-    const facts = { ...earlyFacts(state, rollout, this.#control.clock.now()), channels }
-    if (isHeldBack(facts, index, samples)) return null
-    // A pin that has ended holds its channel no longer: it is taken away before anything is decided without that channel.
-    await lapsed(this.#control)
-    return {
-      document,
-      index,
-      running: runningOf(this.#control, currentState(this.#control), rollout, index, 'go on'),
     }
   }
 

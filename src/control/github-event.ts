@@ -4,9 +4,9 @@ import { hearLabel } from '../rollouts/release-draft.ts'
 import type { GithubEvent } from '../rollouts/github-event.ts'
 import { COMMIT_WRITES_MAX } from '../store/port.ts'
 import type { Control, Request } from './control.ts'
-import { carryOut, nothing, writeOf } from './decide.ts'
+import { commitWith, executeCommand, replyWith } from './core/execute.ts'
 import type { GithubOutcome } from './github-outcome.ts'
-import { registerRelease } from './releases.ts'
+import { registerRelease } from './register-release.ts'
 
 type Label = Extract<GithubEvent, { kind: 'label' }>
 
@@ -21,26 +21,25 @@ export function applyGithubEvent(
 
 /** Signs the change off, or takes that back, in every release that has it and is not withdrawn: one commit. */
 function hear(control: Control, request: Request, label: Label): Promise<GithubOutcome> {
-  return carryOut<null, GithubOutcome>(control, request, {
+  return executeCommand<GithubOutcome, null, null>(control, request, {
     kind: label.isVerified ? 'release.verify' : 'release.unverify',
-    key: null,
     dryRun: false,
-    prepare: nothing,
-    decide(state, now) {
-      const context = { now, actor: request.actor, reason: request.reason }
-      const heard = [...state.documentsOf(RELEASE_KIND)].flatMap(
+    run(tx) {
+      const context = { now: tx.now, actor: request.actor, reason: request.reason }
+      // Candidates: each release that is written is expected by its write.
+      const heard = [...tx.untracked.documentsOf(RELEASE_KIND)].flatMap(
         (document) => hearLabel(releaseOf(document), label, context) ?? [],
       )
       if (heard.length === 0) {
         const why = `no release has the change ${label.url}, or a later event of it was heard`
-        return { outcome: 'answer', answer: { outcome: 'nothing', why } }
+        return replyWith({ outcome: 'nothing', why })
       }
       // The newest are the ones that somebody still waits for.
       const written = heard.toSorted((a, b) => (a.cutAt < b.cutAt ? 1 : -1)).slice(0, COMMIT_WRITES_MAX)
-      const writes = written.map((release) => writeOf(state, releaseKey(release.version), releaseBody(release)))
-      return { outcome: 'commit', writes, reads: [] }
+      for (const release of written) tx.put(releaseKey(release.version), releaseBody(release))
+      return commitWith(null)
     },
-    answerOf: ({ subjects }) => ({
+    reply: ({ subjects }) => ({
       outcome: 'applied',
       releases: subjects.map((key) => key.slice(`${RELEASE_KIND}/`.length)),
     }),

@@ -3,16 +3,16 @@
 import { applyChange, type Accepted } from '../channels/change.ts'
 import { channelBody, channelKey, channelOf, type ForwardSource, type UpstreamProblem } from '../channels/channel.ts'
 import type { ChannelChange } from '../channels/draft.ts'
-import { momentOf } from '../channels/time.ts'
-import type { ReplicaState } from '../serve/replica-state.ts'
-import type { Change } from '../store/port.ts'
-import { blockListReads } from './change-channel.ts'
-import { currentState, type Control } from './control.ts'
-import { SYSTEM_ACTOR } from './journal-lapses.ts'
+import type { Document } from '../store/port.ts'
+import type { Control } from './control.ts'
+import { commitWith, executeCommand, replyWith } from './core/execute.ts'
+import { SYSTEM_ACTOR } from './core/expiries.ts'
+import { SYSTEM_REQUEST } from './core/record-expiries.ts'
+import type { Transaction } from './core/transaction.ts'
 import type { UpstreamAnswer } from './upstream-client.ts'
 
-/** How often a change that lost a race is decided anew; the next poll comes anyway. */
-const TRIES_MAX = 3
+/** How often a change that lost a race is decided; the next poll comes anyway. */
+const ATTEMPTS_MAX = 3
 
 export type UpstreamOutcome = 'unchanged' | 'changed' | 'problem' | 'gone'
 
@@ -26,36 +26,24 @@ export async function journalUpstream(
   answer: Judged,
 ): Promise<UpstreamOutcome> {
   const key = channelKey(name)
-  for (let tries = 0; tries < TRIES_MAX; tries += 1) {
-    const state = currentState(control)
-    const document = state.document(key)
-    const channel = document === undefined ? null : channelOf(document)
-    if (document === undefined || channel?.source.kind !== 'forward' || channel.source.url !== url) return 'gone'
-    const now = control.clock.now()
-    const decision = decide(state, name, channel.source, answer, now)
-    if (decision.change === null) return decision.outcome
-    const { kind, accepted, reason } = decision.change
-    const write = { key, expected: document.revision, body: channelBody(accepted.channel) }
-    const change: Change = {
-      at: momentOf(now),
-      actor: SYSTEM_ACTOR,
-      kind,
-      reason,
-      requestId: null,
-      decidedOn: state.position,
-      writes: [write],
-      reads: blockListReads(state, accepted.channel),
-    }
-    const committed = await control.store.commit(change)
-    if (committed.outcome === 'committed') {
-      control.count('commit', kind)
-      return decision.outcome
-    }
-    control.count('conflict', kind)
-    const { expected } = committed
-    await control.replica.until((seen) => seen.revisionOf(committed.key) !== expected)
-  }
-  return 'unchanged'
+  const outcome = await executeCommand<UpstreamOutcome | null, UpstreamOutcome, null>(control, SYSTEM_REQUEST, {
+    kind: 'channel.upstream',
+    dryRun: false,
+    attempts: ATTEMPTS_MAX,
+    run(tx) {
+      const document = tx.get(key)
+      const source = document === undefined ? null : channelOf(document).source
+      if (document === undefined || source?.kind !== 'forward' || source.url !== url) return replyWith('gone')
+      const { outcome: decided, change } = decide(tx, document, source, answer)
+      if (change === null) return replyWith(decided)
+      const { kind, accepted, reason } = change
+      tx.put(key, channelBody(accepted.channel))
+      return commitWith(decided, { kind, reason })
+    },
+    reply: (_, decided) => decided,
+  })
+  // Contended, or not served here yet: the next poll comes anyway.
+  return typeof outcome === 'string' ? outcome : 'unchanged'
 }
 
 interface Decision {
@@ -63,12 +51,12 @@ interface Decision {
   readonly change: { readonly kind: string; readonly accepted: Accepted; readonly reason: string } | null
 }
 
-function decide(state: ReplicaState, name: string, source: ForwardSource, answer: Judged, now: number): Decision {
-  if (answer.outcome === 'problem') return problemDecision(state, name, source, answer, now)
+function decide(tx: Transaction, document: Document, source: ForwardSource, answer: Judged): Decision {
+  if (answer.outcome === 'problem') return problemDecision(tx, document, source, answer)
   const { version, critical } = answer
   const isNews = source.answeredAt === null || version !== source.version || critical !== source.critical
   if (!isNews && source.problem === null) return { outcome: 'unchanged', change: null }
-  const applied = apply(state, name, { kind: 'upstream', version, critical }, now)
+  const applied = apply(tx, document, { kind: 'upstream', version, critical })
   if (applied.outcome === 'accepted') {
     const said = version === null ? 'no version' : `${version}${critical ? ', critical' : ''}`
     const reason = isNews ? `the upstream answers ${said}` : `the upstream answers again: ${said}`
@@ -77,26 +65,28 @@ function decide(state: ReplicaState, name: string, source: ForwardSource, answer
   // The rules of operators hold for upstreams too; nobody is there to force them.
   const why = applied.why === 'malformed' ? `${applied.field} ${applied.message}` : applied.message
   const problem = { kind: 'refused', message: `the upstream answers ${version ?? 'no version'}: ${why}` } as const
-  return problemDecision(state, name, source, problem, now)
+  return problemDecision(tx, document, source, problem)
 }
 
 function problemDecision(
-  state: ReplicaState,
-  name: string,
+  tx: Transaction,
+  document: Document,
   source: ForwardSource,
   { kind, message }: Omit<UpstreamProblem, 'at'>,
-  now: number,
 ): Decision {
   // Of one kind of trouble the first words stay: a port in a message must not make an entry of every poll.
   const same = source.problem?.kind === kind && (kind !== 'refused' || source.problem.message === message)
   if (same) return { outcome: 'problem', change: null }
-  const applied = apply(state, name, { kind: 'upstream-problem', problem: { kind, message } }, now)
+  const applied = apply(tx, document, { kind: 'upstream-problem', problem: { kind, message } })
   if (applied.outcome === 'refused') throw new Error(`the trouble of an upstream was refused: ${applied.message}`)
   return { outcome: 'problem', change: { kind: 'channel.upstream-problem', accepted: applied, reason: message } }
 }
 
-function apply(state: ReplicaState, name: string, change: ChannelChange, now: number): ReturnType<typeof applyChange> {
-  const document = state.document(channelKey(name))
-  const context = { now, actor: SYSTEM_ACTOR, reason: null, force: false, fallback: null, isBlocked: state.isBlocked }
-  return applyChange(document === undefined ? null : channelOf(document), change, context)
+function apply(
+  { now, isBlocked }: Transaction,
+  document: Document,
+  change: ChannelChange,
+): ReturnType<typeof applyChange> {
+  const context = { now, actor: SYSTEM_ACTOR, reason: null, force: false, fallback: null, isBlocked }
+  return applyChange(channelOf(document), change, context)
 }

@@ -17,6 +17,7 @@ import { isReleaseKey, releaseBody, releaseOf } from '../rollouts/release.ts'
 import { isRolloutKey } from '../rollouts/rollout.ts'
 import { secretsFor } from './embargoes.ts'
 import { knownState, type Control } from './control.ts'
+import { callersId } from './core/commit.ts'
 import { covers, coversAll, type Identity } from './identity.ts'
 import { isTokenKey } from './tokens.ts'
 
@@ -68,10 +69,11 @@ export function viewOf(control: Control, entry: JournalEntry, identity: Identity
     const view = hidden(blanked(document), secrets)
     return view === null ? null : asStored(view)
   }
+  const { requestHash: _, ...rest } = entry
   return {
-    ...entry,
+    ...rest,
     reason: worded(entry.reason, secrets),
-    requestId: worded(entry.requestId, secrets),
+    requestId: worded(callersId(entry), secrets),
     subjects: entry.subjects.filter((key) => maySee(identity, key)),
     changes: changes.map(({ key, before, after }) => ({ key, before: shown(before), after: shown(after) })),
   }

@@ -1,28 +1,15 @@
-// Mirrors channels of another version server: a forward channel for each name, all of them or none.
+// The command that mirrors channels of another version server: a forward channel for each name, all of them or none.
 import { applyChange } from '../channels/change.ts'
 import { channelBody, channelKey, channelOf } from '../channels/channel.ts'
 import { malformed, type Refusal } from '../channels/outcome.ts'
-import { momentOf } from '../channels/time.ts'
 import { upstreamUrlOf } from '../channels/upstream-url.ts'
-import type { Expectation, Write } from '../store/port.ts'
-import { blockListReads, fallbackOf, fallbackReads } from './change-channel.ts'
-import {
-  commitAndServe,
-  CONTENTION_TRIES_MAX,
-  currentState,
-  earlierTry,
-  type Contended,
-  type Control,
-  type KeyReused,
-  type NotServedYet,
-  type Request,
-} from './control.ts'
-import { mustBeReadable } from './decide.ts'
+import { fallbackOf } from './channel-view.ts'
+import type { Control, Request } from './control.ts'
+import { commitWith, executeCommand, replyWith, type Unfinished } from './core/execute.ts'
+import type { Transaction } from './core/transaction.ts'
 
 /** Names in one request: as many documents as one commit may write. */
 export const MIRROR_CHANNELS_MAX = 1_000
-
-const KIND = 'channel.mirror'
 
 export interface Mirrored {
   readonly name: string
@@ -32,87 +19,73 @@ export interface Mirrored {
 }
 
 export type MirrorOutcome =
-  | { readonly outcome: 'mirrored'; readonly channels: readonly Mirrored[] }
-  | Refusal
-  | NotServedYet
-  | Contended
-  | KeyReused
+  { readonly outcome: 'mirrored'; readonly channels: readonly Mirrored[] } | Refusal | Unfinished
 
-type Planned =
-  | {
-      readonly outcome: 'planned'
-      readonly channels: readonly Mirrored[]
-      readonly writes: readonly Write[]
-      readonly reads: readonly Expectation[]
-    }
-  | Refusal
+interface Source {
+  readonly name: string
+  readonly url: string
+}
 
 /** Makes every name that is not there a forward channel to the same name on the server at `base`. */
 export async function mirrorChannels(
   control: Control,
   request: Request,
-  base: string,
-  names: readonly string[],
+  { url: base, channels: names }: { readonly url: string; readonly channels: readonly string[] },
   dryRun: boolean,
 ): Promise<MirrorOutcome> {
-  const earlier = dryRun ? null : await earlierTry(control, request, KIND, null)
-  if (earlier !== null && earlier.outcome !== 'applied') return earlier
-  const made = earlier === null ? null : new Set(earlier.entry.subjects)
-  for (let tries = 0; tries < CONTENTION_TRIES_MAX; tries += 1) {
-    const now = control.clock.now()
-    const planned = plan(control, request, base, names, now)
-    if (planned.outcome === 'refused') return planned
-    const { channels, writes, reads } = planned
-    if (made !== null) {
-      return {
-        outcome: 'mirrored',
-        channels: channels.map((one) => (made.has(channelKey(one.name)) ? { ...one, outcome: 'created' } : one)),
-      }
-    }
-    if (dryRun || writes.length === 0) return { outcome: 'mirrored', channels }
-    const committed = await commitAndServe(control, request, { at: momentOf(now), kind: KIND, writes, reads })
-    if (committed.outcome === 'conflict') continue
-    return committed.outcome === 'served' ? { outcome: 'mirrored', channels } : committed
+  const parsed = sourcesAt(control, base, names)
+  if ('outcome' in parsed) return parsed
+  const mirrored = (created: ReadonlySet<string>): MirrorOutcome => {
+    const channels = parsed.map(({ name, url }): Mirrored => {
+      return { name, url, outcome: created.has(channelKey(name)) ? 'created' : 'exists' }
+    })
+    return { outcome: 'mirrored', channels }
   }
-  return { outcome: 'contended' }
+  return executeCommand<MirrorOutcome, null, null>(control, request, {
+    kind: 'channel.mirror',
+    dryRun,
+    run(tx) {
+      for (const [index, source] of parsed.entries()) {
+        const refusal = createForward(tx, request, source, index)
+        if (refusal !== null) return replyWith(refusal)
+      }
+      return tx.isEmpty ? replyWith(mirrored(new Set())) : commitWith(null)
+    },
+    reply: ({ subjects }) => mirrored(new Set(subjects)),
+  })
 }
 
-function plan(control: Control, request: Request, base: string, names: readonly string[], now: number): Planned {
-  const state = currentState(control)
-  const channels: Mirrored[] = []
-  const writes: Write[] = []
-  const reads = new Map<string, Expectation>()
+/** Where each name is on the other server, or what is wrong with the request. */
+function sourcesAt({ upstreams }: Control, base: string, names: readonly string[]): readonly Source[] | Refusal {
+  const sources: Source[] = []
   for (const [index, name] of names.entries()) {
-    const field = `channels/${index}`
-    if (names.indexOf(name) !== index) return malformed(field, `names ${name} twice`)
+    if (names.indexOf(name) !== index) return malformed(`channels/${index}`, `names ${name} twice`)
     const upstream = upstreamUrlOf(base, name)
     if (upstream.outcome === 'unparsed') return malformed('url', upstream.message)
-    const refused = control.upstreams.hosts.refusal(upstream.value)
+    const refused = upstreams.hosts.refusal(upstream.value)
     if (refused !== null) return malformed('url', refused)
-    const { url } = upstream.value
-    mustBeReadable(state, channelKey(name))
-    const document = state.document(channelKey(name))
-    const stored = document === undefined ? null : channelOf(document)
-    if (stored?.source.kind === 'forward' && stored.source.url === url) {
-      channels.push({ name, url, outcome: 'exists' })
-      continue
-    }
-    const { actor, reason } = request
-    const context = {
-      now,
-      actor,
-      reason,
-      force: false,
-      fallback: fallbackOf(control, state, name, now),
-      isBlocked: state.isBlocked,
-    }
-    const applied = applyChange(stored, { kind: 'create', name, source: { kind: 'forward', url } }, context)
-    if (applied.outcome === 'refused') return applied.why === 'malformed' ? malformed(field, applied.message) : applied
-    for (const read of [...blockListReads(state, applied.channel), ...fallbackReads(state, name)])
-      reads.set(read.key, read)
-    writes.push({ key: channelKey(name), expected: 0, body: channelBody(applied.channel) })
-    channels.push({ name, url, outcome: 'created' })
+    sources.push({ name, url: upstream.value.url })
   }
-  const written = new Set(writes.map(({ key }) => key))
-  return { outcome: 'planned', channels, writes, reads: [...reads.values()].filter(({ key }) => !written.has(key)) }
+  return sources
+}
+
+/** Puts the channel, or leaves the one that forwards there already; answers why it cannot be made. */
+function createForward(
+  tx: Transaction,
+  { actor, reason }: Request,
+  { name, url }: Source,
+  index: number,
+): Refusal | null {
+  const key = channelKey(name)
+  const document = tx.readable(key)
+  const stored = document === undefined ? null : channelOf(document)
+  if (stored?.source.kind === 'forward' && stored.source.url === url) return null
+  const { now, isBlocked } = tx
+  const context = { now, actor, reason, force: false, fallback: fallbackOf(tx, name, now), isBlocked }
+  const applied = applyChange(stored, { kind: 'create', name, source: { kind: 'forward', url } }, context)
+  if (applied.outcome === 'refused') {
+    return applied.why === 'malformed' ? malformed(`channels/${index}`, applied.message) : applied
+  }
+  tx.put(key, channelBody(applied.channel))
+  return null
 }

@@ -1,97 +1,128 @@
-// What a rollout does by itself, as it is to be committed: nothing, its next step, or the pause that its packages demand.
-import { advance, type Advance, type GateSamples } from '../rollouts/advance.ts'
-import { overtaken, planPromotion } from '../rollouts/promotion.ts'
+// The commands by which a rollout goes on by itself: its next step, the pause that missing packages demand, and the end of
+// rollouts that newer releases have overtaken.
+import { advance, isHeldBack, stageUnderWay, type GateSamples } from '../rollouts/advance.ts'
+import { overtakenNow, planPromotion } from '../rollouts/promotion.ts'
 import { pauseRollout } from '../rollouts/rollout-draft.ts'
-import { rolloutOf } from '../rollouts/rollout.ts'
-import type { ReplicaState } from '../serve/replica-state.ts'
-import { COMMIT_WRITES_MAX, type Document } from '../store/port.ts'
-import type { Decided } from './decide.ts'
-import { SYSTEM_ACTOR } from './journal-lapses.ts'
-import { factReads, stageFacts, type Running } from './rollout-facts.ts'
-import { planWrites, type RolloutOutcome } from './rollouts.ts'
-import { rolloutDocuments } from './start-rollouts.ts'
+import { rolloutOf, stageAt } from '../rollouts/rollout.ts'
+import { currentState, type Control, type Request } from './control.ts'
+import { commitWith, executeCommand, replyWith, type Decision } from './core/execute.ts'
+import { SYSTEM_ACTOR } from './core/expiries.ts'
+import { SYSTEM_REQUEST } from './core/record-expiries.ts'
+import { readerOf, type Transaction } from './core/transaction.ts'
+import { isRunning, rolloutDocuments } from './find-rollout.ts'
+import { putPromotion } from './promote-stage.ts'
+import { channelsIn, earlyFacts, stageFacts } from './rollout-facts.ts'
+import { putRollout } from './rollout-result.ts'
 
-export type Driven = RolloutOutcome | { readonly outcome: 'nothing' }
+/** Overtaken rollouts ended in one commit. */
+const ENDED_AT_ONCE_MAX = 200
 
-/** What was read for the stage under way, `index`. */
-export interface Prepared {
-  readonly document: Document
-  readonly index: number
-  readonly running: Running
+/** Called with the entry of each change that is made. */
+export type OnMoved = Request['onCommitted']
+
+/** Whether anything was changed. */
+type Moved = boolean
+
+/** Does the next thing; false where there is nothing to do now. */
+export async function takeNextStep(
+  control: Control,
+  key: string,
+  samples: GateSamples,
+  onMoved: OnMoved,
+): Promise<Moved> {
+  if (!isAnythingDue(control, key, samples)) return false
+  const request = { ...SYSTEM_REQUEST, onCommitted: onMoved }
+  const moved = await executeCommand<Moved, null, null>(control, request, {
+    kind: 'rollout.step',
+    dryRun: false,
+    // A pin that has ended holds its channel no longer: it is taken away before anything is decided without that channel.
+    recordExpiries: true,
+    run: (tx) => decideNext(control, tx, key, samples),
+    reply: () => true,
+  })
+  return moved === true
 }
 
-export const NOTHING = { outcome: 'answer', answer: { outcome: 'nothing' } } as const
+/** Pauses a rollout whose packages are gone: whatever it waits for, nobody else is to be told its release before somebody has looked. */
+export async function pauseForPackages(control: Control, key: string, reason: string, onMoved: OnMoved): Promise<void> {
+  const request = { ...SYSTEM_REQUEST, reason, onCommitted: onMoved }
+  await executeCommand<Moved, null, null>(control, request, {
+    kind: 'rollout.pause',
+    dryRun: false,
+    run(tx) {
+      const document = tx.get(key)
+      const rollout = document === undefined ? null : rolloutOf(document)
+      if (rollout === null || !isRunning(rollout) || rollout.paused !== null) return replyWith(false)
+      const paused = pauseRollout(rollout, { now: tx.now, actor: SYSTEM_ACTOR, reason })
+      if (paused.outcome !== 'drafted') return replyWith(false)
+      putRollout(tx, paused.rollout)
+      return commitWith(null)
+    },
+    reply: () => true,
+  })
+}
 
-/** Whatever the rollout waits for, nobody else is to be told its release before somebody has seen to it. */
-export function decidePause(state: ReplicaState, now: number, key: string, reason: string): Decided<Driven> {
+/** Ends what newer releases have overtaken: where it was much, the promotion's own commit had no room for all of it. */
+export async function endOvertaken(control: Control, pipeline: string): Promise<void> {
+  const request = { ...SYSTEM_REQUEST, reason: 'a newer release has overtaken it' }
+  await executeCommand<Moved, null, null>(control, request, {
+    kind: 'rollout.supersede',
+    dryRun: false,
+    run(tx) {
+      const ahead = rolloutDocuments(tx, pipeline, ({ state }) => state === 'running' || state === 'done')
+      const [first, ...others] = overtakenNow(ahead.map(rolloutOf), tx.now).slice(0, ENDED_AT_ONCE_MAX)
+      if (first === undefined) return replyWith(false)
+      putRollout(tx, first, [], others)
+      return commitWith(null)
+    },
+    reply: () => true,
+  })
+}
+
+/** The cheap look, once a second for each rollout: most of the time it waits for people or for time. */
+function isAnythingDue(control: Control, key: string, samples: GateSamples): boolean {
+  const state = currentState(control)
   const document = state.document(key)
   const rollout = document === undefined ? null : rolloutOf(document)
-  if (rollout === null || rollout.state !== 'running' || rollout.paused !== null) return NOTHING
-  const paused = pauseRollout(rollout, { now, actor: SYSTEM_ACTOR, reason })
-  if (paused.outcome !== 'drafted') return NOTHING
-  return { outcome: 'commit', reason, writes: planWrites(state, paused.rollout, []), reads: [] }
+  const index = rollout === null ? null : stageUnderWay(rollout)
+  if (rollout === null || index === null) return false
+  const reader = readerOf(state)
+  const { rules, progress } = stageAt(rollout, index)
+  // Channels are looked at only once the stage has moved them.
+  const channels = channelsIn(reader, progress.state === 'waiting' ? [] : rules.channels)
+  const facts = { ...earlyFacts(reader, rollout, control.clock.now()), channels }
+  return !isHeldBack(facts, index, samples)
 }
 
-/** The next thing; `prepared` is null where it is held back anyway. */
-export function decideNext(
-  state: ReplicaState,
-  now: number,
-  prepared: Prepared | null,
-  samples: GateSamples,
-): Decided<Driven> {
-  if (prepared === null) return NOTHING
-  const { document, index, running } = prepared
-  if (state.document(document.key) !== document) return { outcome: 'again' }
-  const rollout = rolloutOf(document)
-  const facts = stageFacts(state, rollout, index, running, 'go on', now)
-  if (facts === null) return { outcome: 'again' }
-  const next: Advance = advance(facts, samples, { actor: SYSTEM_ACTOR })
+function decideNext(control: Control, tx: Transaction, key: string, samples: GateSamples): Decision<Moved, null> {
+  const document = tx.get(key)
+  const rollout = document === undefined ? null : rolloutOf(document)
+  const index = rollout === null ? null : stageUnderWay(rollout)
+  if (rollout === null || index === null) return replyWith(false)
+  const facts = stageFacts(control, tx, { rollout, index, purpose: 'go on' }, tx.now)
+  const next = advance(facts, samples, { actor: SYSTEM_ACTOR })
   switch (next.outcome) {
     case 'waits':
-      return NOTHING
+      return replyWith(false)
     case 'pauses':
-      return {
-        outcome: 'commit',
-        kind: 'rollout.pause',
-        reason: next.reason,
-        writes: planWrites(state, next.rollout, []),
-        reads: [],
-      }
     case 'suspends':
     case 'restarts':
-      return {
-        outcome: 'commit',
-        kind: next.outcome === 'suspends' ? 'rollout.suspend' : 'rollout.restart',
-        reason: next.reason,
-        writes: planWrites(state, next.rollout, []),
-        reads: factReads(state, facts, index, []),
-      }
+      putRollout(tx, next.rollout)
+      return commitWith(null, { kind: kinds[next.outcome], reason: next.reason })
     case 'finishes':
-      return {
-        outcome: 'commit',
-        kind: 'rollout.soaked',
-        writes: planWrites(state, next.rollout, []),
-        reads: factReads(state, facts, index, []),
-      }
-    case 'steps': {
-      const writes = planWrites(state, next.rollout, next.channels)
-      return { outcome: 'commit', kind: 'rollout.step', writes, reads: factReads(state, facts, index, next.channels) }
-    }
+      putRollout(tx, next.rollout)
+      return commitWith(null, { kind: 'rollout.soaked' })
+    case 'steps':
+      putRollout(tx, next.rollout, next.channels)
+      return commitWith(null, { kind: 'rollout.step' })
     case 'may-promote': {
       const reason = `stage ${rollout.stages[index]?.name} is promoted by itself`
       const plan = planPromotion(facts, index, { actor: SYSTEM_ACTOR, reason, force: false, critical: false })
-      if (plan.outcome === 'refused') return NOTHING
-      const others = rolloutDocuments(state, rollout.pipeline).filter(({ key }) => key !== document.key)
-      const room = COMMIT_WRITES_MAX - plan.channels.length - 1
-      const over = overtaken(others.map(rolloutOf), plan.rollout, index, now).slice(0, room)
-      const writes = planWrites(state, plan.rollout, plan.channels, over)
-      return {
-        outcome: 'commit',
-        kind: 'rollout.promote',
-        reason,
-        writes,
-        reads: factReads(state, facts, index, plan.channels),
-      }
+      if (plan.outcome === 'refused') return replyWith(false)
+      putPromotion(tx, plan, index)
+      return commitWith(null, { kind: 'rollout.promote', reason })
     }
   }
 }
+
+const kinds = { pauses: 'rollout.pause', suspends: 'rollout.suspend', restarts: 'rollout.restart' } as const

@@ -2,7 +2,8 @@
 // replica's state over it, or, where it has gone back, take it as it is. Either begins a new epoch, which every replica of the two histories follows from then on.
 import { momentOf } from '../channels/time.ts'
 import { StoreDamaged, StoreRegressed, type Store, type StorePosition } from '../store/port.ts'
-import { earlierTry, type Control, type KeyReused, type NotServedYet, type Request } from './control.ts'
+import type { Control, KeyReused, NotServedYet, Request } from './control.ts'
+import { earlierEntry, idOf } from './core/commit.ts'
 import { replicasAhead } from './replicas.ts'
 
 export type Decision = 'restore' | 'accept'
@@ -31,9 +32,12 @@ export async function decideRegressed(
 ): Promise<DecisionOutcome> {
   const { replica, store, clock } = control
   const kind = `store.${decision}`
-  const earlier = dryRun ? null : await earlierTry(control, request, kind, null)
-  if (earlier !== null && earlier.outcome !== 'applied') return earlier
-  if (earlier !== null) return decided(control, await store.position())
+  const earlier = dryRun ? null : await earlierEntry(control, request)
+  if (earlier !== null && 'outcome' in earlier) return earlier
+  if (earlier !== null) {
+    request.onCommitted(earlier, true)
+    return decided(control, await store.position())
+  }
   const { state, fault } = replica
   const known = replica.knownPosition
   const damage = fault instanceof StoreDamaged && fault.found !== null ? fault : null
@@ -47,11 +51,11 @@ export async function decideRegressed(
   // It was damaged when this replica last looked, and is whole again: what others have written since must not be undone.
   if (damage !== null && !isDamaged) return { outcome: 'moved-on' }
   if (dryRun) return { outcome: 'would', known, found }
-  const { actor, reason, requestId } = request
+  const { actor, reason } = request
   const restore = decision === 'restore' ? { ...known, documents: [...state.documents()] } : null
   try {
     const at = momentOf(clock.now())
-    const position = await store.startEpoch({ at, actor, kind, reason, requestId, restore, known, found })
+    const position = await store.startEpoch({ at, actor, kind, reason, ...idOf(request), restore, known, found })
     return await decided(control, position)
   } catch (error) {
     if (error instanceof StoreRegressed) return { outcome: 'moved-on' }

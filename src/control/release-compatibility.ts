@@ -5,6 +5,7 @@ import { tooOldFor, type TooOld } from '../rollouts/conditions.ts'
 import { takes } from '../rollouts/pipeline-draft.ts'
 import type { Release } from '../rollouts/release.ts'
 import { currentState, type Control } from './control.ts'
+import { readerOf } from './core/transaction.ts'
 import { listPipelines } from './pipelines.ts'
 import { runningIn } from './rollout-facts.ts'
 
@@ -45,7 +46,12 @@ export async function releaseCompatibility(
       // A stage of 900 channels takes some 10 ms; polls are answered in between.
       await nextTurn()
       if (isGone()) return null
-      const { versions, unknown } = runningIn(control, state, channels, grace ?? one.grace)
+      const { versions, unknown } = runningIn(
+        control,
+        readerOf(state),
+        { names: channels, grace: grace ?? one.grace },
+        control.clock.now(),
+      )
       const oldest = lowestVersion([...versions.values()].flat())
       const tooOld = tooOldFor(minAgentVersion, versions)
       const gaps = minAgentVersion === null ? [] : [...unknown].map(([channel, before]) => ({ channel, before }))

@@ -1,141 +1,99 @@
-// What every change of a release shares: how it is decided and committed, and what it answers.
-import { journalDueLapses } from './journal-lapses.ts'
-import { refuse, type RolloutRefusal } from '../rollouts/outcome.ts'
-import { RELEASE_KIND, releaseBody, releaseKey, releaseOf, type Release } from '../rollouts/release.ts'
-import type { editRelease, RuleContext } from '../rollouts/release-draft.ts'
+// What every change of a release shares: how it is decided, and its answer, read off what it has written.
+import { unknownRelease, type RolloutRefusal } from '../rollouts/outcome.ts'
+import { isReleaseKey, releaseBody, releaseKey, releaseOf, type Release } from '../rollouts/release.ts'
+import type { RuleContext } from '../rollouts/release-draft.ts'
 import { isRolloutKey, rolloutOf, type Rollout } from '../rollouts/rollout.ts'
 import type { ReplicaState } from '../serve/replica-state.ts'
-import type { Expectation, JournalEntry, Write } from '../store/port.ts'
-import { servedBy } from './block-version.ts'
-import { isExpected, knownState, type Conditions, type Control, type Request, type Stale } from './control.ts'
-import { embargoWrites } from './embargoes.ts'
-import { carryOut, documentAfter, nothing, writeOf, type Decided, type Unfinished } from './decide.ts'
+import { isExpected, type Conditions, type Control, type Request, type Stale } from './control.ts'
+import { commitWith, executeCommand, replyWith, type Unfinished } from './core/execute.ts'
+import { documentAfter, type Applied, type Transaction } from './core/transaction.ts'
 import type { PackageCheck } from './package-client.ts'
+import { servedBy } from './served-by.ts'
 
 export interface ReleaseRecord {
   readonly release: Release
   readonly revision: number
 }
 
+export interface ReleaseDone {
+  readonly outcome: 'done'
+  readonly record: ReleaseRecord
+  /** Rollouts that the change has begun or ended. */
+  readonly rollouts: readonly Rollout[]
+  /** Channels that tell agents the release now. */
+  readonly servedBy: readonly string[]
+}
+
 export type ReleaseOutcome =
-  | {
-      readonly outcome: 'done'
-      readonly record: ReleaseRecord
-      /** Rollouts that the change has begun or ended. */
-      readonly rollouts: readonly Rollout[]
-      /** Channels that tell agents the release now. */
-      readonly servedBy: readonly string[]
-    }
+  | ReleaseDone
   /** Packages that were not found; nothing was changed. */
-  | { readonly outcome: 'packages-missing'; readonly packages: readonly PackageCheck[] }
+  | PackagesMissing
   | RolloutRefusal
   | Stale
   | Unfinished
 
-export function unknownRelease(version: string): RolloutRefusal {
-  return refuse('unknown_release', `no release ${version} is registered`)
+export interface PackagesMissing {
+  readonly outcome: 'packages-missing'
+  readonly packages: readonly PackageCheck[]
 }
 
-interface Changed {
-  readonly outcome: 'drafted'
-  readonly release: Release
-  readonly rollouts: readonly Rollout[]
-  readonly writes: readonly Write[]
-  readonly reads: readonly Expectation[]
-}
+/** What an edit makes of a release; the same release where it changes nothing. */
+export type ReleaseDraft = { readonly outcome: 'drafted'; readonly release: Release } | RolloutRefusal | PackagesMissing
 
-/** What an edit makes of a release; null where it is to be decided anew. */
-type ChangeOf = (
-  release: Release,
-  context: RuleContext,
-  state: ReplicaState,
-) => Changed | RolloutRefusal | Extract<ReleaseOutcome, { outcome: 'packages-missing' }> | null
+export interface ReleaseChange<P = null> {
+  readonly version: string
+  /** The journal's name for it. */
+  readonly kind: string
+  readonly prepare?: () => Promise<P>
+  readonly draft: (release: Release, context: RuleContext, prepared: P) => ReleaseDraft
+  /** Puts what changes beside the release, which is drafted as given. */
+  readonly beside?: (tx: Transaction, drafted: Release, context: RuleContext) => void
+}
 
 /** Changes a release that is registered. */
-export function changeRelease(
+export function changeRelease<P = null>(
   control: Control,
   request: Request,
-  text: string,
-  kind: string,
+  { version: text, kind, prepare, draft, beside }: ReleaseChange<P>,
   { dryRun, expectedRevisions }: Conditions,
-  changeOf: ChangeOf,
-  isSame: (entry: JournalEntry) => boolean = () => true,
 ): Promise<ReleaseOutcome> {
   const version = bare(text)
   const key = releaseKey(version)
-  return carryOut(control, request, {
+  return executeCommand<ReleaseOutcome, null, P>(control, request, {
     kind,
-    key,
     dryRun,
-    prepare: () => (dryRun ? nothing() : lapsed(control)),
-    decide(state, now) {
-      const document = state.document(key)
-      if (document === undefined) return answer(unknownRelease(version))
-      if (!isExpected(expectedRevisions, document)) return answer({ outcome: 'stale', current: document })
-      const changed = changeOf(releaseOf(document), { now, actor: request.actor, reason: request.reason }, state)
-      if (changed === null) return { outcome: 'again' }
-      if (changed.outcome !== 'drafted') return answer(changed)
+    recordExpiries: true,
+    ...(prepare === undefined ? {} : { prepare }),
+    run(tx, prepared) {
+      const document = tx.get(key)
+      if (document === undefined) return replyWith(unknownRelease(version))
+      if (!isExpected(expectedRevisions, document)) return replyWith({ outcome: 'stale', current: document })
       const before = releaseOf(document)
-      if (changed.release === before) {
+      const { actor, reason } = request
+      const context = { now: tx.now, actor, reason }
+      const drafted = draft(before, context, prepared)
+      if (drafted.outcome !== 'drafted') return replyWith(drafted)
+      if (drafted.release === before) {
         const record = { release: before, revision: document.revision }
-        return answer({ outcome: 'done', record, rollouts: [], servedBy: servedBy(state, version) })
+        return replyWith({ outcome: 'done', record, rollouts: [], servedBy: servedBy(tx.untracked, version) })
       }
-      const writes = [
-        writeOf(state, key, releaseBody(changed.release)),
-        ...embargoWrites(state, before, changed.release),
-        ...changed.writes,
-      ]
-      return decided(dryRun, state, changed.release, changed.rollouts, writes, changed.reads)
+      tx.put(key, releaseBody(drafted.release))
+      beside?.(tx, drafted.release, context)
+      return commitWith(null)
     },
-    isSame,
-    answerOf: (entry) => outcomeOf(control, entry),
+    reply: (applied, _, state) => releaseDone(applied, state),
   })
 }
 
-/** A change of the release and of nothing else. */
-export function alone(drafted: ReturnType<typeof editRelease>): Changed | RolloutRefusal {
-  return drafted.outcome === 'refused' ? drafted : { ...drafted, rollouts: [], writes: [], reads: [] }
-}
-
-/** Journals what time has done, before the block list changes. */
-export async function lapsed(control: Control): Promise<null> {
-  await journalDueLapses(control)
-  return null
-}
-
-export function answer(value: ReleaseOutcome): Decided<ReleaseOutcome> {
-  return { outcome: 'answer', answer: value }
-}
-
-/** Commits, or for a dry run says what it would have come to. */
-export function decided(
-  dryRun: boolean,
-  state: ReplicaState,
-  release: Release,
-  rollouts: readonly Rollout[],
-  writes: readonly Write[],
-  reads: readonly Expectation[],
-): Decided<ReleaseOutcome> {
-  if (!dryRun) return { outcome: 'commit', writes, reads }
-  const revision = (state.document(releaseKey(release.version))?.revision ?? 0) + 1
-  return answer({
-    outcome: 'done',
-    record: { release, revision },
-    rollouts,
-    servedBy: servedBy(state, release.version),
-  })
-}
-
-/** The answer to a change, from the entry that it has made. */
-export function outcomeOf(control: Control, entry: JournalEntry): ReleaseOutcome {
-  const document = documentAfter(entry, entry.subjects.find((key) => key.startsWith(`${RELEASE_KIND}/`)) ?? '')
-  if (document === null) return { outcome: 'key-reused' }
+/** What was done, or would be, to a release and its rollouts. */
+export function releaseDone(applied: Applied, state: ReplicaState): ReleaseDone {
+  const document = documentAfter(applied, applied.subjects.find(isReleaseKey) ?? '')
   const release = releaseOf(document)
-  const rollouts = entry.changes.flatMap(({ key, after }) =>
+  const rollouts = applied.changes.flatMap(({ key, after }) =>
     isRolloutKey(key) && after !== null ? rolloutOf(after) : [],
   )
   const record = { release, revision: document.revision }
-  return { outcome: 'done', record, rollouts, servedBy: servedBy(knownState(control), release.version) }
+  return { outcome: 'done', record, rollouts, servedBy: servedBy(state, release.version) }
 }
 
 /** A version as documents are named after it. */

@@ -1,11 +1,10 @@
-// Documents that this build cannot act on, mended: from the last version in the journal that it can read.
-import { blockedVersionKey } from '../channels/blocked-version.ts'
+// Documents that this build cannot act on, repaired: from the last version in the journal that it can read.
 import { channelBody, channelNameOf, channelOf, type Channel } from '../channels/channel.ts'
 import { momentOf } from '../channels/time.ts'
-import { FORMAT, type Document, type Expectation } from '../store/port.ts'
-import type { ReplicaState } from '../serve/replica-state.ts'
+import { FORMAT, type Document } from '../store/port.ts'
 import type { Control, Request } from './control.ts'
-import { carryOut, UnreadableDocument, type Unfinished } from './decide.ts'
+import { commitWith, executeCommand, replyWith, type Unfinished } from './core/execute.ts'
+import { UnreadableDocument } from './core/unreadable-document.ts'
 
 /** Entries of one document that are looked at for a version that can be read. */
 const ENTRIES_MAX = 200
@@ -61,40 +60,29 @@ export function repairDocument(
   key: string,
   { dryRun, force }: { readonly dryRun: boolean; readonly force: boolean },
 ): Promise<RepairOutcome> {
-  return carryOut<Document | null, RepairOutcome>(control, request, {
+  return executeCommand<RepairOutcome, null, Document | null>(control, request, {
     kind: 'store.repair',
-    key,
     dryRun,
-    async prepare() {
-      const stored = control.replica.state?.stored(key)
+    async prepare(tx) {
+      const stored = tx.stored(key)
       return stored?.unreadable === undefined ? null : lastReadable(control, stored)
     },
-    decide(state, _now, base) {
-      const stored = state.stored(key)
-      if (stored?.unreadable === undefined) return { outcome: 'answer', answer: { outcome: 'readable' } }
-      // Mended and broken again since it was read.
-      if (base !== null && base.revision !== stored.revision) return { outcome: 'again' }
+    run(tx, base) {
+      const { unreadable } = tx.stored(key) ?? {}
+      if (unreadable === undefined) return replyWith({ outcome: 'readable' })
       if (base === null && !force) {
-        throw new UnreadableDocument(
-          key,
-          stored.unreadable,
-          'the journal has no version of it that can be read; with force it is deleted',
-        )
+        const advice = 'the journal has no version of it that can be read; with force it is deleted'
+        throw new UnreadableDocument(key, unreadable, advice)
       }
-      const blocked = base === null ? [] : versionsIn(base).filter(state.isBlocked)
+      const blocked = base === null ? [] : versionsIn(base).filter(tx.isBlocked)
       if (blocked.length > 0) {
-        throw new UnreadableDocument(
-          key,
-          stored.unreadable,
-          `its last version has ${blocked.join(', ')}, which is on the block list; give it another version`,
-        )
+        const advice = `its last version has ${blocked.join(', ')}, which is on the block list; give it another version`
+        throw new UnreadableDocument(key, unreadable, advice)
       }
-      const answer = { outcome: 'repaired', key, from: base === null ? 'nothing' : 'journal' } as const
-      if (dryRun) return { outcome: 'answer', answer }
-      const writes = [{ key, expected: stored.revision, body: base?.body ?? null }]
-      return { outcome: 'commit', writes, reads: base === null ? [] : blockedReads(state, base) }
+      tx.overwrite(key, base?.body ?? null)
+      return commitWith(null)
     },
-    answerOf: ({ changes }) => ({ outcome: 'repaired', key, from: changes[0]?.after === null ? 'nothing' : 'journal' }),
+    reply: ({ changes }) => ({ outcome: 'repaired', key, from: changes[0]?.after === null ? 'nothing' : 'journal' }),
   })
 }
 
@@ -103,11 +91,4 @@ function versionsIn(document: Document): readonly string[] {
   if (channelNameOf(document.key) === null) return []
   const { source, pin, ramp } = channelOf(document)
   return [source.version, pin?.version, ramp?.before.version].flatMap((version) => version ?? [])
-}
-
-function blockedReads(state: ReplicaState, document: Document): readonly Expectation[] {
-  return versionsIn(document).map((version) => {
-    const key = blockedVersionKey(version)
-    return { key, expected: state.revisionOf(key) }
-  })
 }

@@ -3,12 +3,14 @@ import { advance, stageUnderWay, waitBlockers, type GateSamples } from '../rollo
 import { blocker, endBlockers } from '../rollouts/conditions.ts'
 import type { Blocker } from '../rollouts/outcome.ts'
 import { isTold, planPromotion, whyNotTold, type LeftBehind } from '../rollouts/promotion.ts'
-import { rolloutOf, stageAt, type Rollout, type StageProgress } from '../rollouts/rollout.ts'
+import { rolloutKey, rolloutOf, stageAt, type Rollout, type StageProgress } from '../rollouts/rollout.ts'
 import type { ReplicaState } from '../serve/replica-state.ts'
 import { StoreUnavailable, type Document } from '../store/port.ts'
-import type { Control } from './control.ts'
+import { knownState, type Control } from './control.ts'
+import { readerOf } from './core/transaction.ts'
 import { notedSamples } from './gate-samples.ts'
-import { channelsIn, runningOf, stageFacts } from './rollout-facts.ts'
+import { bare } from './release-result.ts'
+import { channelsIn, stageFacts } from './rollout-facts.ts'
 
 /** How a stage stands, in one word. */
 export type StageState = StageProgress['state'] | 'ready' | 'paused' | 'rolled back'
@@ -26,6 +28,13 @@ export interface RolloutRecord {
   readonly revision: number
   /** One for each stage of the rollout. */
   readonly stages: readonly StageRecord[]
+}
+
+/** A rollout as it stands now; null where there is none. */
+export async function readRollout(control: Control, pipeline: string, release: string): Promise<RolloutRecord | null> {
+  const state = knownState(control)
+  const document = state.document(rolloutKey(pipeline, bare(release)))
+  return document === undefined ? null : rolloutRecord(control, state, document)
 }
 
 /** What nobody in particular could do now. */
@@ -71,10 +80,7 @@ function blockersOf(
   if (progress.state === 'done') return []
   if (rollout.state !== 'running') return endBlockers(rollout)
   if (control.replica.fault !== null) return [blocker('compatibility', AWAY)]
-  const running = runningOf(control, state, rollout, index, 'go on')
-  const facts = stageFacts(state, rollout, index, running, 'go on', control.clock.now())
-  // Both were read of one state, so this does not come to pass.
-  if (facts === null) return [blocker('channels', 'its channels change while they are looked at; look again')]
+  const facts = stageFacts(control, readerOf(state), { rollout, index, purpose: 'go on' }, control.clock.now())
   if (progress.state === 'waiting') {
     const plan = planPromotion(facts, index, NOBODY)
     return plan.outcome === 'refused' && plan.why === 'held-back' ? plan.blockers : []
@@ -101,7 +107,7 @@ function stateOf(rollout: Rollout, { state }: StageProgress, blockers: readonly 
 
 function leftBehindIn(control: Control, state: ReplicaState, rollout: Rollout, index: number): readonly LeftBehind[] {
   const { rules, progress } = stageAt(rollout, index)
-  const channels = channelsIn(state, rules.channels)
+  const channels = channelsIn(readerOf(state), rules.channels)
   return rules.channels.flatMap((name) => {
     const channel = channels.get(name)
     if (channel === undefined) return { channel: name, why: 'does not exist' }

@@ -2,78 +2,54 @@
 // makes it so.
 import { CHANNEL_KIND, channelOf } from '../channels/channel.ts'
 import { compareReleases } from '../rollouts/cloud-version.ts'
-import { PIPELINE_KIND, pipelineOf, type Pipeline } from '../rollouts/pipeline.ts'
+import { PIPELINE_KIND, pipelineOf } from '../rollouts/pipeline.ts'
 import { takes } from '../rollouts/pipeline-draft.ts'
 import type { Release } from '../rollouts/release.ts'
 import type { RuleContext } from '../rollouts/release-draft.ts'
-import { isRolloutOf, ROLLOUT_KIND, rolloutBody, rolloutKey, rolloutOf, type Rollout } from '../rollouts/rollout.ts'
+import { rolloutKey, rolloutOf, type Rollout } from '../rollouts/rollout.ts'
 import { startRollout } from '../rollouts/rollout-draft.ts'
 import type { ReplicaState } from '../serve/replica-state.ts'
-import type { Document, Expectation, Write } from '../store/port.ts'
-import { writeOf } from './decide.ts'
+import type { Document } from '../store/port.ts'
+import { readerOf, type Reader, type Transaction } from './core/transaction.ts'
+import { isRunning, rolloutDocuments } from './find-rollout.ts'
+import { putRollout } from './rollout-result.ts'
 
 /** Ended rollouts kept of each pipeline: a year of weekly releases twice over; going back needs a few. */
 const ENDED_MAX = 100
 /** With room for what else the commit has. */
 const PRUNED_AT_ONCE_MAX = 20
 
-export interface Started {
-  readonly rollouts: readonly Rollout[]
-  readonly writes: readonly Write[]
-  readonly reads: readonly Expectation[]
-}
-
-/** Every rollout of a pipeline, ended ones too, in no promised order. */
-export function rolloutDocuments(state: ReplicaState, pipeline: string): readonly Document[] {
-  return [...state.documentsOf(ROLLOUT_KIND)].filter(({ key }) => isRolloutOf(key, pipeline))
-}
-
-/** Every rollout of a release, in the order of their pipelines. */
-export function rolloutsOf(state: ReplicaState, version: string): readonly Rollout[] {
-  const pipelines = [...state.documentsOf(PIPELINE_KIND)].map((document) => pipelineOf(document).name).toSorted()
-  return pipelines.flatMap((pipeline) => {
-    const document = state.document(rolloutKey(pipeline, version))
-    return document === undefined ? [] : rolloutOf(document)
-  })
-}
-
-/** Rollouts of this release that are to begin now; none where it has no packages, or has one already. */
-export function startRollouts(state: ReplicaState, release: Release, context: RuleContext): Started {
-  if (release.kind !== 'full' || release.withdrawn !== null) return { rollouts: [], writes: [], reads: [] }
-  const documents = [...state.documentsOf(PIPELINE_KIND)]
-  const taking = documents.filter((document) => {
+/** Puts the rollouts of this release that are to begin now: none where it has no packages, or has one already. */
+export function putRollouts(tx: Transaction, release: Release, context: RuleContext): void {
+  if (release.kind !== 'full' || release.withdrawn !== null) return
+  const pipelines = tx.find(PIPELINE_KIND, (document) => {
     const pipeline = pipelineOf(document)
-    return takes(pipeline, release.version) && state.document(rolloutKey(pipeline.name, release.version)) === undefined
+    return takes(pipeline, release.version)
   })
-  const rollouts = taking.map((document) => beginning(state, pipelineOf(document), document.revision, release, context))
-  return {
-    rollouts,
-    writes: [
-      ...rollouts.map((rollout) => writeOf(state, keyOf(rollout), rolloutBody(rollout))),
-      ...rollouts
-        .flatMap(({ pipeline }) => outdated(state, pipeline))
-        .slice(0, PRUNED_AT_ONCE_MAX)
-        .map(({ key }) => writeOf(state, key, null)),
-    ],
-    reads: [...taking, ...taking.flatMap((document) => newerThan(state, pipelineOf(document).name, release))].map(
-      ({ key, revision }) => ({ key, expected: revision }),
-    ),
+  const outdated: string[] = []
+  for (const document of pipelines) {
+    const { name } = pipelineOf(document)
+    if (tx.get(rolloutKey(name, release.version)) !== undefined) continue
+    putRollout(tx, beginning(tx, document, release, context))
+    outdated.push(...outdatedRollouts(tx.untracked, name))
   }
+  // That each has ended, and nothing needs it, does not change any more; and a write expects what it deletes.
+  for (const key of outdated.slice(0, PRUNED_AT_ONCE_MAX)) tx.put(key, null)
 }
 
-/** The rollouts that decide whether one of this release is over at once: mostly there are none. */
-export function newerThan(state: ReplicaState, pipeline: string, { version }: Release): readonly Document[] {
-  return rolloutDocuments(state, pipeline).filter(
-    (document) => compareReleases(rolloutOf(document).release, version) > 0,
-  )
+/** A rollout of this release in the pipeline of a document as it begins now: over at once where a newer one has overtaken it. */
+export function beginning(reader: Reader, pipeline: Document, release: Release, context: RuleContext): Rollout {
+  const { name } = pipelineOf(pipeline)
+  const newer = rolloutDocuments(reader, name, (other) => compareReleases(other.release, release.version) > 0)
+  return startRollout(pipelineOf(pipeline), pipeline.revision, release, newer.map(rolloutOf), context)
 }
 
 /**
  * The oldest of many ended rollouts, those first that never reached a channel: they stay in the journal. What a channel of theirs
  * tells or would tell is kept, and so are rollbacks that stand.
  */
-function outdated(state: ReplicaState, pipeline: string): readonly Document[] {
-  const ended = rolloutDocuments(state, pipeline).filter((document) => rolloutOf(document).state !== 'running')
+function outdatedRollouts(state: ReplicaState, pipeline: string): readonly string[] {
+  const ended = rolloutDocuments(readerOf(state), pipeline, (rollout) => !isRunning(rollout))
   if (ended.length <= ENDED_MAX) return []
   const inUse = versionsInUse(state)
   const hasMoved = (document: Document): number =>
@@ -85,6 +61,7 @@ function outdated(state: ReplicaState, pipeline: string): readonly Document[] {
     })
     .toSorted((a, b) => hasMoved(a) - hasMoved(b) || compareReleases(rolloutOf(a).release, rolloutOf(b).release))
     .slice(0, Math.min(ended.length - ENDED_MAX, PRUNED_AT_ONCE_MAX))
+    .map(({ key }) => key)
 }
 
 /** Every version that a channel tells, or would without its pin. */
@@ -94,20 +71,4 @@ function versionsInUse(state: ReplicaState): ReadonlySet<string> {
     return [source.version, pin?.version ?? null, ramp?.before.version ?? null]
   })
   return new Set(versions.flatMap((version) => version ?? []))
-}
-
-/** A rollout of this release in this pipeline as it begins now. */
-export function beginning(
-  state: ReplicaState,
-  pipeline: Pipeline,
-  revision: number,
-  release: Release,
-  context: RuleContext,
-): Rollout {
-  const others = rolloutDocuments(state, pipeline.name).map(rolloutOf)
-  return startRollout(pipeline, revision, release, others, context)
-}
-
-export function keyOf({ pipeline, release }: Rollout): string {
-  return rolloutKey(pipeline, release)
 }

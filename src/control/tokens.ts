@@ -1,32 +1,13 @@
-// Tokens: made, listed, revoked, and recognised. Only a hash of a token is ever stored.
-import { createHash, randomBytes, randomInt, timingSafeEqual } from 'node:crypto'
-import { parseChannelPattern } from '../channels/name.ts'
-import { malformed, type Refusal } from '../channels/outcome.ts'
+// Tokens: recognised and listed. Only a hash of a token is ever stored.
+import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
 import { hasPassed } from '../channels/target.ts'
-import { momentOf, parseMoment } from '../channels/time.ts'
-import type { Document, JournalEntry, JsonObject } from '../store/port.ts'
-import {
-  commitAndServe,
-  CONTENTION_TRIES_MAX,
-  currentState,
-  earlierTry,
-  isExpected,
-  knownState,
-  type Conditions,
-  type Contended,
-  type Control,
-  type KeyReused,
-  type NotServedYet,
-  type Request,
-  type Stale,
-} from './control.ts'
+import type { Document, JsonObject } from '../store/port.ts'
+import { knownState, type Control } from './control.ts'
 import type { Identity, Role } from './identity.ts'
 
 export const TOKEN_KIND = 'token'
 const TOKEN_PREFIX = `${TOKEN_KIND}/`
 const TOKEN = /^bw_([a-z0-9]{12})_[A-Za-z0-9_-]{43}$/
-const ID_LETTERS = 'abcdefghijklmnopqrstuvwxyz0123456789'
-const ID_LENGTH = 12
 /** 256 bits: nobody guesses one, so a plain SHA-256 of it is enough to store. */
 const SECRET_BYTES = 32
 
@@ -49,26 +30,14 @@ interface StoredToken extends Token {
   readonly hash: string
 }
 
-export interface TokenDraft {
-  readonly name: string
-  readonly role: Role
-  readonly channels?: readonly string[] | null
-  readonly expiresAt?: string | null
-}
-
-export type TokenCreation =
-  | { readonly outcome: 'created'; readonly token: Token; readonly secret: string }
-  /** An earlier try has made it; its text was in the answer that was lost. */
-  | { readonly outcome: 'made-before'; readonly id: string }
-  | Refusal
-  | NotServedYet
-  | Contended
-  | KeyReused
-
 export type Identification =
   | { readonly outcome: 'identified'; readonly identity: Identity }
   | { readonly outcome: 'expired'; readonly at: string }
   | { readonly outcome: 'unknown' }
+
+export function tokenKey(id: string): string {
+  return TOKEN_PREFIX + id
+}
 
 export function isTokenKey(key: string): boolean {
   return key.startsWith(TOKEN_PREFIX)
@@ -86,7 +55,7 @@ export function identify(control: Control, adminToken: string, text: string): Id
     return { outcome: 'identified', identity: { actor: 'admin', role: 'admin', channels: null } }
   }
   const id = TOKEN.exec(text)?.[1] ?? ''
-  const document = control.replica.state?.document(TOKEN_PREFIX + id)
+  const document = control.replica.state?.document(tokenKey(id))
   const stored = document === undefined ? null : tokenOf(document)
   const same = timingSafeEqual(hash, stored === null ? Buffer.alloc(hash.length) : Buffer.from(stored.hash, 'hex'))
   if (stored === null || !same) return { outcome: 'unknown' }
@@ -102,7 +71,7 @@ export function isStillIdentified(control: Control, { actor }: Identity): boolea
   const slash = actor.lastIndexOf('/')
   // Only the first token's actor has no slash, and it ends with the process.
   if (slash === -1) return true
-  const document = control.replica.state?.document(TOKEN_PREFIX + actor.slice(slash + 1))
+  const document = control.replica.state?.document(tokenKey(actor.slice(slash + 1)))
   return document !== undefined && !hasPassed(tokenOf(document).expiresAt, control.clock.now())
 }
 
@@ -118,80 +87,9 @@ export function listTokens(control: Control): readonly Token[] {
   return tokens.toSorted((a, b) => (a.name === b.name ? compare(a.id, b.id) : compare(a.name, b.name)))
 }
 
-/** Makes a token; its text is in the answer and nowhere else. */
-export async function createToken(
-  control: Control,
-  request: Request,
-  draft: TokenDraft,
-  dryRun: boolean,
-): Promise<TokenCreation> {
-  for (const [index, pattern] of (draft.channels ?? []).entries()) {
-    const parsed = parseChannelPattern(pattern)
-    if (parsed.outcome === 'unparsed') return malformed(`channels/${index}`, parsed.message)
-  }
-  const now = control.clock.now()
-  const expiresAt = draft.expiresAt === undefined || draft.expiresAt === null ? null : parseMoment(draft.expiresAt)
-  if (expiresAt?.outcome === 'unparsed') return malformed('expiresAt', expiresAt.message)
-  if (expiresAt !== null && hasPassed(expiresAt.value, now)) {
-    return malformed('expiresAt', `${expiresAt.value} has passed; give a moment in the future`)
-  }
-  const id = Array.from({ length: ID_LENGTH }, () => ID_LETTERS[randomInt(ID_LETTERS.length)]).join('')
-  const token: Token = {
-    id,
-    name: draft.name,
-    role: draft.role,
-    channels: draft.channels ?? null,
-    createdAt: momentOf(now),
-    createdBy: request.actor,
-    expiresAt: expiresAt?.value ?? null,
-  }
-  currentState(control)
-  if (dryRun) return { outcome: 'created', token, secret: '' }
-  const earlier = await earlierTry(control, request, 'token.create', null)
-  if (earlier !== null) return earlier.outcome === 'applied' ? madeBefore(earlier.entry) : earlier
-  const secret = makeTokenText(id)
-  const body = { ...token, hash: sha256(secret).toString('hex') } satisfies JsonObject
-  const committed = await commitAndServe(control, request, {
-    at: momentOf(now),
-    kind: 'token.create',
-    writes: [{ key: TOKEN_PREFIX + id, expected: 0, body }],
-    reads: [],
-  })
-  // Two tokens with one random id of 62 bits: not expected in the life of the world, and then simply asked for again.
-  if (committed.outcome === 'conflict') return { outcome: 'contended' }
-  if (committed.outcome !== 'served') return committed
-  return committed.repeated ? madeBefore(committed.entry) : { outcome: 'created', token, secret }
-}
-
-function madeBefore({ subjects: [key = ''] }: JournalEntry): TokenCreation {
-  return { outcome: 'made-before', id: key.slice(TOKEN_PREFIX.length) }
-}
-
-/** Revokes a token: it is worth nothing on this replica from the answer on. */
-export async function revokeToken(
-  control: Control,
-  request: Request,
-  id: string,
-  { dryRun, expectedRevisions }: Conditions,
-): Promise<{ readonly outcome: 'revoked' | 'unknown-token' } | Stale | NotServedYet | Contended | KeyReused> {
-  const key = TOKEN_PREFIX + id
-  const earlier = dryRun ? null : await earlierTry(control, request, 'token.revoke', key)
-  if (earlier !== null) return earlier.outcome === 'applied' ? { outcome: 'revoked' } : earlier
-  for (let tries = 0; tries < CONTENTION_TRIES_MAX; tries += 1) {
-    // One that cannot be read lets nobody in; it can still be taken away.
-    const document = currentState(control).stored(key)
-    if (document === undefined) return { outcome: 'unknown-token' }
-    if (!isExpected(expectedRevisions, document)) return { outcome: 'stale', current: document }
-    if (dryRun) return { outcome: 'revoked' }
-    const committed = await commitAndServe(control, request, {
-      at: momentOf(control.clock.now()),
-      kind: 'token.revoke',
-      writes: [{ key, expected: document.revision, body: null }],
-      reads: [],
-    })
-    if (committed.outcome !== 'conflict') return committed.outcome === 'served' ? { outcome: 'revoked' } : committed
-  }
-  return { outcome: 'contended' }
+/** What is stored of a token whose text is `secret`. */
+export function tokenBody(token: Token, secret: string): JsonObject {
+  return { ...token, hash: sha256(secret).toString('hex') } satisfies JsonObject
 }
 
 function tokenOf(document: Document): StoredToken {

@@ -85,3 +85,11 @@ export type RolloutRefusal =
 export function refuse(problem: RolloutProblem, message: string): Extract<RolloutRefusal, { why: 'rollout' }> {
   return { outcome: 'refused', why: 'rollout', problem, message }
 }
+
+export function unknownPipeline(name: string): RolloutRefusal {
+  return refuse('unknown_pipeline', `there is no pipeline ${name}; make it with PUT …/pipelines/${name}`)
+}
+
+export function unknownRelease(version: string): RolloutRefusal {
+  return refuse('unknown_release', `no release ${version} is registered`)
+}

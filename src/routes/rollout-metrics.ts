@@ -1,7 +1,7 @@
 // Metrics of rollouts: how many are under way in each pipeline, and how many of them wait for somebody.
 import { Gauge, type Registry } from 'prom-client'
 import { rolloutOf, type Rollout } from '../rollouts/rollout.ts'
-import { runningRollouts } from '../control/rollouts.ts'
+import { runningRollouts } from '../control/find-rollout.ts'
 import type { Replica } from '../serve/replica.ts'
 
 export function rolloutMetrics(registry: Registry, replica: Replica): void {

@@ -9,7 +9,7 @@ t.test('blocking what is served since a pin ended does not bring the pin back', 
   const pin = { version: '13.0.0', until: '2026-03-01T00:00:10Z', reason: 'r', force: true }
   t.equal((await admin('PUT', '/channels/cloud/pin', pin)).statusCode, 200)
   t.equal(await asAgent('/v1/cloud/version'), '13.0.0')
-  // Nothing journals lapses here (journalLapses is not started), as while the store was down.
+  // Nothing journals lapses here (startExpiryTask is not started), as while the store was down.
   await clock.advance(10_000)
   t.equal(await asAgent('/v1/cloud/version'), '14.0.0')
   const blocked = await admin('PUT', '/blocked-versions/14.0.0', { reason: 'pulled' })

@@ -1,6 +1,6 @@
 // Creating and deleting channels where agents follow `default` meanwhile, and many lapses at once.
 import t from 'tap'
-import { journalDueLapses } from '../../src/control/journal-lapses.ts'
+import { recordExpiries } from '../../src/control/core/record-expiries.ts'
 import { startPlanes } from '../fixtures/planes.ts'
 
 const WEBAPI = '/v1/webapi/automaticupgrades/channel'
@@ -45,7 +45,7 @@ t.test(
     const blocked = await admin('PUT', '/blocked-versions/1.0.0', { reason: 'pulled' })
     t.equal(blocked.statusCode, 200, blocked.body)
     t.equal((deps.replica.state?.seq ?? 0) - before, 4, 'three commits of lapses, and the block')
-    await journalDueLapses(deps)
+    await recordExpiries(deps)
     t.equal((deps.replica.state?.seq ?? 0) - before, 4, 'nothing is left to journal')
   },
 )

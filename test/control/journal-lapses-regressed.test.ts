@@ -1,6 +1,6 @@
 // Expiries while the store has gone back: they take effect, and nothing is written to a store that is not followed.
 import t from 'tap'
-import { journalDueLapses } from '../../src/control/journal-lapses.ts'
+import { recordExpiries } from '../../src/control/core/record-expiries.ts'
 import { AllowedHosts } from '../../src/control/allowed-hosts.ts'
 import { openOutside } from '../../src/open-outside.ts'
 import { Upstreams } from '../../src/control/upstreams.ts'
@@ -32,7 +32,7 @@ t.test('nothing is journaled in a store that has gone back', async (t) => {
   const outside = openOutside({ gatesAllow: [], packagesAllow: null })
   const shared = { store, coordination, replica, upstreams, outside, clock }
   const control = { ...shared, replicaId: 'one', warnings: () => [], count: () => {} }
-  await journalDueLapses(control)
+  await recordExpiries(control)
   t.equal((await store.load()).seq, 1)
   await replica.stop()
 })

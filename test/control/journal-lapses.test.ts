@@ -1,7 +1,7 @@
 // What time has done is journaled once, and changes nothing that is served.
 import { silent } from '../fixtures/silent-log.ts'
 import t, { type Test } from 'tap'
-import { journalLapses } from '../../src/control/journal-lapses.ts'
+import { startExpiryTask } from '../../src/control/expiry-task.ts'
 import { at } from '../fixtures/admin-json.ts'
 import { channelPath, startAdmin, type AdminSession } from '../fixtures/admin-session.ts'
 import { HOUR_MS } from '../fixtures/channel-samples.ts'
@@ -13,7 +13,7 @@ const until = '2026-03-01T01:00:00Z'
 async function lapsing(t: Test): Promise<AdminSession> {
   const session = await startAdmin(t)
   await session.channel('stable/cloud')
-  const stop = journalLapses(session.planes.deps, silent)
+  const stop = startExpiryTask(session.planes.deps, silent)
   t.teardown(stop)
   return session
 }

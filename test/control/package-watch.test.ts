@@ -8,7 +8,7 @@ import {
   PackageWatch,
 } from '../../src/control/package-watch.ts'
 import { rolloutKey, rolloutOf } from '../../src/rollouts/rollout.ts'
-import { runningRollouts } from '../../src/control/rollouts.ts'
+import { runningRollouts } from '../../src/control/find-rollout.ts'
 import type { PackageCheck } from '../../src/control/package-client.ts'
 import { openOutside } from '../../src/open-outside.ts'
 import { at, type Fields } from '../fixtures/admin-json.ts'

@@ -2,7 +2,7 @@
 // journaled once afterwards.
 import { silent } from '../fixtures/silent-log.ts'
 import t, { type Test } from 'tap'
-import { journalLapses } from '../../src/control/journal-lapses.ts'
+import { startExpiryTask } from '../../src/control/expiry-task.ts'
 import { answerPoll } from '../../src/serve/poll.ts'
 import { StoreUnavailable, type JournalEntry } from '../../src/store/port.ts'
 import { NOW, pinOf, sourceOf } from '../fixtures/channel-samples.ts'
@@ -60,7 +60,7 @@ async function lapses(planes: Planes): Promise<readonly Pick<JournalEntry, 'kind
 
 /** Starts journaling lapses as the server does. */
 function journalingLapses(t: Test, planes: Planes): void {
-  t.teardown(journalLapses(planes.deps, silent))
+  t.teardown(startExpiryTask(planes.deps, silent))
 }
 
 async function effective(planes: Planes, name: string): Promise<Record<string, unknown>> {
@@ -327,7 +327,7 @@ await t.test('two replicas of one store change at the same moment, and journal i
     return result
   }
   journalingLapses(t, planes)
-  t.teardown(journalLapses({ ...deps, replica: other.replica }, silent))
+  t.teardown(startExpiryTask({ ...deps, replica: other.replica }, silent))
   await create(planes, 'a', '15.1.4', { critical: true, criticalUntil: inMs(10_000) })
   const ask = async () => [await told(planes, 'a'), answerPoll(other.holder.current, '/v1/a/critical').body]
   await clock.advance(9_999)

@@ -24,6 +24,11 @@ export function answers(good: Readonly<Record<number, TSchema>>, ...bad: readonl
   return Object.fromEntries([...described, ...problems]) as Record<number, unknown> // fromEntries loses the key type.
 }
 
+/** The same of a route that writes: beside its own problems those that every write has. */
+export function writeAnswers(good: Readonly<Record<number, TSchema>>, ...bad: readonly number[]) {
+  return answers(good, ...bad, 409, 413, 415, 422)
+}
+
 const descriptions: Readonly<Record<number, string>> = {
   200: 'Done.',
   201: 'Made.',
@@ -36,7 +41,7 @@ const descriptions: Readonly<Record<number, string>> = {
   412: 'Changed since it was read; the current document is in `current`.',
   413: 'The body is too large.',
   415: 'The body is not JSON.',
-  422: 'A guard refused it.',
+  422: 'A guard refused it, or its Idempotency-Key was sent with another request.',
   429: 'Too many failed attempts.',
   500: 'A fault of the server.',
   503: 'The store is unavailable, or the server is overloaded.',

@@ -2,10 +2,12 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import { blockedVersionOf } from '../../channels/blocked-version.ts'
-import { blockVersion, listBlockedVersions, unblockVersion } from '../../control/block-version.ts'
+import { blockVersion } from '../../control/block-version.ts'
+import { listBlockedVersions } from '../../control/blocked-versions.ts'
+import { unblockVersion } from '../../control/unblock-version.ts'
 import type { Control } from '../../control/control.ts'
 import type { Document } from '../../store/port.ts'
-import { answers, page } from './answers.ts'
+import { answers, page, writeAnswers } from './answers.ts'
 import { sendRefusal, sendStale, sendUnfinished, writeParts } from './change.ts'
 import { entityTag, readIfMatch } from './if-match.ts'
 import { sendProblem } from './problem.ts'
@@ -69,7 +71,7 @@ function blockVersionRoute(app: App, control: Control): void {
       params: VersionParams,
       ...writing,
       body: ReasonBody,
-      response: answers({ 200: Blocked }, 409, 412, 413, 415),
+      response: writeAnswers({ 200: Blocked }, 412),
     },
     handler: async (request, reply) => {
       const { reason, dryRun } = writeParts(request)
@@ -110,7 +112,7 @@ function unblockVersionRoute(app: App, control: Control): void {
       params: VersionParams,
       ...writing,
       body: ReasonBody,
-      response: answers({ 200: DryRunOnly, 204: Type.Null() }, 404, 409, 412, 413, 415),
+      response: writeAnswers({ 200: DryRunOnly, 204: Type.Null() }, 404, 412),
     },
     handler: async (request, reply): Promise<unknown> => {
       const { reason, dryRun } = writeParts(request)

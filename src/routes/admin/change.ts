@@ -3,14 +3,10 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
 import type { JsonObject } from '../../store/port.ts'
 import type { Refusal } from '../../channels/outcome.ts'
-import {
-  changeChannel,
-  type ChannelOutcome,
-  type ChannelRecord,
-  type ChannelRequest,
-} from '../../control/change-channel.ts'
+import { changeChannel, type ChannelOutcome, type ChannelRequest } from '../../control/change-channel.ts'
+import type { ChannelRecord } from '../../control/channel-view.ts'
 import type { Contended, Control, KeyReused, NotServedYet } from '../../control/control.ts'
-import { answers } from './answers.ts'
+import { writeAnswers } from './answers.ts'
 import { entityTag, readIfMatch } from './if-match.ts'
 import { sendProblem } from './problem.ts'
 import { ref } from './schemas.ts'
@@ -24,14 +20,14 @@ interface WriteParts {
 
 /** What a channel's write answers: the channel, or for a dry run what would be, or a problem. */
 export function changeAnswers(status: 200 | 201 | 204, ...bad: readonly number[]): Record<number, unknown> {
-  const problems = [...bad, 409, 412, 413, 415]
+  const problems = [...bad, 412]
   switch (status) {
     case 200:
-      return answers({ 200: Type.Union([ref('Channel'), ref('DryRun')]) }, ...problems)
+      return writeAnswers({ 200: Type.Union([ref('Channel'), ref('DryRun')]) }, ...problems)
     case 201:
-      return answers({ 200: ref('DryRun'), 201: ref('Channel') }, ...problems)
+      return writeAnswers({ 200: ref('DryRun'), 201: ref('Channel') }, ...problems)
     case 204:
-      return answers({ 200: ref('DryRun'), 204: Type.Null() }, ...problems)
+      return writeAnswers({ 200: ref('DryRun'), 204: Type.Null() }, ...problems)
   }
 }
 
@@ -119,7 +115,7 @@ export function sendUnfinished(
     return sendProblem(request, reply, 'contended', 'nothing was written; read the document again and try again')
   }
   if (outcome.outcome === 'key-reused') {
-    const detail = 'nothing was written: the Idempotency-Key belongs to another change; choose another'
+    const detail = 'nothing was written: this Idempotency-Key was sent with another request; choose another'
     return sendProblem(request, reply, 'idempotency_key_reused', detail)
   }
   const detail = `the change is durable as journal entry ${outcome.seq}, but this replica does not serve it yet; do not repeat it`

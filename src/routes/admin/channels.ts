@@ -1,9 +1,9 @@
 // The documents of channels: list, read, create, edit, delete.
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { CHANNEL_KIND, channelKey, channelNameOf } from '../../channels/channel.ts'
-import { channelRecord } from '../../control/change-channel.ts'
+import { channelRecord } from '../../control/channel-view.ts'
 import { knownState, type Control } from '../../control/control.ts'
-import { mustBeReadable } from '../../control/decide.ts'
+import { readerOf } from '../../control/core/transaction.ts'
 import { covers } from '../../control/identity.ts'
 import { answers, page } from './answers.ts'
 import { callerOf } from './authenticate.ts'
@@ -85,7 +85,7 @@ function getChannelRoute(app: App, control: Control): void {
     handler: async (request, reply) => {
       const record = channelRecord(control, knownState(control), request.params.name, control.clock.expiryTime())
       if (record === null) {
-        mustBeReadable(knownState(control), channelKey(request.params.name))
+        readerOf(knownState(control)).readable(channelKey(request.params.name))
         return sendProblem(request, reply, 'unknown_channel', `there is no channel ${request.params.name}`)
       }
       return reply.header('ETag', entityTag(record.revision)).send(presentChannel(record))

@@ -11,7 +11,7 @@ import type { Control, Request } from '../../control/control.ts'
 import type { ApplyGithubEvent } from '../../control/github-outcome.ts'
 import { readGithubEvent, type GithubRules } from '../../rollouts/github-event.ts'
 import { StoreOutcomeUnknown } from '../../store/port.ts'
-import { answers } from './answers.ts'
+import { writeAnswers } from './answers.ts'
 import { sendRefusal, sendUnfinished } from './change.ts'
 import { sendError, sendProblem } from './problem.ts'
 import { answerWrites } from './write-request.ts'
@@ -222,7 +222,7 @@ function sendDeliveryError(thrown: FastifyError, request: FastifyRequest, reply:
 
 /** The common descriptions of these statuses speak of tokens, and of bodies of 64 KB. */
 function declaredAnswers(): Record<number, unknown> {
-  const declared = answers({ 200: Applied, 202: Ignored }, 404, 409, 413, 415, 422)
+  const declared = writeAnswers({ 200: Applied, 202: Ignored }, 404)
   const descriptions = {
     202: 'Signed, but there was nothing to do.',
     401: 'The signature is missing or wrong.',

@@ -4,7 +4,7 @@ import { Type } from 'typebox'
 import type { Control } from '../../control/control.ts'
 import { covers } from '../../control/identity.ts'
 import { mirrorChannels } from '../../control/mirror.ts'
-import { answers } from './answers.ts'
+import { writeAnswers } from './answers.ts'
 import { callerOf } from './authenticate.ts'
 import { sendRefusal, sendUnfinished, writeParts } from './change.ts'
 import { sendProblem } from './problem.ts'
@@ -36,7 +36,7 @@ export function mirrorRoutes(control: Control): FastifyPluginAsyncTypebox {
           'Makes a forward channel for every name that is not there, to the same name on the other server; all of them or, where one has another source, none.',
         tags: ['channels'],
         body: MirrorBody,
-        response: answers({ 200: MirroredSchema }, 409, 413, 415, 422),
+        response: writeAnswers({ 200: MirroredSchema }),
       },
       handler: async (request, reply): Promise<unknown> => {
         const { reason, dryRun } = writeParts(request)
@@ -48,7 +48,7 @@ export function mirrorRoutes(control: Control): FastifyPluginAsyncTypebox {
           const detail = `this needs a token whose scope covers ${outside}; the token ${identity.actor} is limited to ${limited}`
           return sendProblem(request, reply, 'out_of_scope', detail, { missingScope: outside })
         }
-        const outcome = await mirrorChannels(control, writeRequest(request, reason), url, channels, dryRun)
+        const outcome = await mirrorChannels(control, writeRequest(request, reason), { url, channels }, dryRun)
         switch (outcome.outcome) {
           case 'mirrored':
             return reply.send({ ...(dryRun ? { dryRun } : {}), items: outcome.channels })

@@ -1,9 +1,12 @@
 // Pipelines: which stages a release goes through, and by which rules.
+import { unknownPipeline } from '../../rollouts/outcome.ts'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import { knownState, type Control } from '../../control/control.ts'
-import { deletePipeline, listPipelines, pipelineRecord, putPipeline, unknownPipeline } from '../../control/pipelines.ts'
-import { answers, page } from './answers.ts'
+import { deletePipeline } from '../../control/delete-pipeline.ts'
+import { listPipelines, pipelineRecord } from '../../control/pipelines.ts'
+import { putPipeline } from '../../control/put-pipeline.ts'
+import { answers, page, writeAnswers } from './answers.ts'
 import { sendRefusal, writeParts } from './change.ts'
 import { entityTag, readIfMatch } from './if-match.ts'
 import { OptionalReasonBody } from './request-schemas.ts'
@@ -80,7 +83,7 @@ function putPipelineRoute(app: App, control: Control): void {
       params: PipelineParams,
       ...writing,
       body: PipelineBody,
-      response: answers({ 200: ref('Pipeline') }, 409, 412, 413, 415),
+      response: writeAnswers({ 200: ref('Pipeline') }, 412),
     },
     handler: async (request, reply) => {
       const { reason, dryRun } = writeParts(request)

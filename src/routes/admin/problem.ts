@@ -1,5 +1,5 @@
 // Problem documents (RFC 9457): the one form of every refusal and failure of the control plane.
-import { UnreadableDocument } from '../../control/decide.ts'
+import { UnreadableDocument } from '../../control/core/unreadable-document.ts'
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import { statusOf, titleOf, type ErrorCode } from '../../errors.ts'
 import {

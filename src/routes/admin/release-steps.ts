@@ -2,12 +2,14 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Static } from 'typebox'
-import type { ReleaseOutcome } from '../../control/change-release.ts'
+import type { ReleaseOutcome } from '../../control/release-result.ts'
 import type { Conditions, Control, Request } from '../../control/control.ts'
 import type { Role } from '../../control/identity.ts'
-import { addPackages, judge, lift, withdraw } from '../../control/releases.ts'
+import { addPackages } from '../../control/add-packages.ts'
+import { judgeChange, liftEmbargo } from '../../control/edit-release.ts'
+import { withdrawRelease } from '../../control/withdraw-release.ts'
 import type { ChangeVerdict } from '../../rollouts/release-draft.ts'
-import { answers } from './answers.ts'
+import { writeAnswers } from './answers.ts'
 import { sendRefusal, writeParts } from './change.ts'
 import { readIfMatch } from './if-match.ts'
 import { OptionalReasonBody, ReasonBody } from './request-schemas.ts'
@@ -20,7 +22,7 @@ type App = Parameters<FastifyPluginAsyncTypebox>[0]
 
 const as = (role: Role) => ({ role, wholeServer: true })
 const shared = { tags: ['releases'], ...writing }
-const answered = answers({ 200: ref('Release') }, 404, 409, 412, 413, 415)
+const answered = writeAnswers({ 200: ref('Release') }, 404, 412)
 
 export function releaseStepRoutes(control: Control): FastifyPluginAsyncTypebox {
   return async (app) => {
@@ -54,11 +56,11 @@ function artifactsRoute(app: App, control: Control): void {
         'Makes the release full once every package was found (HEAD, 200): it leaves the block list and begins its rollouts.',
       params: ReleaseParams,
       body: ArtifactsBody,
-      response: answers({ 200: ref('Release') }, 404, 409, 412, 413, 415, 422),
+      response: writeAnswers({ 200: ref('Release') }, 404, 412),
     },
     handler: (request, reply) =>
       send(control, request, reply, (asked, conditions) =>
-        addPackages(control, asked, request.params.version, packagesIn(request.body), conditions),
+        addPackages(control, asked, { ...request.params, ...packagesIn(request.body) }, conditions),
       ),
   })
 }
@@ -81,7 +83,7 @@ function changeRoute(
     schema: { ...shared, ...words, params: ReleaseChangeParams, body: OptionalReasonBody, response: answered },
     handler: (request, reply) =>
       send(control, request, reply, (asked, conditions) =>
-        judge(control, asked, request.params.version, request.params.id, verdict, conditions),
+        judgeChange(control, asked, { ...request.params, verdict }, conditions),
       ),
   })
 }
@@ -102,7 +104,7 @@ function withdrawChangeRoute(app: App, control: Control): void {
     },
     handler: (request, reply) =>
       send(control, request, reply, (asked, conditions) =>
-        judge(control, asked, request.params.version, request.params.id, 'withdraw', conditions),
+        judgeChange(control, asked, { ...request.params, verdict: 'withdraw' }, conditions),
       ),
   })
 }
@@ -124,7 +126,7 @@ function withdrawReleaseRoute(app: App, control: Control): void {
     },
     handler: (request, reply) =>
       send(control, request, reply, (asked, conditions) =>
-        withdraw(control, asked, request.params.version, conditions),
+        withdrawRelease(control, asked, request.params.version, conditions),
       ),
   })
 }
@@ -144,7 +146,9 @@ function liftEmbargoRoute(app: App, control: Control): void {
       response: answered,
     },
     handler: (request, reply) =>
-      send(control, request, reply, (asked, conditions) => lift(control, asked, request.params.version, conditions)),
+      send(control, request, reply, (asked, conditions) =>
+        liftEmbargo(control, asked, request.params.version, conditions),
+      ),
   })
 }
 

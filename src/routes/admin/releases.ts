@@ -1,16 +1,18 @@
 // Releases: what was cut, and what is known of it.
+import { unknownPipeline, unknownRelease } from '../../rollouts/outcome.ts'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
-import { servedBy, servedByVersion } from '../../control/block-version.ts'
-import { unknownRelease } from '../../control/change-release.ts'
+import { servedBy, servedByVersion } from '../../control/served-by.ts'
 import { knownState, type Control } from '../../control/control.ts'
-import { pipelineRecord, unknownPipeline } from '../../control/pipelines.ts'
+import { pipelineRecord } from '../../control/pipelines.ts'
 import { releaseCompatibility } from '../../control/release-compatibility.ts'
-import { edit, listReleases, registerRelease, releaseRecord } from '../../control/releases.ts'
-import { rolloutsOf } from '../../control/start-rollouts.ts'
+import { editRelease } from '../../control/edit-release.ts'
+import { listReleases, releaseRecord } from '../../control/releases.ts'
+import { registerRelease } from '../../control/register-release.ts'
+import { rolloutsOf } from '../../control/find-rollout.ts'
 import { makeCloudVersion } from '../../rollouts/cloud-version.ts'
 import { graceMistake } from '../../rollouts/pipeline-draft.ts'
-import { answers, page } from './answers.ts'
+import { answers, page, writeAnswers } from './answers.ts'
 import { callerOf } from './authenticate.ts'
 import { sendRefusal, writeParts } from './change.ts'
 import { readCursor, writeCursor } from './cursor.ts'
@@ -196,7 +198,7 @@ function registerReleaseRoute(app: App, control: Control): void {
       tags,
       ...writing,
       body: RegisterBody,
-      response: answers({ 200: ref('Release'), 201: ref('Release') }, 409, 413, 415, 422),
+      response: writeAnswers({ 200: ref('Release'), 201: ref('Release') }),
     },
     handler: async (request, reply) => {
       const { reason, dryRun } = writeParts(request)
@@ -221,7 +223,7 @@ function editReleaseRoute(app: App, control: Control): void {
       params: ReleaseParams,
       ...writing,
       body: EditReleaseBody,
-      response: answers({ 200: ref('Release') }, 404, 409, 412, 413, 415),
+      response: writeAnswers({ 200: ref('Release') }, 404, 412),
     },
     handler: async (request, reply) => {
       const { reason, dryRun } = writeParts(request)
@@ -230,7 +232,7 @@ function editReleaseRoute(app: App, control: Control): void {
       const { reason: _, ...change } = request.body
       const conditions = { dryRun, expectedRevisions: ifMatch.revisions }
       const asked = writeRequest(request, reason)
-      const outcome = await edit(control, asked, request.params.version, change, conditions)
+      const outcome = await editRelease(control, asked, { version: request.params.version, edit: change }, conditions)
       return sendReleaseOutcome(control, request, reply, outcome, { dryRun })
     },
   })

@@ -3,17 +3,22 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { TSchema } from 'typebox'
-import { editRollout, isKnownPipeline, promote, startRollout } from '../../control/change-rollout.ts'
+import { editRollout } from '../../control/edit-rollout.ts'
+import { isKnownPipeline } from '../../control/find-rollout.ts'
+import { promoteStage } from '../../control/promote-stage.ts'
+import { startRollout } from '../../control/start-rollout.ts'
 import { knownState, type Conditions, type Control, type Request } from '../../control/control.ts'
-import { unknownPipeline } from '../../control/pipelines.ts'
-import { endRollback, rollBack } from '../../control/roll-back.ts'
+import { endRollback } from '../../control/end-rollback.ts'
+import { rollBack } from '../../control/roll-back.ts'
 import { rolloutRecord } from '../../control/rollout-record.ts'
-import { documentsNewestFirst, readRollout, type RolloutChoice, type RolloutOutcome } from '../../control/rollouts.ts'
-import { refuse } from '../../rollouts/outcome.ts'
+import { documentsNewestFirst, type RolloutChoice } from '../../control/find-rollout.ts'
+import { readRollout } from '../../control/rollout-record.ts'
+import type { RolloutOutcome } from '../../control/rollout-result.ts'
+import { refuse, unknownPipeline } from '../../rollouts/outcome.ts'
 import { rolloutOf } from '../../rollouts/rollout.ts'
 import type { ReplicaState } from '../../serve/replica-state.ts'
 import type { Document } from '../../store/port.ts'
-import { answers, page } from './answers.ts'
+import { answers, page, writeAnswers } from './answers.ts'
 import { sendRefusal, writeParts } from './change.ts'
 import { readCursor, writeCursor } from './cursor.ts'
 import { entityTag, readIfMatch } from './if-match.ts'
@@ -66,7 +71,7 @@ function listRolloutsRoute(app: App, control: Control): void {
       const { pipeline } = request.params
       const { cursor, limit = ROLLOUTS_PAGE_LIMIT_DEFAULT } = request.query
       const state = knownState(control)
-      if (!isKnownPipeline(control, pipeline)) return sendRolloutRefusal(request, reply, unknownPipeline(pipeline))
+      if (!isKnownPipeline(state, pipeline)) return sendRolloutRefusal(request, reply, unknownPipeline(pipeline))
       const all = documentsNewestFirst(state, pipeline)
       const after = cursor === undefined ? null : readCursor('name', cursor)
       const start = after === null ? 0 : all.findIndex((document) => rolloutOf(document).release === after) + 1
@@ -141,11 +146,11 @@ function startRoute(app: App, control: Control): void {
       params: PipelineParams,
       ...writing,
       body: StartBody,
-      response: answers({ 200: ref('RolloutChange'), 201: ref('RolloutChange') }, 404, 409, 413, 415),
+      response: writeAnswers({ 200: ref('RolloutChange'), 201: ref('RolloutChange') }, 404),
     },
     handler: (request, reply) =>
       send(control, request, reply, (asked, _choice, conditions) =>
-        startRollout(control, asked, request.params.pipeline, request.body.release, conditions),
+        startRollout(control, asked, { ...request.params, release: request.body.release }, conditions),
       ),
   })
 }
@@ -157,20 +162,20 @@ function stepRoutes(app: App, control: Control): void {
     description:
       'Moves all channels of the stage in one commit, or says everything that holds it back. Pinned and halted channels are left where they are; once they are free, promoting the stage again takes them along.',
     change: (asked, choice, conditions, { stage = '', critical = false, force = false }) =>
-      promote(control, asked, choice, { stage, critical, force }, conditions),
+      promoteStage(control, asked, { ...choice, stage, critical, force }, conditions),
   })
   stepRoute(app, control, 'approve', ApproveBody, {
     operationId: 'approveStage',
     summary: 'Approve a stage',
     description: 'One of the people whom the stage waits for; whoever cut the release may not.',
     change: (asked, choice, conditions, { stage = '', edition = null }) =>
-      editRollout(control, asked, choice, { kind: 'approve', stage, edition }, conditions),
+      editRollout(control, asked, { ...choice, kind: 'approve', stage, edition }, conditions),
   })
   stepRoute(app, control, 'pause', PauseBody, {
     operationId: 'pauseRollout',
     summary: 'Pause a rollout',
     description: 'Agents keep what they were told; nothing goes further until it is resumed.',
-    change: (asked, choice, conditions) => editRollout(control, asked, choice, { kind: 'pause' }, conditions),
+    change: (asked, choice, conditions) => editRollout(control, asked, { ...choice, kind: 'pause' }, conditions),
   })
   stepRoute(app, control, 'resume', AfterBody, {
     operationId: 'resumeRollout',
@@ -178,7 +183,7 @@ function stepRoutes(app: App, control: Control): void {
     description:
       'After a pause: the step or the soaking under way begins anew. After a rollback: its pins are taken away in one commit, and the release goes on where it was, if what must hold of a release holds of it now; approvals and the window are not asked again. `untouched` names channels that the rollback in another pipeline pins still.',
     change: (asked, choice, conditions, { force = false }) =>
-      endRollback(control, asked, choice, 'resume', force, conditions),
+      endRollback(control, asked, { ...choice, how: 'resume', force }, conditions),
   })
   stepRoute(app, control, 'unpin', AfterBody, {
     operationId: 'unpinRollout',
@@ -186,14 +191,14 @@ function stepRoutes(app: App, control: Control): void {
     description:
       'In one commit every channel that the rollback has pinned stays at that version, as its source: what agents are told does not change, and the next release can be promoted.',
     change: (asked, choice, conditions, { force = false }) =>
-      endRollback(control, asked, choice, 'unpin', force, conditions),
+      endRollback(control, asked, { ...choice, how: 'unpin', force }, conditions),
   })
   stepRoute(app, control, 'rebase', RebaseBody, {
     operationId: 'rebaseRollout',
     summary: 'Take the rules of now',
     description:
       'The rollout goes by the rules that its pipeline has now. Stages that were promoted must still be there.',
-    change: (asked, choice, conditions) => editRollout(control, asked, choice, { kind: 'rebase' }, conditions),
+    change: (asked, choice, conditions) => editRollout(control, asked, { ...choice, kind: 'rebase' }, conditions),
   })
   stepRoute(app, control, 'rollback', RollbackAllBody, {
     operationId: 'rollBackRollout',
@@ -201,7 +206,7 @@ function stepRoutes(app: App, control: Control): void {
     description:
       'Pins every channel that the release has reached back to the last good one, in one commit, past gates and approvals, and marks the release bad. `to` is an older version that is known here. `servedBy` names the channels that other pipelines, or hands, have moved to it: they tell it still. `?dryRun=true` shows which channel would go from what to what.',
     change: (asked, choice, conditions, { to = null, critical = false, force = false }) =>
-      rollBack(control, asked, choice, { to, critical, force }, conditions),
+      rollBack(control, asked, { ...choice, to, critical, force }, conditions),
   })
 }
 
@@ -239,7 +244,7 @@ function stepRoute(app: App, control: Control, verb: string, body: TSchema, rout
       params: PipelineParams,
       ...writing,
       body,
-      response: answers({ 200: ref('RolloutChange') }, 404, 409, 412, 413, 415, 422),
+      response: writeAnswers({ 200: ref('RolloutChange') }, 404, 412),
     },
     handler: (request, reply) =>
       // Checked by the schema: it is one of the bodies above.

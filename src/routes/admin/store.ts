@@ -5,7 +5,7 @@ import { Type } from 'typebox'
 import type { Control } from '../../control/control.ts'
 import { repairDocument } from '../../control/repair.ts'
 import { decideRegressed, type Decision } from '../../control/regressed-store.ts'
-import { answers } from './answers.ts'
+import { writeAnswers } from './answers.ts'
 import { sendUnfinished, writeParts } from './change.ts'
 import { sendProblem } from './problem.ts'
 import { RepairBody, StoreDecisionBody } from './request-schemas.ts'
@@ -67,7 +67,7 @@ function repairRoute(app: App, control: Control): void {
         'Writes the last version of a document that can be read back over one that cannot (see `warnings` of `/readyz`). Where the journal has none, `force` deletes the document. Channels can also be repaired by setting a version.',
       tags: ['replicas'],
       body: RepairBody,
-      response: answers({ 200: Repaired }, 409, 413, 415),
+      response: writeAnswers({ 200: Repaired }),
     },
     handler: async (request, reply): Promise<unknown> => {
       const { reason, dryRun, force } = writeParts(request)
@@ -106,7 +106,7 @@ function decisionRoute(app: App, control: Control, decision: Decision): void {
       ...meanings[decision],
       tags: ['replicas'],
       body: StoreDecisionBody,
-      response: answers({ 200: Decided }, 409, 413, 415),
+      response: writeAnswers({ 200: Decided }),
     },
     handler: async (request, reply): Promise<unknown> => {
       const { reason, dryRun, force } = writeParts(request)

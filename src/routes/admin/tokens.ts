@@ -3,9 +3,11 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import type { Control } from '../../control/control.ts'
 import { roles } from '../../control/identity.ts'
-import { createToken, listTokens, presentToken, revokeToken } from '../../control/tokens.ts'
+import { createToken } from '../../control/create-token.ts'
+import { listTokens, presentToken } from '../../control/tokens.ts'
+import { revokeToken } from '../../control/revoke-token.ts'
 import type { Document } from '../../store/port.ts'
-import { answers, page } from './answers.ts'
+import { answers, page, writeAnswers } from './answers.ts'
 import { callerOf } from './authenticate.ts'
 import { sendRefusal, sendStale, sendUnfinished, writeParts } from './change.ts'
 import { readIfMatch } from './if-match.ts'
@@ -80,7 +82,7 @@ function createTokenRoute(app: App, control: Control): void {
       tags: ['tokens'],
       ...writing,
       body: TokenBody,
-      response: answers({ 200: WouldCreate, 201: Created }, 409, 413, 415),
+      response: writeAnswers({ 200: WouldCreate, 201: Created }),
     },
     handler: async (request, reply): Promise<unknown> => {
       const { dryRun } = writeParts(request)
@@ -119,7 +121,7 @@ function revokeTokenRoute(app: App, control: Control): void {
       params: Type.Object({ id: Type.String() }),
       ...writing,
       body: OptionalReasonBody,
-      response: answers({ 200: WouldRevoke, 204: Type.Null() }, 404, 409, 412, 413, 415),
+      response: writeAnswers({ 200: WouldRevoke, 204: Type.Null() }, 404, 412),
     },
     handler: async (request, reply): Promise<unknown> => {
       const { reason, dryRun } = writeParts(request)

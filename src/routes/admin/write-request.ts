@@ -1,9 +1,10 @@
 // What every write has in common: who asks and under which id, and what its answer says of the entry that it has made.
+import { createHash } from 'node:crypto'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { stringify } from 'safe-stable-stringify'
 import { Type } from 'typebox'
 import type { Control, Request } from '../../control/control.ts'
 import { waitForReplicas, type AppliedBy } from '../../control/replicas.ts'
-import { REQUEST_ID_LENGTH_MAX } from '../../store/change.ts'
 import { callerOf } from './authenticate.ts'
 import { WriteQuery } from './request-schemas.ts'
 
@@ -14,12 +15,15 @@ declare module 'fastify' {
   }
 }
 
+/** Characters of an Idempotency-Key: a UUID, or whatever a client calls its request. */
+const IDEMPOTENCY_KEY_LENGTH_MAX = 128
+
 /** Only where the request names a key it may be a retry; without one it has an id of its own. */
 const WriteHeaders = Type.Object({
   'idempotency-key': Type.Optional(
     Type.String({
       minLength: 1,
-      maxLength: REQUEST_ID_LENGTH_MAX,
+      maxLength: IDEMPOTENCY_KEY_LENGTH_MAX,
       pattern: '^[\\x21-\\x7e]+$',
       description:
         'Makes it safe to send the request again: it is carried out once, and the answer to a repetition has `Idempotency-Replayed: true`. After `write_outcome_unknown`, give the `requestId` of that answer.',
@@ -38,9 +42,17 @@ export function writeRequest(request: FastifyRequest, reason: string | null): Re
     actor: callerOf(request).actor,
     reason,
     requestId: key ?? request.id,
+    requestHash: hashOf(request),
     mayBeRetry: key !== undefined,
     onCommitted: ({ seq }, repeated) => (request.written = { seq, repeated }),
   }
+}
+
+/** The same for two requests that ask for the same, however their members are ordered: `wait` is no part of what is asked for. */
+function hashOf({ method, routeOptions, params, query, body }: FastifyRequest): string {
+  const { wait: _, ...asked } = query as Record<string, unknown> // An object, as every querystring that Fastify parses.
+  const text = stringify([method, routeOptions.url, params, asked, body ?? null]) ?? ''
+  return createHash('sha256').update(text).digest('hex')
 }
 
 /**

@@ -46,7 +46,7 @@ t.test('a created channel is answered whole, with its revision as ETag, and agen
   })
   t.equal(entry.changes[0]?.before, null)
   t.equal(at(entry.changes[0]?.after?.body, 'description'), 'for all')
-  t.match(entry.requestId, /^[0-9a-f-]{36}$/)
+  t.match(entry.requestId, /^admin [0-9a-f-]{36}$/, 'a key belongs to who asks')
   t.not(at(entry.changes[0]?.after?.body, 'effective'), null, 'what is effective is not stored')
 })
 

@@ -306,7 +306,7 @@ t.test('what the rules refuse and what could not be finished are the problems th
     [{ outcome: 'refused', why: 'guard', ...guard }, 422, 'guard_refused'],
     [{ outcome: 'refused', why: 'state', problem: 'no_target', message: 'there is none' }, 409, 'no_target'],
     [{ outcome: 'contended' }, 409, 'contended'],
-    [{ outcome: 'key-reused' }, 409, 'idempotency_key_reused'],
+    [{ outcome: 'key-reused' }, 422, 'idempotency_key_reused'],
     [{ outcome: 'not-served-yet', seq: 7 }, 503, 'not_served_yet'],
   ]
   for (const [outcome, status, code] of outcomes) {

@@ -106,27 +106,67 @@ t.test('a retry is answered although the state would refuse the request by now',
   t.equal(at(again.body, 'source', 'version'), '15.1.4', 'it shows what the request had made')
 })
 
-t.test("a key is one change's: another route, channel or caller with it gets idempotency_key_reused", async (t) => {
+t.test(
+  'a key belongs to one request: another route, channel or body with it gets idempotency_key_reused',
+  async (t) => {
+    const session = await startAdmin(t)
+    await session.channel('stable/cloud', '15.1.4')
+    await session.channel('other', '15.1.4')
+    await session.done('PUT', `${CLOUD}/version`, { version: '15.1.5' }, key('k'))
+    const before = await session.digest()
+    const others = [
+      session.call('PUT', `${CLOUD}/version`, { version: '15.1.6' }, key('k')),
+      session.call('PUT', `${CLOUD}/version`, { version: '15.1.5', reason }, key('k')),
+      session.call('PUT', `${CLOUD}/pin`, { version: '15.1.5', reason }, key('k')),
+      session.call('PUT', `${channelPath('other')}/version`, { version: '15.1.5' }, key('k')),
+      session.call('PUT', '/blocked-versions/15.0.0', { reason }, key('k')),
+      session.call('DELETE', '/blocked-versions/15.0.0', { reason }, key('k')),
+      session.call('POST', '/tokens', { name: 'x', role: 'viewer' }, key('k')),
+      session.call('DELETE', '/tokens/abc', undefined, key('k')),
+    ]
+    for (const reply of await Promise.all(others)) {
+      t.hasStrict(reply.body, { status: 422, code: 'idempotency_key_reused' })
+      t.equal(reply.headers['idempotency-replayed'], undefined)
+      t.equal(reply.headers['bellwether-seq'], undefined, 'the other request is none of its business')
+    }
+    t.equal(await session.digest(), before)
+  },
+)
+
+t.test('of two requests that are sent at once under one key, one is carried out and the other refused', async (t) => {
   const session = await startAdmin(t)
   await session.channel('stable/cloud', '15.1.4')
-  await session.channel('other', '15.1.4')
-  const operator = await session.token('operator')
+  const replies = await Promise.all([
+    session.call('PUT', `${CLOUD}/version`, { version: '15.1.5' }, key('k')),
+    session.call('PUT', `${CLOUD}/version`, { version: '15.1.6' }, key('k')),
+  ])
+  t.same(
+    replies.map(({ status }) => status).toSorted((a, b) => a - b),
+    [200, 422],
+  )
+  const [done] = replies.filter(({ status }) => status === 200)
+  t.equal(await session.planes.asAgent('/v1/stable/cloud/version'), at(done?.body, 'source', 'version'))
+})
+
+t.test('a key is of one caller: another one with it is carried out', async (t) => {
+  const session = await startAdmin(t)
+  await session.channel('stable/cloud', '15.1.4')
+  const token = await session.token('operator')
   await session.done('PUT', `${CLOUD}/version`, { version: '15.1.5' }, key('k'))
-  const before = await session.digest()
-  const others = [
-    session.call('PUT', `${CLOUD}/pin`, { version: '15.1.5', reason }, key('k')),
-    session.call('PUT', `${channelPath('other')}/version`, { version: '15.1.5' }, key('k')),
-    session.call('PUT', `${CLOUD}/version`, { version: '15.1.5' }, { ...key('k'), token: operator }),
-    session.call('PUT', '/blocked-versions/15.0.0', { reason }, key('k')),
-    session.call('DELETE', '/blocked-versions/15.0.0', { reason }, key('k')),
-    session.call('POST', '/tokens', { name: 'x', role: 'viewer' }, key('k')),
-    session.call('DELETE', '/tokens/abc', undefined, key('k')),
-  ]
-  for (const reply of await Promise.all(others)) {
-    t.equal(reply.status, 409)
-    t.equal(at(reply.body, 'code'), 'idempotency_key_reused')
+  const other = await session.call('PUT', `${CLOUD}/version`, { version: '15.1.6' }, { ...key('k'), token })
+  t.equal(other.status, 200)
+  t.equal(other.headers['idempotency-replayed'], undefined)
+  t.equal(await session.planes.asAgent('/v1/stable/cloud/version'), '15.1.6')
+})
+
+t.test('the order of members and `wait` make no other request', async (t) => {
+  const session = await startAdmin(t)
+  await session.channel('stable/cloud', '15.1.4')
+  await session.done('PUT', `${CLOUD}/version`, { version: '15.1.5', reason }, key('k'))
+  for (const path of ['/version', '/version?wait=replicas']) {
+    const again = await session.call('PUT', CLOUD + path, { reason, version: '15.1.5' }, key('k'))
+    t.equal(again.headers['idempotency-replayed'], 'true')
   }
-  t.equal(await session.digest(), before)
 })
 
 t.test('a dry run neither uses a key nor is answered by one', async (t) => {

@@ -1,6 +1,6 @@
 // The journal and a channel's history, page by page, with filters, within the caller's scope.
 import t from 'tap'
-import { journalDueLapses } from '../../../src/control/journal-lapses.ts'
+import { recordExpiries } from '../../../src/control/core/record-expiries.ts'
 import { at, itemsOf } from '../../fixtures/admin-json.ts'
 import { idOf } from '../../fixtures/admin-routes.ts'
 import { channelPath, startAdmin, type AdminSession } from '../../fixtures/admin-session.ts'
@@ -96,7 +96,7 @@ t.test('an entry about several documents shows a caller only the ones in its sco
     await session.done('PUT', channelPath(name, '/pin'), { version: '14.0.1', until: '2026-03-01T00:00:01Z', reason })
   }
   await session.planes.clock.advance(5_000)
-  await journalDueLapses(session.planes.deps)
+  await recordExpiries(session.planes.deps)
   const [whole] = await readAll(session, '/journal?limit=1')
   t.strictSame(at(whole, 'subjects'), ['channel/mine/a', 'channel/other'])
   const page = await session.done('GET', '/journal?limit=1', undefined, { token: limited })

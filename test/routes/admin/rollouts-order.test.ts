@@ -189,7 +189,7 @@ t.test(
       ['cloud', { release: cloud(2), reason }],
     ] as const) {
       const reply = await session.call('POST', `/rollouts/${pipeline}/pause`, body, keyed)
-      t.equal(reply.status, 409, `another rollout, of ${pipeline}: ${String(at(reply.body, 'pipeline'))} was answered`)
+      t.equal(reply.status, 422, `another rollout, of ${pipeline}: ${String(at(reply.body, 'pipeline'))} was answered`)
       t.equal(at(reply.body, 'code'), 'idempotency_key_reused')
     }
     t.equal(at(await session.done('GET', `/rollouts/other/${release}`), 'paused'), null)

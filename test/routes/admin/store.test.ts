@@ -89,7 +89,7 @@ t.test('the same decision sent again is made once', async (t) => {
   const again = await session.call('POST', '/store/restore', { reason }, { headers })
   t.strictSame([again.status, again.body], [200, first.body])
   t.equal(again.headers['idempotency-replayed'], 'true')
-  t.equal((await session.call('POST', '/store/accept', { reason }, { headers })).status, 409)
+  t.equal((await session.call('POST', '/store/accept', { reason }, { headers })).status, 422)
   t.equal((await session.journal()).length, 3)
 })
 

@@ -1,0 +1,51 @@
+// A channel as the API shows it: its document, its revision, and what it tells agents now.
+import { channelKey, channelOf, type Channel } from '../channels/channel.ts'
+import { targetAt, type Target } from '../channels/target.ts'
+import { momentOf } from '../channels/time.ts'
+import { WEBAPI_FALLBACK } from '../serve/poll.ts'
+import type { ReplicaState } from '../serve/replica-state.ts'
+import type { Document } from '../store/port.ts'
+import type { Control } from './control.ts'
+import type { Reader } from './core/transaction.ts'
+
+export interface ChannelRecord {
+  readonly channel: Channel
+  readonly revision: number
+  readonly effective: Target
+  /** How old the answer of a forward channel's upstream is; null for other channels. */
+  readonly upstream: UpstreamRecord | null
+}
+
+export interface UpstreamRecord {
+  /** When it last answered well, also where that changed nothing; null where it never has, as far as is known here. */
+  readonly lastAnswerAt: string | null
+  readonly ageS: number | null
+}
+
+/** Reads one channel out of a state, null where there is none. */
+export function channelRecord(control: Control, state: ReplicaState, name: string, now: number): ChannelRecord | null {
+  const document = state.document(channelKey(name))
+  return document === undefined ? null : recordOf(control, document, state, now)
+}
+
+/** The channel of a document, judged by the block list of `state`. */
+export function recordOf(
+  { upstreams }: Control,
+  document: Document,
+  { isBlocked }: ReplicaState,
+  now: number,
+): ChannelRecord {
+  const channel = channelOf(document)
+  const at = upstreams.lastAnswerAt(channel.name)
+  const lastAnswerAt = at === null ? null : momentOf(at)
+  const ageS = at === null ? null : Math.max(0, now - at) / 1_000
+  const upstream = channel.source.kind === 'forward' ? { lastAnswerAt, ageS } : null
+  return { channel, revision: document.revision, effective: targetAt(channel, isBlocked, now), upstream }
+}
+
+/** The version that webapi agents of a channel are told while it does not exist. */
+export function fallbackOf(reader: Reader, name: string, now: number): string | null {
+  if (name === WEBAPI_FALLBACK) return null
+  const document = reader.get(channelKey(WEBAPI_FALLBACK))
+  return document === undefined ? null : targetAt(channelOf(document), reader.isBlocked, now).version
+}

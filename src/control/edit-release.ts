@@ -1,0 +1,52 @@
+// The commands that change a release's document alone: say more of it, judge one of its changes, lift its embargo.
+import {
+  editRelease as draftEdit,
+  judgeChange as draftVerdict,
+  liftEmbargo as draftLift,
+} from '../rollouts/release-draft.ts'
+import type { ChangeVerdict, ReleaseEdit } from '../rollouts/release-draft.ts'
+import type { Conditions, Control, Request } from './control.ts'
+import { changeRelease, type ReleaseChange, type ReleaseOutcome } from './release-result.ts'
+
+export function editRelease(
+  control: Control,
+  request: Request,
+  { version, edit }: { readonly version: string; readonly edit: ReleaseEdit },
+  conditions: Conditions,
+): Promise<ReleaseOutcome> {
+  const change: ReleaseChange = {
+    version,
+    kind: 'release.edit',
+    draft: (release, { reason }) => draftEdit(release, edit, reason),
+  }
+  return changeRelease(control, request, change, conditions)
+}
+
+/** Signs a change off, takes that back, or withdraws the change. */
+export function judgeChange(
+  control: Control,
+  request: Request,
+  { version, id, verdict }: { readonly version: string; readonly id: string; readonly verdict: ChangeVerdict },
+  conditions: Conditions,
+): Promise<ReleaseOutcome> {
+  const change: ReleaseChange = {
+    version,
+    kind: `release.${verdict}`,
+    draft: (release, context) => draftVerdict(release, id, verdict, context),
+  }
+  return changeRelease(control, request, change, conditions)
+}
+
+export function liftEmbargo(
+  control: Control,
+  request: Request,
+  version: string,
+  conditions: Conditions,
+): Promise<ReleaseOutcome> {
+  const change: ReleaseChange = {
+    version,
+    kind: 'release.lift-embargo',
+    draft: (release, context) => draftLift(release, context),
+  }
+  return changeRelease(control, request, change, conditions)
+}

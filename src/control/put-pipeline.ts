@@ -1,0 +1,43 @@
+// The command that makes a pipeline, or gives it other rules.
+import { draftPipeline, type GateRefusal, type PipelineDraft } from '../rollouts/pipeline-draft.ts'
+import { pipelineBody, pipelineKey, pipelineOf } from '../rollouts/pipeline.ts'
+import { refuse } from '../rollouts/outcome.ts'
+import { isExpected, type Conditions, type Control, type Request } from './control.ts'
+import { commitWith, executeCommand, replyWith } from './core/execute.ts'
+import { documentAfter } from './core/transaction.ts'
+import { pipelineRecordOf, takenChannels, type PipelineOutcome } from './pipelines.ts'
+
+/** Makes a pipeline, or gives it other rules; rollouts under way keep theirs. */
+export function putPipeline(
+  control: Control,
+  request: Request,
+  draft: PipelineDraft,
+  { dryRun, expectedRevisions }: Conditions,
+): Promise<PipelineOutcome> {
+  const key = pipelineKey(draft.name)
+  const gateRefusal: GateRefusal = (url) => control.outside.gateRefusal(url)
+  return executeCommand<PipelineOutcome, null, null>(control, request, {
+    kind: 'pipeline.put',
+    dryRun,
+    run(tx) {
+      const document = tx.get(key)
+      if (!isExpected(expectedRevisions, document)) return replyWith({ outcome: 'stale', current: document ?? null })
+      const { actor, reason } = request
+      const drafted = draftPipeline(draft, gateRefusal, { now: tx.now, actor, reason })
+      if (drafted.outcome === 'refused') return replyWith(drafted)
+      const { pipeline } = drafted
+      const names = pipeline.stages.flatMap(({ channels }) => channels)
+      const [taken] = takenChannels(tx, pipeline.name, names)
+      if (taken !== undefined) {
+        const message = `channel ${taken[0]} is in the pipeline ${taken[1]}; a channel is moved by one pipeline only`
+        return replyWith(refuse('channel_in_pipeline', message))
+      }
+      tx.put(key, pipelineBody(pipeline))
+      return commitWith(null)
+    },
+    reply(applied, _, state) {
+      const after = documentAfter(applied, key)
+      return { outcome: 'done', record: pipelineRecordOf(state, pipelineOf(after), after.revision) }
+    },
+  })
+}

@@ -1,0 +1,66 @@
+// The command that registers a release.
+import { blockedVersionBody, blockedVersionKey } from '../channels/blocked-version.ts'
+import { malformed } from '../channels/outcome.ts'
+import { momentOf } from '../channels/time.ts'
+import { named } from '../rollouts/conditions.ts'
+import { refuse } from '../rollouts/outcome.ts'
+import { releaseBody, releaseKey, type Release } from '../rollouts/release.ts'
+import { draftRelease, type ReleaseDraft, type RuleContext } from '../rollouts/release-draft.ts'
+import type { Control, Request } from './control.ts'
+import { commitWith, executeCommand, replyWith } from './core/execute.ts'
+import type { Transaction } from './core/transaction.ts'
+import { packageFinder, type Packages } from './find-packages.ts'
+import { releaseDone, type ReleaseOutcome } from './release-result.ts'
+import { servedBy } from './served-by.ts'
+import { putRollouts } from './start-rollouts.ts'
+
+/** Registers a release. One that agents can install begins its rollouts; another is kept from every channel until it can. */
+export async function registerRelease(
+  control: Control,
+  request: Request,
+  draft: ReleaseDraft & { readonly packages?: readonly string[] },
+  dryRun: boolean,
+): Promise<ReleaseOutcome> {
+  const urls = draft.packages ?? []
+  if (draft.kind === 'control-plane' && urls.length > 0) {
+    return malformed('packages', 'have no meaning for a control-plane release; it has none yet')
+  }
+  return executeCommand<ReleaseOutcome, null, Packages>(control, request, {
+    kind: 'release.register',
+    dryRun,
+    recordExpiries: true,
+    prepare: packageFinder(control, urls),
+    run(tx, packages) {
+      if (packages.outcome !== 'found') return replyWith(packages)
+      const context = { now: tx.now, actor: request.actor, reason: request.reason }
+      const drafted = draftRelease(draft, packages.packages, context)
+      if (drafted.outcome === 'refused') return replyWith(drafted)
+      const { release } = drafted
+      const { version, kind } = release
+      const key = releaseKey(version)
+      if (tx.get(key) !== undefined) {
+        return replyWith(refuse('release_exists', `release ${version} is registered already; PATCH tells more of it`))
+      }
+      // A channel that is set to it meanwhile is caught by the block list, which is read by that command and written here.
+      const served = servedBy(tx.untracked, version)
+      if (kind === 'control-plane' && served.length > 0) {
+        const message = `${named(served)} tell agents ${version}, so it has packages; register it as full, or move them first`
+        return replyWith(refuse('version_served', message))
+      }
+      tx.put(key, releaseBody(release))
+      if (kind === 'control-plane') keepFromChannels(tx, release, context)
+      else tx.stored(blockedVersionKey(version))
+      putRollouts(tx, release, context)
+      return commitWith(null)
+    },
+    reply: (applied, _, state) => releaseDone(applied, state),
+  })
+}
+
+/** Puts a release that agents cannot install on the block list. */
+function keepFromChannels(tx: Transaction, { version }: Release, { now, actor }: RuleContext): void {
+  const key = blockedVersionKey(version)
+  if (tx.get(key) !== undefined) return
+  const reason = 'a control-plane release: it has no agent packages yet'
+  tx.put(key, blockedVersionBody({ version, reason, by: actor, at: momentOf(now), because: 'no packages' }))
+}

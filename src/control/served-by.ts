@@ -1,0 +1,26 @@
+// Which channels tell agents a version now, be it some of their cohorts only.
+import type { ReplicaState } from '../serve/replica-state.ts'
+
+/** Channels that tell agents this version, by name. */
+export function servedBy(state: ReplicaState, version: string): readonly string[] {
+  const names: string[] = []
+  for (const { name, target, ramp } of state.snapshot.channels()) {
+    if ([target, ramp?.early, ramp?.late].some((served) => served?.version === version)) names.push(name)
+  }
+  return names.toSorted()
+}
+
+/** The same for every version that is served. */
+export function servedByVersion(state: ReplicaState): ReadonlyMap<string, readonly string[]> {
+  const versions = new Map<string, string[]>()
+  const channels = [...state.snapshot.channels()].toSorted((a, b) => (a.name < b.name ? -1 : 1))
+  for (const { name, target, ramp } of channels) {
+    for (const version of new Set([target.version, ramp?.early.version ?? null, ramp?.late.version ?? null])) {
+      if (version === null) continue
+      const names = versions.get(version)
+      if (names === undefined) versions.set(version, [name])
+      else names.push(name)
+    }
+  }
+  return versions
+}

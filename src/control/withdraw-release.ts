@@ -1,0 +1,37 @@
+// The command that withdraws a release.
+import { blockedVersionBody, blockedVersionKey } from '../channels/blocked-version.ts'
+import { momentOf } from '../channels/time.ts'
+import { withdrawRelease as draftWithdrawal } from '../rollouts/release-draft.ts'
+import { ROLLOUT_KIND, rolloutOf } from '../rollouts/rollout.ts'
+import type { Conditions, Control, Request } from './control.ts'
+import { isRunning } from './find-rollout.ts'
+import { changeRelease, type ReleaseChange, type ReleaseOutcome } from './release-result.ts'
+import { putRollout } from './rollout-result.ts'
+
+/** Puts the version on the block list and ends its rollouts; the answer says where agents are told it still. */
+export function withdrawRelease(
+  control: Control,
+  request: Request,
+  version: string,
+  conditions: Conditions,
+): Promise<ReleaseOutcome> {
+  const change: ReleaseChange = {
+    version,
+    kind: 'release.withdraw',
+    draft: draftWithdrawal,
+    beside(tx, release, { now, actor }) {
+      const at = momentOf(now)
+      const reason = release.withdrawn?.reason ?? ''
+      const body = blockedVersionBody({ version: release.version, reason, by: actor, at })
+      tx.put(blockedVersionKey(release.version), body)
+      const running = tx.find(ROLLOUT_KIND, (document) => {
+        const rollout = rolloutOf(document)
+        return rollout.release === release.version && isRunning(rollout)
+      })
+      for (const rollout of running.map(rolloutOf)) {
+        putRollout(tx, { ...rollout, state: 'withdrawn', endedAt: at, paused: null })
+      }
+    },
+  }
+  return changeRelease(control, request, change, conditions)
+}
