@@ -58,7 +58,7 @@ const catalogue = {
   guard_refused: [422, 'A guard refused the change'],
   held_back: [422, 'Something holds the stage back'],
   packages_missing: [422, 'Packages were not found'],
-  rate_limited: [429, 'Too many failed attempts'],
+  rate_limited: [429, 'Too many requests of this kind'],
   internal_error: [500, 'Something went wrong in the server'],
   write_outcome_unknown: [503, 'It is not known whether the change was made'],
   store_regressed: [503, 'The store has gone back'],

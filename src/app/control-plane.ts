@@ -16,6 +16,7 @@ import { blockedVersionRoutes } from '../routes/admin/blocked-versions.ts'
 import { channelHistoryRoutes } from '../routes/admin/channel-history.ts'
 import { channelTargetRoutes } from '../routes/admin/channel-target.ts'
 import { channelRoutes } from '../routes/admin/channels.ts'
+import { tagDocuments } from '../routes/admin/entity-tag.ts'
 import { githubWebhookRoutes, type GithubWebhookOptions } from '../routes/admin/github-webhook.ts'
 import { hideEmbargoed } from '../routes/admin/hide-embargoed.ts'
 import { journalStreamRoutes } from '../routes/admin/journal-stream.ts'
@@ -113,6 +114,7 @@ export async function buildControlPlane(options: ControlPlaneOptions): Promise<F
         await authenticate(guarded, control, adminToken)
         answerWrites(guarded, control)
         hideEmbargoed(guarded, control)
+        tagDocuments(guarded)
         await guardedRoutes(guarded, control, facts)
       })
     },

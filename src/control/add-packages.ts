@@ -30,7 +30,7 @@ export async function addPackages(
     {
       version,
       kind: 'release.artifacts',
-      prepare: packageFinder(control, urls),
+      prepare: packageFinder(control, request, urls),
       draft: (release, _, packages) =>
         packages.outcome === 'found' ? addArtifacts(release, packages.packages, areAll) : packages,
       beside(tx, release, context) {

@@ -9,8 +9,10 @@ import { malformed, type Refusal } from '../channels/outcome.ts'
 import { momentOf } from '../channels/time.ts'
 import { parseVersion } from '../channels/version.ts'
 import { isExpected, type Conditions, type Control, type Request, type Stale } from './control.ts'
-import { commitWith, executeCommand, replyWith, type Unfinished } from './core/execute.ts'
+import { commitWith, executeCommand, leaveUnchanged, replyWith, type Unfinished } from './core/execute.ts'
 import { documentAfter } from './core/transaction.ts'
+import type { ReplicaState } from '../serve/replica-state.ts'
+import type { Document } from '../store/port.ts'
 import { servedBy } from './served-by.ts'
 
 export type BlockOutcome =
@@ -45,14 +47,18 @@ export async function blockVersion(
     run(tx) {
       const document = tx.get(key)
       if (!isExpected(expectedRevisions, document)) return replyWith({ outcome: 'stale', current: document ?? null })
+      if (document !== undefined && blockedVersionOf(document).reason === reason) return leaveUnchanged(document)
       // An entry that cannot be read is written over: it blocks the version as before.
       tx.overwrite(key, blockedVersionBody({ version, reason, by: request.actor, at: momentOf(tx.now) }))
       return commitWith(null)
     },
-    reply(applied, _, state) {
-      const after = documentAfter(applied, key)
-      const blocked = blockedVersionOf(after)
-      return { outcome: 'blocked', blocked, revision: after.revision, servedBy: servedBy(state, version) }
-    },
+    reply: (applied, _, state) => blockedBy(documentAfter(applied, key), state),
+    replyUnchanged: blockedBy,
   })
+}
+
+function blockedBy(document: Document, state: ReplicaState): BlockOutcome {
+  const blocked = blockedVersionOf(document)
+  const { revision } = document
+  return { outcome: 'blocked', blocked, revision, servedBy: servedBy(state, blocked.version) }
 }

@@ -1,15 +1,16 @@
 // The command behind every change of a channel.
 import { applyChange, judgeDeletion, type Accepted } from '../channels/change.ts'
-import { channelBody, channelKey, channelOf } from '../channels/channel.ts'
+import { channelBody, channelKey, channelOf, isSameChannel } from '../channels/channel.ts'
 import type { ChannelChange } from '../channels/draft.ts'
 import { rollbackVersion, type ServedSpan } from '../channels/history.ts'
 import { malformed, type Refusal, type Verdict } from '../channels/outcome.ts'
 import { parseUpstreamUrl } from '../channels/upstream-url.ts'
+import type { ReplicaState } from '../serve/replica-state.ts'
 import type { Document } from '../store/port.ts'
 import { channelSpans } from './channel-history.ts'
 import { fallbackOf, recordOf, type ChannelRecord } from './channel-view.ts'
 import { isExpected, type Control, type ExpectedRevisions, type Request } from './control.ts'
-import { commitWith, executeCommand, replyWith, type Unfinished } from './core/execute.ts'
+import { commitWith, executeCommand, leaveUnchanged, replyWith, type Unfinished } from './core/execute.ts'
 import type { Transaction } from './core/transaction.ts'
 import { UnreadableDocument } from './core/unreadable-document.ts'
 import { blankChannel, lastReadable } from './repair.ts'
@@ -34,16 +35,9 @@ export interface ChannelRequest extends Request {
 }
 
 export type ChannelOutcome =
-  | { readonly outcome: 'changed'; readonly record: ChannelRecord }
-  | { readonly outcome: 'deleted' }
-  /** A dry run: what would be, or why not. `after` is null where the channel would be gone or nothing would change. */
-  | {
-      readonly outcome: 'would'
-      readonly before: ChannelRecord | null
-      readonly after: ChannelRecord | null
-      readonly verdicts: readonly Verdict[]
-      readonly refusal: Refusal | null
-    }
+  /** `verdicts` are the guards', empty in the answer to a retry. */
+  | { readonly outcome: 'changed'; readonly record: ChannelRecord; readonly verdicts: readonly Verdict[] }
+  | { readonly outcome: 'deleted'; readonly verdicts: readonly Verdict[] }
   | { readonly outcome: 'unknown-channel' }
   | { readonly outcome: 'stale'; readonly current: ChannelRecord | null }
   | Refusal
@@ -58,17 +52,13 @@ interface Prepared {
   readonly spans: readonly ServedSpan[]
 }
 
-/** What the answer needs beside the entry. */
-interface Decided {
-  readonly before: ChannelRecord | null
-  readonly verdicts: readonly Verdict[]
-}
-
 /** Changes a channel, or says why not. */
 export async function changeChannel(control: Control, request: ChannelRequest): Promise<ChannelOutcome> {
   const { name, change, dryRun, expectedRevisions } = request
   const key = channelKey(name)
-  const outcome = await executeCommand<ChannelOutcome, Decided, Prepared>(control, request, {
+  const viewOf = (document: Document, state: ReplicaState): ChannelRecord =>
+    recordOf(control, document, state, control.clock.expiryTime())
+  const outcome = await executeCommand<ChannelOutcome, readonly Verdict[], Prepared>(control, request, {
     kind: change.kind === 'rollback-to' ? 'channel.rollback' : `channel.${change.kind}`,
     dryRun,
     async prepare(tx) {
@@ -86,27 +76,27 @@ export async function changeChannel(control: Control, request: ChannelRequest): 
         const isStale = Array.isArray(expectedRevisions)
         return replyWith(isStale ? { outcome: 'stale', current: null } : { outcome: 'unknown-channel' })
       }
-      // For the answer only, and of a document that is expected anyway.
-      const before =
-        tx.get(key) === undefined || document === undefined ? null : recordOf(control, document, tx.untracked, tx.now)
-      if (!isExpected(expectedRevisions, document)) return replyWith({ outcome: 'stale', current: before })
-      const judged = judge(control, request, spans, tx, document)
-      if (judged.outcome === 'refused') {
-        const verdicts = judged.why === 'guard' ? judged.verdicts : []
-        return replyWith(dryRun ? { outcome: 'would', before, after: null, verdicts, refusal: judged } : judged)
+      if (!isExpected(expectedRevisions, document)) {
+        const current = stored === undefined || stored.unreadable !== undefined ? null : viewOf(stored, tx.untracked)
+        return replyWith({ outcome: 'stale', current })
       }
-      tx.overwrite(key, judged.outcome === 'accepted' ? channelBody(judged.channel) : null)
-      return commitWith({ before, verdicts: judged.verdicts })
+      const judged = judge(control, request, { spans, document }, tx)
+      if (judged.outcome === 'refused') return replyWith(judged)
+      const next = judged.outcome === 'accepted' ? channelBody(judged.channel) : null
+      if (stored?.unreadable === undefined && stored !== undefined && isSameChannel(stored.body, next)) {
+        return leaveUnchanged(stored)
+      }
+      tx.overwrite(key, next)
+      return commitWith(judged.verdicts)
     },
-    reply({ changes }, decided, state) {
+    reply({ changes }, verdicts, state) {
       const after = changes.find((one) => one.key === key)?.after ?? null
-      const record = after === null ? null : recordOf(control, after, state, control.clock.expiryTime())
-      if (dryRun && decided !== null) return { outcome: 'would', ...decided, after: record, refusal: null }
-      return record === null ? { outcome: 'deleted' } : { outcome: 'changed', record }
+      if (after === null) return { outcome: 'deleted', verdicts: verdicts ?? [] }
+      return { outcome: 'changed', record: viewOf(after, state), verdicts: verdicts ?? [] }
     },
+    replyUnchanged: (document, state) => ({ outcome: 'changed', record: viewOf(document, state), verdicts: [] }),
   })
-  const refusal = outcome.outcome === 'would' ? outcome.refusal : outcome.outcome === 'refused' ? outcome : null
-  if (refusal?.why === 'guard') control.count('refusal', refusal.guard)
+  if (outcome.outcome === 'refused' && outcome.why === 'guard') control.count('refusal', outcome.guard)
   return outcome
 }
 
@@ -125,9 +115,8 @@ function judgedInstead(request: ChannelRequest, found: Document, base: Document 
 function judge(
   control: Control,
   { name, change, actor, reason, force }: ChannelRequest,
-  spans: readonly ServedSpan[],
+  { spans, document }: { readonly spans: readonly ServedSpan[]; readonly document: Document | undefined },
   tx: Transaction,
-  document: Document | undefined,
 ): Judged {
   const { now, isBlocked } = tx
   // Where agents go while there is no such channel is asked only where that begins or ends.

@@ -25,9 +25,12 @@ export interface Control {
   readonly outside: Outside
   /** What is wrong with the store although it works, as it was last looked at. */
   readonly warnings: () => readonly StoreWarning[]
-  /** Called once for every commit and every refusal of a guard; metrics listen here. */
-  readonly count: (event: 'commit' | 'conflict' | 'refusal', kind: string) => void
+  /** Called once for every commit, refusal of a guard, and so on; metrics listen here. */
+  readonly count: (event: ChangeEvent, kind: string) => void
 }
+
+/** `unchanged` is a request that changes nothing, `dry_run` one that was only tried. */
+export type ChangeEvent = 'commit' | 'conflict' | 'refusal' | 'unchanged' | 'dry_run'
 
 /** What is asked of other servers beside upstreams. */
 export interface Outside {
@@ -36,6 +39,9 @@ export interface Outside {
   /** Why a gate's URL may not be asked, as the rest of a sentence about it; null where it may. */
   readonly gateRefusal: (url: string) => string | null
 }
+
+/** What a commit would change: its documents, before and after. */
+export type Preview = Pick<JournalEntry, 'subjects' | 'changes'>
 
 /** Who asks for a change, and under which request. */
 export interface Request {
@@ -47,16 +53,25 @@ export interface Request {
   readonly requestHash?: string
   /** Whether the caller chose the id, so that an earlier try may have been committed under it. */
   readonly mayBeRetry: boolean
+  /** Whether other servers may be asked for it; true unless given. */
+  readonly mayAskOthers?: boolean
   /** Called with the entry that the request has made, or that an earlier try of it had. */
   readonly onCommitted: (entry: JournalEntry, repeated: boolean) => void
+  /** Called with what a dry run would change. */
+  readonly onPreviewed?: (preview: Preview) => void
+  /** Called where the request changes nothing; `repeated` where an earlier try of it had changed nothing. */
+  readonly onUnchanged?: (repeated: boolean) => void
 }
 
 export interface KeyReused {
   readonly outcome: 'key-reused'
 }
 
-/** Which document a change may be made to (If-Match): one of these revisions, any that exists, or (null) whatever is there. */
-export type ExpectedRevisions = readonly number[] | 'any' | null
+/**
+ * Which document a change may be made to: one of these revisions or any that exists (If-Match), none (If-None-Match: *), or
+ * (null) whatever is there.
+ */
+export type ExpectedRevisions = readonly number[] | 'any' | 'none' | null
 
 /** How a change is to be made: for real or not, and to which document. */
 export interface Conditions {
@@ -72,6 +87,7 @@ export interface Stale {
 
 export function isExpected(expected: ExpectedRevisions, document: Document | undefined): boolean {
   if (expected === null) return true
+  if (expected === 'none') return document === undefined
   return document !== undefined && (expected === 'any' || expected.includes(document.revision))
 }
 

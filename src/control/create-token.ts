@@ -7,7 +7,7 @@ import { momentOf, parseMoment } from '../channels/time.ts'
 import type { Control, Request } from './control.ts'
 import { commitWith, executeCommand, replyWith, type Unfinished } from './core/execute.ts'
 import type { Role } from './identity.ts'
-import { makeTokenText, presentToken, tokenBody, tokenKey, type Token } from './tokens.ts'
+import { makeTokenText, presentToken, tokenBody, tokenKey, type TokenRecord } from './tokens.ts'
 
 const ID_LETTERS = 'abcdefghijklmnopqrstuvwxyz0123456789'
 const ID_LENGTH = 12
@@ -21,7 +21,7 @@ export interface TokenDraft {
 
 export type TokenCreation =
   /** `secret` is the token's text. */
-  | { readonly outcome: 'created'; readonly token: Token; readonly secret: string }
+  | { readonly outcome: 'created'; readonly token: TokenRecord; readonly secret: string }
   /** An earlier try has made it; its text was in the answer that was lost. */
   | { readonly outcome: 'made-before'; readonly id: string }
   | Refusal

@@ -5,7 +5,7 @@ import type { RuleContext } from '../rollouts/release-draft.ts'
 import { rolloutOf, type Rollout } from '../rollouts/rollout.ts'
 import { approveStage, pauseRollout, rebaseRollout, stageIndex } from '../rollouts/rollout-draft.ts'
 import { isExpected, type Conditions, type Control, type Request } from './control.ts'
-import { commitWith, executeCommand, replyWith } from './core/execute.ts'
+import { commitWith, executeCommand, leaveUnchanged, replyWith } from './core/execute.ts'
 import type { Transaction } from './core/transaction.ts'
 import { chooseRollout, isRunning, type RolloutChoice } from './find-rollout.ts'
 import { putRollout, rolloutDone, ruleContext, unchangedRollout, type RolloutOutcome } from './rollout-result.ts'
@@ -33,11 +33,12 @@ export function editRollout(
       const rollout = rolloutOf(document)
       const drafted = draftEdit(tx, rollout, edit, ruleContext(request, tx.now))
       if (drafted.outcome === 'refused') return replyWith(drafted)
-      if (drafted.rollout === rollout) return replyWith(unchangedRollout(document))
+      if (drafted.rollout === rollout) return leaveUnchanged(document)
       putRollout(tx, drafted.rollout)
       return commitWith(null)
     },
     reply: (applied, _, state) => rolloutDone(applied, null, state, control.clock.now()),
+    replyUnchanged: unchangedRollout,
   })
 }
 

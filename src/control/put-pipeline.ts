@@ -1,9 +1,11 @@
 // The command that makes a pipeline, or gives it other rules.
 import { draftPipeline, type GateRefusal, type PipelineDraft } from '../rollouts/pipeline-draft.ts'
-import { pipelineBody, pipelineKey, pipelineOf } from '../rollouts/pipeline.ts'
+import { isSamePipeline, pipelineBody, pipelineKey, pipelineOf } from '../rollouts/pipeline.ts'
 import { refuse } from '../rollouts/outcome.ts'
+import type { ReplicaState } from '../serve/replica-state.ts'
+import type { Document } from '../store/port.ts'
 import { isExpected, type Conditions, type Control, type Request } from './control.ts'
-import { commitWith, executeCommand, replyWith } from './core/execute.ts'
+import { commitWith, executeCommand, leaveUnchanged, replyWith } from './core/execute.ts'
 import { documentAfter } from './core/transaction.ts'
 import { pipelineRecordOf, takenChannels, type PipelineOutcome } from './pipelines.ts'
 
@@ -32,12 +34,15 @@ export function putPipeline(
         const message = `channel ${taken[0]} is in the pipeline ${taken[1]}; a channel is moved by one pipeline only`
         return replyWith(refuse('channel_in_pipeline', message))
       }
+      if (document !== undefined && isSamePipeline(pipelineOf(document), pipeline)) return leaveUnchanged(document)
       tx.put(key, pipelineBody(pipeline))
       return commitWith(null)
     },
-    reply(applied, _, state) {
-      const after = documentAfter(applied, key)
-      return { outcome: 'done', record: pipelineRecordOf(state, pipelineOf(after), after.revision) }
-    },
+    reply: (applied, _, state) => shownAs(documentAfter(applied, key), state),
+    replyUnchanged: shownAs,
   })
+}
+
+function shownAs(document: Document, state: ReplicaState): PipelineOutcome {
+  return { outcome: 'done', record: pipelineRecordOf(state, pipelineOf(document), document.revision) }
 }

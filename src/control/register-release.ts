@@ -29,7 +29,7 @@ export async function registerRelease(
     kind: 'release.register',
     dryRun,
     recordExpiries: true,
-    prepare: packageFinder(control, urls),
+    prepare: packageFinder(control, request, urls),
     run(tx, packages) {
       if (packages.outcome !== 'found') return replyWith(packages)
       const context = { now: tx.now, actor: request.actor, reason: request.reason }

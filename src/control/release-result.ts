@@ -1,11 +1,12 @@
 // What every change of a release shares: how it is decided, and its answer, read off what it has written.
+import { isDeepStrictEqual } from 'node:util'
 import { unknownRelease, type RolloutRefusal } from '../rollouts/outcome.ts'
 import { isReleaseKey, releaseBody, releaseKey, releaseOf, type Release } from '../rollouts/release.ts'
 import type { RuleContext } from '../rollouts/release-draft.ts'
 import { isRolloutKey, rolloutOf, type Rollout } from '../rollouts/rollout.ts'
 import type { ReplicaState } from '../serve/replica-state.ts'
 import { isExpected, type Conditions, type Control, type Request, type Stale } from './control.ts'
-import { commitWith, executeCommand, replyWith, type Unfinished } from './core/execute.ts'
+import { commitWith, executeCommand, leaveUnchanged, replyWith, type Unfinished } from './core/execute.ts'
 import { documentAfter, type Applied, type Transaction } from './core/transaction.ts'
 import type { PackageCheck } from './package-client.ts'
 import { servedBy } from './served-by.ts'
@@ -73,15 +74,16 @@ export function changeRelease<P = null>(
       const context = { now: tx.now, actor, reason }
       const drafted = draft(before, context, prepared)
       if (drafted.outcome !== 'drafted') return replyWith(drafted)
-      if (drafted.release === before) {
-        const record = { release: before, revision: document.revision }
-        return replyWith({ outcome: 'done', record, rollouts: [], servedBy: servedBy(tx.untracked, version) })
-      }
+      if (isDeepStrictEqual(drafted.release, before)) return leaveUnchanged(document)
       tx.put(key, releaseBody(drafted.release))
       beside?.(tx, drafted.release, context)
       return commitWith(null)
     },
     reply: (applied, _, state) => releaseDone(applied, state),
+    replyUnchanged(document, state) {
+      const record = { release: releaseOf(document), revision: document.revision }
+      return { outcome: 'done', record, rollouts: [], servedBy: servedBy(state, version) }
+    },
   })
 }
 

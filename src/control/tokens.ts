@@ -25,6 +25,10 @@ export interface Token {
   readonly expiresAt: string | null
 }
 
+export interface TokenRecord extends Token {
+  readonly revision: number
+}
+
 interface StoredToken extends Token {
   /** SHA-256 of the whole token, in hex. */
   readonly hash: string
@@ -76,13 +80,14 @@ export function isStillIdentified(control: Control, { actor }: Identity): boolea
 }
 
 /** A stored token as the API shows it. */
-export function presentToken(document: Document): Token {
-  return shown(tokenOf(document))
+export function presentToken(document: Document): TokenRecord {
+  const { hash: _hash, ...token } = tokenOf(document)
+  return { ...token, revision: document.revision }
 }
 
 /** Every token that was not revoked, expired ones too, by name. */
-export function listTokens(control: Control): readonly Token[] {
-  const tokens: Token[] = []
+export function listTokens(control: Control): readonly TokenRecord[] {
+  const tokens: TokenRecord[] = []
   for (const document of knownState(control).documentsOf(TOKEN_KIND)) tokens.push(presentToken(document))
   return tokens.toSorted((a, b) => (a.name === b.name ? compare(a.id, b.id) : compare(a.name, b.name)))
 }
@@ -95,11 +100,6 @@ export function tokenBody(token: Token, secret: string): JsonObject {
 function tokenOf(document: Document): StoredToken {
   // The store has checked the body (control/check-document.ts) and marked it where it is no token.
   return document.body as unknown as StoredToken
-}
-
-function shown(stored: StoredToken): Token {
-  const { hash: _hash, ...token } = stored
-  return token
 }
 
 function sha256(text: string): Buffer {

@@ -130,6 +130,7 @@ export function pauseRollout(rollout: Rollout, { now, actor, reason }: RuleConte
   if (ended !== null) return ended
   const why = reason?.trim() ?? ''
   if (why === '') return malformed('reason', 'is missing; say why the rollout must wait')
+  if (rollout.paused?.reason === why && rollout.paused.gate === null) return { outcome: 'drafted', rollout }
   return {
     outcome: 'drafted',
     rollout: { ...rollout, paused: { reason: why, by: actor, at: momentOf(now), gate: null } },

@@ -30,7 +30,7 @@ export function buildMetrics(sources: MetricsSources): Metrics {
   const registers = [registry]
   const changes = new Counter({
     name: 'bellwether_changes_total',
-    help: 'Changes by outcome: committed, lost to another writer, or refused by a guard.',
+    help: 'Changes by outcome: committed, lost to another writer, refused by a guard, without effect, or tried in a dry run.',
     labelNames: ['outcome', 'kind'],
     registers,
   })

@@ -2,6 +2,9 @@
 import { Notes } from './notes.ts'
 import type { Coordination, JsonObject } from './port.ts'
 
+/** Facts that are remembered at once, some 200 bytes each; the oldest is forgotten first. */
+const FACTS_MAX = 10_000
+
 interface Timed<T> {
   readonly value: T
   readonly endsAt: number
@@ -13,6 +16,7 @@ interface Timed<T> {
  */
 export function localCoordination(now: () => number, notes = new Notes(now)): Coordination {
   const leases = new Map<string, Timed<string>>()
+  const facts = new Map<string, Timed<string>>()
   const announcements = new Map<string, Timed<JsonObject>>()
   return {
     async lease(name, owner, ttlMs) {
@@ -33,8 +37,18 @@ export function localCoordination(now: () => number, notes = new Notes(now)): Co
       for (const [id, { endsAt }] of announcements) if (endsAt <= time) announcements.delete(id)
       return new Map([...announcements].map(([id, { value }]) => [id, value]))
     },
-    async note(topic, facts) {
-      notes.note(topic, facts)
+    async remember(name, fact, keepMs) {
+      facts.delete(name)
+      facts.set(name, { value: fact, endsAt: now() + keepMs })
+      const [oldest] = facts.keys()
+      if (facts.size > FACTS_MAX && oldest !== undefined) facts.delete(oldest)
+    },
+    async remembered(name) {
+      const fact = facts.get(name)
+      return fact === undefined || fact.endsAt <= now() ? null : fact.value
+    },
+    async note(topic, noted) {
+      notes.note(topic, noted)
     },
     async noted(topic) {
       return notes.noted(topic)

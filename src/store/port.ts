@@ -215,6 +215,9 @@ export interface Coordination {
    * dropped once nobody has noted anything in it for so long. */
   note(topic: string, facts: Readonly<Record<string, string | null>>, keepMs?: number): Promise<void>
   noted(topic: string): Promise<ReadonlyMap<string, string>>
+  /** Keeps one small fact for `keepMs`, in place of an older one, without a promise: it may be forgotten at any time. */
+  remember(name: string, fact: string, keepMs: number): Promise<void>
+  remembered(name: string): Promise<string | null>
 }
 
 /** Something about a store's settings by which it could lose what it was given; `message` says what to do. */

@@ -10,9 +10,11 @@ import {
   type Request,
 } from '../control.ts'
 import type { ReplicaState } from '../../serve/replica-state.ts'
+import type { Document } from '../../store/port.ts'
 import { commitTransaction, earlierEntry } from './commit.ts'
 import { recordExpiries } from './record-expiries.ts'
 import { Transaction, type Applied } from './transaction.ts'
+import { earlierUnchanged, rememberUnchanged } from './unchanged.ts'
 
 /**
  * How often a change is decided again after somebody else changed the same document first. Each attempt lost means that
@@ -23,8 +25,10 @@ const ATTEMPTS_MAX = 200
 export type Decision<R, X> =
   /** Commit what was put. `extra` is what the reply needs and the entry does not have. */
   | { readonly outcome: 'commit'; readonly extra: X; readonly kind?: string; readonly reason?: string }
-  /** Write nothing: a refusal, or nothing to change. */
+  /** Write nothing: a refusal. */
   | { readonly outcome: 'reply'; readonly reply: R }
+  /** Write nothing, since it is so already. The same request must not change anything later either: its key is kept for a day. */
+  | { readonly outcome: 'unchanged'; readonly document: Document }
 
 export interface Command<R, X = null, P = null> {
   /** The journal's name for the change. */
@@ -40,6 +44,8 @@ export interface Command<R, X = null, P = null> {
   readonly run: (tx: Transaction, prepared: P) => Decision<R, X>
   /** The answer, from the entry (or what it would be) and the state that it is in; `extra` is null for a retry. */
   readonly reply: (applied: Applied, extra: X | null, state: ReplicaState) => R
+  /** The answer where nothing is changed, from the document that is so already; needed by commands that find that out. */
+  readonly replyUnchanged?: (document: Document, state: ReplicaState) => R
 }
 
 export type Unfinished = NotServedYet | Contended | KeyReused
@@ -57,39 +63,96 @@ export function replyWith<R>(reply: R): Extract<Decision<R, never>, { outcome: '
   return { outcome: 'reply', reply }
 }
 
+/** Nothing is to be changed: the document is as it was asked for. */
+export function leaveUnchanged(document: Document): Extract<Decision<never, never>, { outcome: 'unchanged' }> {
+  return { outcome: 'unchanged', document }
+}
+
 /** Carries a command out, once. Throws StoreUnavailable while this replica does not follow its store. */
 export async function executeCommand<R, X, P>(
   control: Control,
   request: Request,
   command: Command<R, X, P>,
 ): Promise<R | Unfinished> {
-  const { dryRun, run, reply, attempts = ATTEMPTS_MAX } = command
-  const earlier = dryRun ? null : await earlierEntry(control, request)
-  if (earlier !== null) {
-    if ('outcome' in earlier) return earlier
-    request.onCommitted(earlier, true)
-    // Whoever is told that it is made must find it here, after a retry too.
-    const served = await control.replica.until((state) => state.seq >= earlier.seq)
-    return served ? reply(earlier, null, knownState(control)) : { outcome: 'not-served-yet', seq: earlier.seq }
-  }
+  const { dryRun, kind } = command
+  if (dryRun) control.count('dry_run', kind)
+  const earlier = dryRun ? null : await earlierOutcome(control, request, command)
+  if (earlier !== null) return earlier
+  const { attempts = ATTEMPTS_MAX } = command
   for (let attempt = 0; attempt < attempts; attempt += 1) {
-    if (command.recordExpiries === true && !dryRun) await recordExpiries(control)
-    const tx = new Transaction(currentState(control), control.clock.now())
-    // Without `prepare` there is nothing that P could be but null.
-    const prepared = command.prepare === undefined ? (null as P) : await command.prepare(tx)
-    const state = currentState(control)
-    if (!tx.isCurrent(state)) continue
-    tx.now = control.clock.now()
-    const decision = run(tx, prepared)
-    if (decision.outcome === 'reply') return decision.reply
-    const isWhole = tx.complete()
-    if (dryRun) return reply(tx.preview, decision.extra, state)
-    if (!isWhole) continue
-    const { kind = command.kind, reason = request.reason } = decision
-    const committed = await commitTransaction(control, request, { kind, reason }, tx)
-    if (committed.outcome === 'conflict') continue
-    if (committed.outcome !== 'served') return committed
-    return reply(committed.entry, committed.repeated ? null : decision.extra, knownState(control))
+    const outcome = await attemptCommand(control, request, command)
+    if (outcome !== LOST) return outcome
   }
   return { outcome: 'contended' }
+}
+
+/** What has become of an earlier try of this request; null where there is none. */
+async function earlierOutcome<R, X, P>(
+  control: Control,
+  request: Request,
+  { reply, replyUnchanged }: Command<R, X, P>,
+): Promise<R | Unfinished | null> {
+  const entry = await earlierEntry(control, request)
+  if (entry !== null && 'outcome' in entry) return entry
+  if (entry !== null) {
+    request.onCommitted(entry, true)
+    // Whoever is told that it is made must find it here, after a retry too.
+    const served = await control.replica.until((state) => state.seq >= entry.seq)
+    return served ? reply(entry, null, knownState(control)) : { outcome: 'not-served-yet', seq: entry.seq }
+  }
+  const unchanged = await earlierUnchanged(control, request)
+  if (unchanged !== null && 'outcome' in unchanged) return unchanged
+  if (unchanged === null || replyUnchanged === undefined) return null
+  const document = currentState(control).document(unchanged.key)
+  // Deleted since: there is nothing to show, and to carry the request out now is what its caller meant then.
+  if (document === undefined) return null
+  request.onUnchanged?.(true)
+  return replyUnchanged(document, currentState(control))
+}
+
+/** Another writer was faster: decide again. */
+const LOST = Symbol('lost')
+
+async function attemptCommand<R, X, P>(
+  control: Control,
+  request: Request,
+  command: Command<R, X, P>,
+): Promise<R | Unfinished | typeof LOST> {
+  const { dryRun, run, reply } = command
+  if (command.recordExpiries === true && !dryRun) await recordExpiries(control)
+  const tx = new Transaction(currentState(control), control.clock.now())
+  // Without `prepare` there is nothing that P could be but null.
+  const prepared = command.prepare === undefined ? (null as P) : await command.prepare(tx)
+  const state = currentState(control)
+  if (!tx.isCurrent(state)) return LOST
+  tx.now = control.clock.now()
+  const decision = run(tx, prepared)
+  if (decision.outcome === 'reply') return decision.reply
+  if (decision.outcome === 'unchanged') return answerUnchanged(control, request, command, decision.document)
+  const isWhole = tx.complete()
+  if (dryRun) {
+    request.onPreviewed?.(tx.preview)
+    return reply(tx.preview, decision.extra, state)
+  }
+  if (!isWhole) return LOST
+  const { kind = command.kind, reason = request.reason } = decision
+  const committed = await commitTransaction(control, request, { kind, reason }, tx)
+  if (committed.outcome === 'conflict') return LOST
+  if (committed.outcome !== 'served') return committed
+  return reply(committed.entry, committed.repeated ? null : decision.extra, knownState(control))
+}
+
+async function answerUnchanged<R, X, P>(
+  control: Control,
+  request: Request,
+  { dryRun, kind, replyUnchanged }: Command<R, X, P>,
+  document: Document,
+): Promise<R> {
+  if (replyUnchanged === undefined) throw new Error(`${kind} cannot say that nothing is changed`)
+  if (!dryRun) {
+    control.count('unchanged', kind)
+    await rememberUnchanged(control, request, document.key)
+  }
+  request.onUnchanged?.(false)
+  return replyUnchanged(document, currentState(control))
 }

@@ -10,10 +10,10 @@ import {
   type Document,
   type DocumentChange,
   type Expectation,
-  type JournalEntry,
   type JsonObject,
   type Write,
 } from '../../store/port.ts'
+import type { Preview } from '../control.ts'
 import { expiriesAt, expiryOf } from './expiries.ts'
 import { UnreadableDocument } from './unreadable-document.ts'
 import { readView, views, type View } from './views.ts'
@@ -37,7 +37,7 @@ export interface Reader {
 }
 
 /** What is committed, or would be: the part of a journal entry that replies are made from. */
-export type Applied = Pick<JournalEntry, 'subjects' | 'changes'>
+export type Applied = Preview
 
 /** Reads a state without recording anything. */
 export function readerOf(state: ReplicaState): Reader {

@@ -97,6 +97,11 @@ export const channelOwnersView: View<ChannelOwners> = {
   },
 }
 
+/** Whether a key is of an index document: it only guards a view, and says nothing to people. */
+export function isIndexKey(key: string): boolean {
+  return views.some(({ indexKey }) => indexKey === key)
+}
+
 /** Every view whose index document is written with what it is made of. */
 export const views: readonly View<unknown>[] = [embargoView, channelOwnersView]
 

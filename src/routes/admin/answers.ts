@@ -10,8 +10,8 @@ export const page = <T extends TSchema>(item: T) =>
 export function answers(good: Readonly<Record<number, TSchema>>, ...bad: readonly number[]) {
   const described = Object.entries(good).map(([status, schema]) => [
     status,
-    status === '204'
-      ? { description: 'Done; there is nothing to say.', type: 'null' }
+    status === '204' || status === '304'
+      ? { description: descriptions[Number(status)], type: 'null' }
       : { description: descriptions[Number(status)] ?? 'Done.', content: { 'application/json': { schema } } },
   ])
   const problems = [...new Set([...bad, 400, 401, 403, 429, 500, 503])].map((status) => [
@@ -32,6 +32,8 @@ export function writeAnswers(good: Readonly<Record<number, TSchema>>, ...bad: re
 const descriptions: Readonly<Record<number, string>> = {
   200: 'Done.',
   201: 'Made.',
+  204: 'Done; there is nothing to say.',
+  304: 'As the caller has it (If-None-Match).',
   400: 'The request is not valid.',
   401: 'No valid token.',
   403: 'The token does not allow it.',

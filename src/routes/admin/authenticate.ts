@@ -9,6 +9,9 @@ import { sendProblem } from './problem.ts'
 
 /** Failed tokens from one address before it has to wait; a valid token is never made to. */
 const FAILURES_MAX = 20
+/** Dry runs of one caller in a minute: far more than people and their tools try, and no load to speak of. */
+const DRY_RUNS_MAX = 600
+const DRY_RUNS_WINDOW_MS = 60_000
 const FAILURES_WINDOW_MS = 60_000
 /** Addresses whose failures are counted at the same time; the longest quiet one is forgotten. */
 const FAILURE_ADDRESSES_MAX = 10_000
@@ -21,6 +24,8 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     /** The role a route needs; a route without one is public. */
     role?: Role
+    /** The role that a dry run of the route needs, where that is lower: of whoever may see what it changes. */
+    dryRunRole?: Role
     /** Whether a route is about the whole server, so that a token limited to channels may not call it. */
     wholeServer?: boolean
   }
@@ -37,6 +42,11 @@ export async function authenticate(app: FastifyInstance, control: Control, admin
   app.decorateRequest('identity', null)
   await app.register(rateLimit, { global: false, cache: FAILURE_ADDRESSES_MAX })
   const failures = app.createRateLimit({ max: FAILURES_MAX, timeWindow: FAILURES_WINDOW_MS })
+  const dryRuns = app.createRateLimit({
+    max: DRY_RUNS_MAX,
+    timeWindow: DRY_RUNS_WINDOW_MS,
+    keyGenerator: (request) => callerOf(request).actor,
+  })
   const expired = new WeakMap<FastifyRequest, string>()
   await app.register(bearerAuth, {
     addHook: false,
@@ -53,19 +63,15 @@ export async function authenticate(app: FastifyInstance, control: Control, admin
   })
   // preParsing: nothing of a body is read for a stranger, and the rate limit has been counted before.
   app.addHook('preParsing', async (request, reply) => {
-    const { role, wholeServer } = request.routeOptions.config
-    if (role === undefined) return
+    const { role: ownRole, dryRunRole, wholeServer } = request.routeOptions.config
+    if (ownRole === undefined) return
+    const { isDryRun } = request.write
+    const role = isDryRun && dryRunRole !== undefined ? dryRunRole : ownRole
     const failure = await verify(app, request, reply)
     if (failure !== null) {
       const counted = await failures(request)
       if (!counted.isAllowed && counted.isExceeded) {
-        void reply.header('Retry-After', String(counted.ttlInSeconds))
-        return sendProblem(
-          request,
-          reply,
-          'rate_limited',
-          `wait ${counted.ttlInSeconds} s before you try another token`,
-        )
+        return refuseRate(request, reply, counted.ttlInSeconds, 'before you try another token')
       }
       void reply.header('WWW-Authenticate', 'Bearer realm="bellwether"')
       return sendProblem(request, reply, 'unauthenticated', explain(request, expired.get(request)))
@@ -76,6 +82,10 @@ export async function authenticate(app: FastifyInstance, control: Control, admin
       return sendProblem(request, reply, 'role_too_low', detail, { needs: role })
     }
     if (wholeServer === true && !coversAll(identity)) return refuseScope(request, reply, identity, '*')
+    const counted = isDryRun ? await dryRuns(request) : null
+    if (counted !== null && !counted.isAllowed && counted.isExceeded) {
+      return refuseRate(request, reply, counted.ttlInSeconds, `with more dry runs than ${DRY_RUNS_MAX} a minute`)
+    }
     return undefined
   })
   app.addHook('preHandler', async (request, reply) => {
@@ -106,6 +116,11 @@ function explain(request: FastifyRequest, expiredAt: string | undefined): string
   return request.headers.authorization === undefined
     ? 'send a token: Authorization: Bearer bw_…'
     : 'the token is unknown or was revoked; send Authorization: Bearer bw_…'
+}
+
+function refuseRate(request: FastifyRequest, reply: FastifyReply, seconds: number, why: string): FastifyReply {
+  void reply.header('Retry-After', String(seconds))
+  return sendProblem(request, reply, 'rate_limited', `wait ${seconds} s ${why}`)
 }
 
 function refuseScope(request: FastifyRequest, reply: FastifyReply, identity: Identity, missing: string): FastifyReply {

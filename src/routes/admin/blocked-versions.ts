@@ -1,42 +1,35 @@
 // The block list of versions.
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
-import { blockedVersionOf } from '../../channels/blocked-version.ts'
+import { blockedVersionKey, blockedVersionOf } from '../../channels/blocked-version.ts'
 import { blockVersion } from '../../control/block-version.ts'
 import { listBlockedVersions } from '../../control/blocked-versions.ts'
 import { unblockVersion } from '../../control/unblock-version.ts'
-import type { Control } from '../../control/control.ts'
+import { knownState, type Control } from '../../control/control.ts'
+import { readerOf } from '../../control/core/transaction.ts'
+import { servedBy } from '../../control/served-by.ts'
 import type { Document } from '../../store/port.ts'
 import { answers, page, writeAnswers } from './answers.ts'
-import { sendRefusal, sendStale, sendUnfinished, writeParts } from './change.ts'
-import { entityTag, readIfMatch } from './if-match.ts'
+import { sendRefusal, sendStale, sendUnfinished } from './change.ts'
+import { sendDocument } from './entity-tag.ts'
 import { sendProblem } from './problem.ts'
 import { ReasonBody } from './request-schemas.ts'
 import { ref } from './schemas.ts'
-import { writeRequest, writing } from './write-request.ts'
+import { handleWrite } from './write-handler.ts'
+import { writing } from './write-request.ts'
+import { sendDeleted, sendWritten } from './write-response.ts'
 
 type App = Parameters<FastifyPluginAsyncTypebox>[0]
 
 const VersionParams = Type.Object({
   version: Type.String({ description: 'The version, percent-encoded where it has a `+`.' }),
 })
-const Blocked = Type.Object({
-  version: Type.String(),
-  reason: Type.String(),
-  by: Type.String(),
-  at: Type.String(),
-  servedBy: Type.Array(Type.String(), {
-    description: 'Channels that tell agents this version now; they are not moved.',
-  }),
-  dryRun: Type.Optional(Type.Boolean()),
-})
-const DryRunOnly = Type.Object({ dryRun: Type.Literal(true), version: Type.String() })
-
-const config = { role: 'admin', wholeServer: true } as const
+const config = { role: 'admin', dryRunRole: 'viewer', wholeServer: true } as const
 
 export function blockedVersionRoutes(control: Control): FastifyPluginAsyncTypebox {
   return async (app) => {
     listBlockedVersionsRoute(app, control)
+    getBlockedVersionRoute(app, control)
     blockVersionRoute(app, control)
     unblockVersionRoute(app, control)
   }
@@ -71,30 +64,32 @@ function blockVersionRoute(app: App, control: Control): void {
       params: VersionParams,
       ...writing,
       body: ReasonBody,
-      response: writeAnswers({ 200: Blocked }, 412),
+      response: writeAnswers({ 200: ref('BlockedVersion') }, 412),
     },
-    handler: async (request, reply) => {
-      const { reason, dryRun } = writeParts(request)
+    handler: (request, reply) => {
       const { version } = request.params
-      const ifMatch = readIfMatch(request.headers['if-match'])
-      if (ifMatch.outcome === 'refused') return sendRefusal(request, reply, ifMatch)
-      const asked = writeRequest(request, reason)
-      const outcome = await blockVersion(control, asked, version, { dryRun, expectedRevisions: ifMatch.revisions })
-      switch (outcome.outcome) {
-        case 'blocked': {
-          const { blocked, servedBy, revision } = outcome
-          if (!dryRun) void reply.header('ETag', entityTag(revision))
-          return reply.send({ ...blocked, servedBy, ...(dryRun ? { dryRun } : {}) })
-        }
-        case 'stale':
-          return sendStale(request, reply, `blocked version ${version}`, shownBlocked(outcome.current))
-        case 'refused':
-          return sendRefusal(request, reply, outcome)
-        case 'not-served-yet':
-        case 'contended':
-        case 'key-reused':
-          return sendUnfinished(request, reply, outcome)
-      }
+      return handleWrite(
+        request,
+        reply,
+        (asked, options) => blockVersion(control, asked, version, options),
+        (outcome) => {
+          switch (outcome.outcome) {
+            case 'blocked': {
+              const { blocked, revision } = outcome
+              const body = { ...blocked, revision, servedBy: outcome.servedBy }
+              return sendWritten(control, request, reply, { revision, body })
+            }
+            case 'stale':
+              return sendStale(request, reply, `blocked version ${version}`, shownBlocked(outcome.current))
+            case 'refused':
+              return sendRefusal(request, reply, outcome)
+            case 'not-served-yet':
+            case 'contended':
+            case 'key-reused':
+              return sendUnfinished(request, reply, outcome)
+          }
+        },
+      )
     },
   })
 }
@@ -112,37 +107,71 @@ function unblockVersionRoute(app: App, control: Control): void {
       params: VersionParams,
       ...writing,
       body: ReasonBody,
-      response: writeAnswers({ 200: DryRunOnly, 204: Type.Null() }, 404, 412),
+      response: writeAnswers({ 200: ref('DryRun'), 204: Type.Null() }, 404, 412),
     },
-    handler: async (request, reply): Promise<unknown> => {
-      const { reason, dryRun } = writeParts(request)
+    handler: (request, reply) => {
       const { version } = request.params
-      const ifMatch = readIfMatch(request.headers['if-match'])
-      if (ifMatch.outcome === 'refused') return sendRefusal(request, reply, ifMatch)
-      const asked = writeRequest(request, reason)
-      const outcome = await unblockVersion(control, asked, version, { dryRun, expectedRevisions: ifMatch.revisions })
-      switch (outcome.outcome) {
-        case 'unblocked':
-          return dryRun ? { dryRun, version } : reply.code(204).send()
-        case 'not-blocked':
-          return sendProblem(request, reply, 'not_blocked', `${version} is not on the block list`)
-        case 'no-packages': {
-          const detail = `${version} is a control-plane release; it leaves the list when POST …/releases/${version}/artifacts has found its agent packages`
-          return sendProblem(request, reply, 'no_packages', detail)
-        }
-        case 'stale':
-          return sendStale(request, reply, `blocked version ${version}`, shownBlocked(outcome.current))
-        case 'refused':
-          return sendRefusal(request, reply, outcome)
-        case 'not-served-yet':
-        case 'contended':
-        case 'key-reused':
-          return sendUnfinished(request, reply, outcome)
+      return handleWrite(
+        request,
+        reply,
+        (asked, options) => unblockVersion(control, asked, version, options),
+        (outcome) => {
+          switch (outcome.outcome) {
+            case 'unblocked':
+              return sendDeleted(control, request, reply)
+            case 'not-blocked':
+              return sendProblem(request, reply, 'not_blocked', `${version} is not on the block list`)
+            case 'no-packages': {
+              const detail = `${version} is a control-plane release; it leaves the list when POST …/releases/${version}/artifacts has found its agent packages`
+              return sendProblem(request, reply, 'no_packages', detail)
+            }
+            case 'stale':
+              return sendStale(request, reply, `blocked version ${version}`, shownBlocked(outcome.current))
+            case 'refused':
+              return sendRefusal(request, reply, outcome)
+            case 'not-served-yet':
+            case 'contended':
+            case 'key-reused':
+              return sendUnfinished(request, reply, outcome)
+          }
+        },
+      )
+    },
+  })
+}
+
+function getBlockedVersionRoute(app: App, control: Control): void {
+  app.route({
+    method: 'GET',
+    url: '/blocked-versions/:version',
+    config: { role: 'viewer' },
+    schema: {
+      operationId: 'getBlockedVersion',
+      summary: 'Read a blocked version',
+      description: 'Why a version must not be served again, and where agents are told it still.',
+      tags: ['blocked versions'],
+      params: VersionParams,
+      response: answers({ 200: ref('BlockedVersion'), 304: Type.Null() }, 404, 409),
+    },
+    handler: async (request, reply) => {
+      const { version } = request.params
+      const state = knownState(control)
+      const document = readerOf(state).readable(blockedVersionKey(version))
+      if (document === undefined) {
+        return sendProblem(request, reply, 'not_blocked', `${version} is not on the block list`)
       }
+      const { revision } = document
+      return sendDocument(reply, revision, {
+        ...blockedVersionOf(document),
+        revision,
+        servedBy: servedBy(state, version),
+      })
     },
   })
 }
 
 function shownBlocked(current: Document | null): { revision: number; document: object } | null {
-  return current === null ? null : { revision: current.revision, document: blockedVersionOf(current) }
+  if (current === null) return null
+  const { revision } = current
+  return { revision, document: { ...blockedVersionOf(current), revision } }
 }

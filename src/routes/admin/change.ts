@@ -7,10 +7,11 @@ import { changeChannel, type ChannelOutcome, type ChannelRequest } from '../../c
 import type { ChannelRecord } from '../../control/channel-view.ts'
 import type { Contended, Control, KeyReused, NotServedYet } from '../../control/control.ts'
 import { writeAnswers } from './answers.ts'
-import { entityTag, readIfMatch } from './if-match.ts'
+import { readConditions, weakTag } from './entity-tag.ts'
 import { sendProblem } from './problem.ts'
 import { ref } from './schemas.ts'
 import { writeRequest } from './write-request.ts'
+import { sendDeleted, sendWritten } from './write-response.ts'
 
 /** The parts of a write that every route has; the schemas have checked them where they are there. */
 interface WriteParts {
@@ -18,17 +19,11 @@ interface WriteParts {
   readonly query: unknown
 }
 
-/** What a channel's write answers: the channel, or for a dry run what would be, or a problem. */
+/** What a channel's write answers: the channel as it is, or would be, or a problem. */
 export function changeAnswers(status: 200 | 201 | 204, ...bad: readonly number[]): Record<number, unknown> {
-  const problems = [...bad, 412]
-  switch (status) {
-    case 200:
-      return writeAnswers({ 200: Type.Union([ref('Channel'), ref('DryRun')]) }, ...problems)
-    case 201:
-      return writeAnswers({ 200: ref('DryRun'), 201: ref('Channel') }, ...problems)
-    case 204:
-      return writeAnswers({ 200: ref('DryRun'), 204: Type.Null() }, ...problems)
-  }
+  const done = { 200: { 200: ref('ChannelChange') }, 201: { 200: ref('ChannelChange'), 201: ref('ChannelChange') } }
+  const good = status === 204 ? { 200: ref('DryRun'), 204: Type.Null() } : done[status]
+  return writeAnswers(good, ...bad, 412)
 }
 
 /** A channel as the API shows it. */
@@ -56,17 +51,17 @@ export async function sendChange(
   change: ChannelRequest['change'],
   created: 200 | 201 = 200,
 ): Promise<FastifyReply> {
-  const ifMatch = readIfMatch(request.headers['if-match'])
-  if (ifMatch.outcome === 'refused') return sendRefusal(request, reply, ifMatch)
+  const condition = readConditions(request)
+  if (condition.outcome === 'refused') return sendRefusal(request, reply, condition)
   const parts = writeParts(request)
   const outcome = await changeChannel(control, {
     name,
     change,
     ...parts,
     ...writeRequest(request, parts.reason),
-    expectedRevisions: ifMatch.revisions,
+    expectedRevisions: condition.revisions,
   })
-  return sendOutcome(request, reply, name, outcome, created)
+  return sendOutcome(control, request, reply, { name, outcome, created })
 }
 
 /** Sends what the rules refused, with the field or the guard that it is about. */
@@ -94,7 +89,7 @@ export function sendStale(
   what: string,
   current: { readonly revision: number; readonly document: object } | null,
 ): FastifyReply {
-  if (current !== null) void reply.header('ETag', entityTag(current.revision))
+  if (current !== null) void reply.header('ETag', weakTag(current.revision))
   const detail =
     current === null
       ? `${what} does not exist (any more)`
@@ -122,20 +117,28 @@ export function sendUnfinished(
   return sendProblem(request, reply, 'not_served_yet', detail, { seq: outcome.seq })
 }
 
+interface Sent {
+  readonly name: string
+  readonly outcome: ChannelOutcome
+  readonly created: 200 | 201
+}
+
 function sendOutcome(
+  control: Control,
   request: FastifyRequest,
   reply: FastifyReply,
-  name: string,
-  outcome: ChannelOutcome,
-  created: 200 | 201,
+  { name, outcome, created }: Sent,
 ): FastifyReply {
   switch (outcome.outcome) {
-    case 'changed':
-      return reply.code(created).header('ETag', entityTag(outcome.record.revision)).send(presentChannel(outcome.record))
+    case 'changed': {
+      const { record, verdicts } = outcome
+      // What a forced change overrules is for whoever tries it first.
+      const judged = request.write.isDryRun ? { verdicts } : {}
+      const body = { ...presentChannel(record), ...judged }
+      return sendWritten(control, request, reply, { status: created, revision: record.revision, body })
+    }
     case 'deleted':
-      return reply.code(204).send()
-    case 'would':
-      return reply.code(200).send(presentDryRun(outcome))
+      return sendDeleted(control, request, reply)
     case 'unknown-channel':
       return sendProblem(request, reply, 'unknown_channel', `there is no channel ${name}; create it first`)
     case 'stale': {
@@ -149,28 +152,5 @@ function sendOutcome(
     case 'contended':
     case 'key-reused':
       return sendUnfinished(request, reply, outcome)
-  }
-}
-
-function presentDryRun(would: Extract<ChannelOutcome, { outcome: 'would' }>): object {
-  const { before, after, verdicts, refusal } = would
-  return {
-    dryRun: true,
-    allowed: refusal === null,
-    refusal: refusal === null ? null : { code: codeOf(refusal), detail: refusal.message },
-    verdicts,
-    before: before === null ? null : presentChannel(before),
-    after: after === null ? null : presentChannel(after),
-  }
-}
-
-function codeOf(refusal: Refusal): string {
-  switch (refusal.why) {
-    case 'malformed':
-      return 'invalid_request'
-    case 'guard':
-      return 'guard_refused'
-    case 'state':
-      return refusal.problem
   }
 }

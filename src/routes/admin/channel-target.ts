@@ -15,7 +15,7 @@ import { writing } from './write-request.ts'
 
 type App = Parameters<FastifyPluginAsyncTypebox>[0]
 
-const config = { role: 'operator' } as const
+const config = { role: 'operator', dryRunRole: 'viewer' } as const
 
 const shared = { tags: ['target'], params: ChannelParams, ...writing }
 

@@ -1,5 +1,6 @@
 // The documents of channels: list, read, create, edit, delete.
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Type } from 'typebox'
 import { CHANNEL_KIND, channelKey, channelNameOf } from '../../channels/channel.ts'
 import { channelRecord } from '../../control/channel-view.ts'
 import { knownState, type Control } from '../../control/control.ts'
@@ -9,7 +10,7 @@ import { answers, page } from './answers.ts'
 import { callerOf } from './authenticate.ts'
 import { changeAnswers, presentChannel, sendChange } from './change.ts'
 import { readCursor, writeCursor } from './cursor.ts'
-import { entityTag } from './if-match.ts'
+import { sendDocument } from './entity-tag.ts'
 import { sendProblem } from './problem.ts'
 import { ChannelParams, CreateBody, EditBody, DeleteBody, PAGE_LIMIT_DEFAULT, PageQuery } from './request-schemas.ts'
 import { ref } from './schemas.ts'
@@ -80,7 +81,7 @@ function getChannelRoute(app: App, control: Control): void {
       description: 'The document of a channel and what it tells agents now.',
       tags: ['channels'],
       params: ChannelParams,
-      response: answers({ 200: ref('Channel') }, 404, 409),
+      response: answers({ 200: ref('Channel'), 304: Type.Null() }, 404, 409),
     },
     handler: async (request, reply) => {
       const record = channelRecord(control, knownState(control), request.params.name, control.clock.expiryTime())
@@ -88,7 +89,7 @@ function getChannelRoute(app: App, control: Control): void {
         readerOf(knownState(control)).readable(channelKey(request.params.name))
         return sendProblem(request, reply, 'unknown_channel', `there is no channel ${request.params.name}`)
       }
-      return reply.header('ETag', entityTag(record.revision)).send(presentChannel(record))
+      return sendDocument(reply, record.revision, presentChannel(record))
     },
   })
 }
@@ -97,7 +98,7 @@ function createChannelRoute(app: App, control: Control): void {
   app.route({
     method: 'POST',
     url: '/channels',
-    config: { role: 'operator' },
+    config: { role: 'operator', dryRunRole: 'viewer' },
     schema: {
       operationId: 'createChannel',
       summary: 'Create a channel',
@@ -117,7 +118,7 @@ function editChannelRoute(app: App, control: Control): void {
   app.route({
     method: 'PATCH',
     url: '/channels/:name',
-    config: { role: 'operator' },
+    config: { role: 'operator', dryRunRole: 'viewer' },
     schema: {
       operationId: 'editChannel',
       summary: 'Edit a channel',
@@ -137,7 +138,7 @@ function deleteChannelRoute(app: App, control: Control): void {
   app.route({
     method: 'DELETE',
     url: '/channels/:name',
-    config: { role: 'admin' },
+    config: { role: 'admin', dryRunRole: 'viewer' },
     schema: {
       operationId: 'deleteChannel',
       summary: 'Delete a channel',

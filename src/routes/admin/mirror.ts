@@ -6,13 +6,16 @@ import { covers } from '../../control/identity.ts'
 import { mirrorChannels } from '../../control/mirror.ts'
 import { writeAnswers } from './answers.ts'
 import { callerOf } from './authenticate.ts'
-import { sendRefusal, sendUnfinished, writeParts } from './change.ts'
+import { sendRefusal, sendUnfinished } from './change.ts'
 import { sendProblem } from './problem.ts'
 import { MirrorBody } from './request-schemas.ts'
-import { writeRequest, writing } from './write-request.ts'
+import { writeMarks } from './schemas.ts'
+import { handleWrite } from './write-handler.ts'
+import { writing } from './write-request.ts'
+import { sendWritten } from './write-response.ts'
 
 const MirroredSchema = Type.Object({
-  dryRun: Type.Optional(Type.Literal(true)),
+  ...writeMarks,
   items: Type.Array(
     Type.Object({
       name: Type.String(),
@@ -27,7 +30,7 @@ export function mirrorRoutes(control: Control): FastifyPluginAsyncTypebox {
     app.route({
       method: 'POST',
       url: '/mirror',
-      config: { role: 'operator' },
+      config: { role: 'operator', dryRunRole: 'viewer' },
       schema: {
         ...writing,
         operationId: 'mirrorChannels',
@@ -38,8 +41,7 @@ export function mirrorRoutes(control: Control): FastifyPluginAsyncTypebox {
         body: MirrorBody,
         response: writeAnswers({ 200: MirroredSchema }),
       },
-      handler: async (request, reply): Promise<unknown> => {
-        const { reason, dryRun } = writeParts(request)
+      handler: async (request, reply) => {
         const { url, channels } = request.body
         const identity = callerOf(request)
         const outside = channels.find((name) => !covers(identity, name))
@@ -48,17 +50,23 @@ export function mirrorRoutes(control: Control): FastifyPluginAsyncTypebox {
           const detail = `this needs a token whose scope covers ${outside}; the token ${identity.actor} is limited to ${limited}`
           return sendProblem(request, reply, 'out_of_scope', detail, { missingScope: outside })
         }
-        const outcome = await mirrorChannels(control, writeRequest(request, reason), { url, channels }, dryRun)
-        switch (outcome.outcome) {
-          case 'mirrored':
-            return reply.send({ ...(dryRun ? { dryRun } : {}), items: outcome.channels })
-          case 'refused':
-            return sendRefusal(request, reply, outcome)
-          case 'not-served-yet':
-          case 'contended':
-          case 'key-reused':
-            return sendUnfinished(request, reply, outcome)
-        }
+        return handleWrite(
+          request,
+          reply,
+          (asked, { dryRun }) => mirrorChannels(control, asked, { url, channels }, dryRun),
+          (outcome) => {
+            switch (outcome.outcome) {
+              case 'mirrored':
+                return sendWritten(control, request, reply, { revision: null, body: { items: outcome.channels } })
+              case 'refused':
+                return sendRefusal(request, reply, outcome)
+              case 'not-served-yet':
+              case 'contended':
+              case 'key-reused':
+                return sendUnfinished(request, reply, outcome)
+            }
+          },
+        )
       },
     })
   }

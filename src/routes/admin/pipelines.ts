@@ -7,18 +7,18 @@ import { deletePipeline } from '../../control/delete-pipeline.ts'
 import { listPipelines, pipelineRecord } from '../../control/pipelines.ts'
 import { putPipeline } from '../../control/put-pipeline.ts'
 import { answers, page, writeAnswers } from './answers.ts'
-import { sendRefusal, writeParts } from './change.ts'
-import { entityTag, readIfMatch } from './if-match.ts'
+import { sendDocument } from './entity-tag.ts'
 import { OptionalReasonBody } from './request-schemas.ts'
 import { presentPipeline, sendPipelineOutcome, sendRolloutRefusal } from './rollout-outcomes.ts'
 import { PIPELINE_BODY_BYTES_MAX, PipelineBody, PipelineParams } from './rollout-requests.ts'
 import { ref } from './schemas.ts'
-import { writeRequest, writing } from './write-request.ts'
+import { handleWrite } from './write-handler.ts'
+import { writing } from './write-request.ts'
 
 type App = Parameters<FastifyPluginAsyncTypebox>[0]
 
 const reading = { role: 'viewer', wholeServer: true } as const
-const changing = { role: 'admin', wholeServer: true } as const
+const changing = { role: 'admin', dryRunRole: 'viewer', wholeServer: true } as const
 const tags = ['pipelines']
 
 export function pipelineRoutes(control: Control): FastifyPluginAsyncTypebox {
@@ -57,13 +57,12 @@ function getPipelineRoute(app: App, control: Control): void {
       description: 'Its rules, and which rollouts go by others.',
       tags,
       params: PipelineParams,
-      response: answers({ 200: ref('Pipeline') }, 404),
+      response: answers({ 200: ref('Pipeline'), 304: Type.Null() }, 404),
     },
     handler: async (request, reply) => {
       const record = pipelineRecord(knownState(control), request.params.pipeline)
       if (record === null) return sendRolloutRefusal(request, reply, unknownPipeline(request.params.pipeline))
-      void reply.header('ETag', entityTag(record.revision))
-      return presentPipeline(record)
+      return sendDocument(reply, record.revision, presentPipeline(record))
     },
   })
 }
@@ -85,15 +84,15 @@ function putPipelineRoute(app: App, control: Control): void {
       body: PipelineBody,
       response: writeAnswers({ 200: ref('Pipeline') }, 412),
     },
-    handler: async (request, reply) => {
-      const { reason, dryRun } = writeParts(request)
-      const ifMatch = readIfMatch(request.headers['if-match'])
-      if (ifMatch.outcome === 'refused') return sendRefusal(request, reply, ifMatch)
+    handler: (request, reply) => {
       const { reason: _, ...rules } = request.body
       const draft = { ...rules, name: request.params.pipeline }
-      const conditions = { dryRun, expectedRevisions: ifMatch.revisions }
-      const outcome = await putPipeline(control, writeRequest(request, reason), draft, conditions)
-      return sendPipelineOutcome(control, request, reply, outcome, dryRun)
+      return handleWrite(
+        request,
+        reply,
+        (asked, options) => putPipeline(control, asked, draft, options),
+        (outcome) => sendPipelineOutcome(control, request, reply, outcome),
+      )
     },
   })
 }
@@ -111,23 +110,14 @@ function deletePipelineRoute(app: App, control: Control): void {
       params: PipelineParams,
       ...writing,
       body: OptionalReasonBody,
-      response: answers(
-        { 200: Type.Object({ dryRun: Type.Literal(true) }), 204: Type.Null() },
-        404,
-        409,
-        412,
-        413,
-        415,
+      response: writeAnswers({ 200: ref('DryRun'), 204: Type.Null() }, 404, 412),
+    },
+    handler: (request, reply) =>
+      handleWrite(
+        request,
+        reply,
+        (asked, options) => deletePipeline(control, asked, request.params.pipeline, options),
+        (outcome) => sendPipelineOutcome(control, request, reply, outcome),
       ),
-    },
-    handler: async (request, reply) => {
-      const { reason, dryRun } = writeParts(request)
-      const ifMatch = readIfMatch(request.headers['if-match'])
-      if (ifMatch.outcome === 'refused') return sendRefusal(request, reply, ifMatch)
-      const conditions = { dryRun, expectedRevisions: ifMatch.revisions }
-      const asked = writeRequest(request, reason)
-      const outcome = await deletePipeline(control, asked, request.params.pipeline, conditions)
-      return sendPipelineOutcome(control, request, reply, outcome, dryRun)
-    },
   })
 }

@@ -10,17 +10,16 @@ import { judgeChange, liftEmbargo } from '../../control/edit-release.ts'
 import { withdrawRelease } from '../../control/withdraw-release.ts'
 import type { ChangeVerdict } from '../../rollouts/release-draft.ts'
 import { writeAnswers } from './answers.ts'
-import { sendRefusal, writeParts } from './change.ts'
-import { readIfMatch } from './if-match.ts'
 import { OptionalReasonBody, ReasonBody } from './request-schemas.ts'
 import { sendReleaseOutcome } from './rollout-outcomes.ts'
 import { ArtifactsBody, ReleaseChangeParams, ReleaseParams } from './rollout-requests.ts'
 import { ref } from './schemas.ts'
-import { writeRequest, writing } from './write-request.ts'
+import { handleWrite } from './write-handler.ts'
+import { writing } from './write-request.ts'
 
 type App = Parameters<FastifyPluginAsyncTypebox>[0]
 
-const as = (role: Role) => ({ role, wholeServer: true })
+const as = (role: Role) => ({ role, dryRunRole: 'viewer' as const, wholeServer: true })
 const shared = { tags: ['releases'], ...writing }
 const answered = writeAnswers({ 200: ref('Release') }, 404, 412)
 
@@ -152,15 +151,11 @@ function liftEmbargoRoute(app: App, control: Control): void {
   })
 }
 
-async function send(
+function send(
   control: Control,
   request: FastifyRequest,
   reply: FastifyReply,
   change: (asked: Request, conditions: Conditions) => Promise<ReleaseOutcome>,
 ): Promise<FastifyReply> {
-  const { reason, dryRun } = writeParts(request)
-  const ifMatch = readIfMatch(request.headers['if-match'])
-  if (ifMatch.outcome === 'refused') return sendRefusal(request, reply, ifMatch)
-  const outcome = await change(writeRequest(request, reason), { dryRun, expectedRevisions: ifMatch.revisions })
-  return sendReleaseOutcome(control, request, reply, outcome, { dryRun })
+  return handleWrite(request, reply, change, (outcome) => sendReleaseOutcome(control, request, reply, outcome))
 }

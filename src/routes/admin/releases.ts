@@ -14,9 +14,9 @@ import { makeCloudVersion } from '../../rollouts/cloud-version.ts'
 import { graceMistake } from '../../rollouts/pipeline-draft.ts'
 import { answers, page, writeAnswers } from './answers.ts'
 import { callerOf } from './authenticate.ts'
-import { sendRefusal, writeParts } from './change.ts'
+import { sendRefusal } from './change.ts'
 import { readCursor, writeCursor } from './cursor.ts'
-import { entityTag, readIfMatch } from './if-match.ts'
+import { sendDocument } from './entity-tag.ts'
 import { sendProblem } from './problem.ts'
 import { PAGE_LIMIT_DEFAULT, PageQuery } from './request-schemas.ts'
 import { presentRelease, sendReleaseOutcome, sendRolloutRefusal } from './rollout-outcomes.ts'
@@ -28,7 +28,8 @@ import {
   ReleaseParams,
 } from './rollout-requests.ts'
 import { Moment, Nullable, ref, Version } from './schemas.ts'
-import { writeRequest, writing } from './write-request.ts'
+import { handleWrite } from './write-handler.ts'
+import { writing } from './write-request.ts'
 
 type App = Parameters<FastifyPluginAsyncTypebox>[0]
 
@@ -98,7 +99,7 @@ function listReleasesRoute(app: App, control: Control): void {
       const items = shown.map((record) => {
         const { version } = record.release
         const rollouts = rolloutsOf(state, version)
-        return presentRelease(control, callerOf(request), record, served.get(version) ?? [], rollouts)
+        return presentRelease(control, callerOf(request), record, { servedBy: served.get(version) ?? [], rollouts })
       })
       const last = shown.at(-1)
       const isLast = start + limit >= all.length
@@ -118,16 +119,16 @@ function getReleaseRoute(app: App, control: Control): void {
       description: 'The release, where it is served, and how its rollouts stand.',
       tags,
       params: ReleaseParams,
-      response: answers({ 200: ref('Release') }, 404),
+      response: answers({ 200: ref('Release'), 304: Type.Null() }, 404),
     },
     handler: async (request, reply) => {
       const state = knownState(control)
       const { version } = request.params
       const record = releaseRecord(state, version)
       if (record === null) return sendRolloutRefusal(request, reply, unknownRelease(version))
-      void reply.header('ETag', entityTag(record.revision))
       const served = servedBy(state, record.release.version)
-      return presentRelease(control, callerOf(request), record, served, rolloutsOf(state, record.release.version))
+      const more = { servedBy: served, rollouts: rolloutsOf(state, record.release.version) }
+      return sendDocument(reply, record.revision, presentRelease(control, callerOf(request), record, more))
     },
   })
 }
@@ -189,7 +190,7 @@ function registerReleaseRoute(app: App, control: Control): void {
   app.route({
     method: 'POST',
     url: '/releases',
-    config: { role: 'operator', wholeServer: true },
+    config: { role: 'operator', dryRunRole: 'viewer', wholeServer: true },
     schema: {
       operationId: 'registerRelease',
       summary: 'Register a release',
@@ -200,11 +201,14 @@ function registerReleaseRoute(app: App, control: Control): void {
       body: RegisterBody,
       response: writeAnswers({ 200: ref('Release'), 201: ref('Release') }),
     },
-    handler: async (request, reply) => {
-      const { reason, dryRun } = writeParts(request)
+    handler: (request, reply) => {
       const { reason: _, ...draft } = request.body
-      const outcome = await registerRelease(control, writeRequest(request, reason), draft, dryRun)
-      return sendReleaseOutcome(control, request, reply, outcome, { dryRun, created: true })
+      return handleWrite(
+        request,
+        reply,
+        (asked, { dryRun }) => registerRelease(control, asked, draft, dryRun),
+        (outcome) => sendReleaseOutcome(control, request, reply, outcome),
+      )
     },
   })
 }
@@ -213,7 +217,7 @@ function editReleaseRoute(app: App, control: Control): void {
   app.route({
     method: 'PATCH',
     url: '/releases/:version',
-    config: { role: 'operator', wholeServer: true },
+    config: { role: 'operator', dryRunRole: 'viewer', wholeServer: true },
     schema: {
       operationId: 'editRelease',
       summary: 'Tell more of a release',
@@ -225,15 +229,15 @@ function editReleaseRoute(app: App, control: Control): void {
       body: EditReleaseBody,
       response: writeAnswers({ 200: ref('Release') }, 404, 412),
     },
-    handler: async (request, reply) => {
-      const { reason, dryRun } = writeParts(request)
-      const ifMatch = readIfMatch(request.headers['if-match'])
-      if (ifMatch.outcome === 'refused') return sendRefusal(request, reply, ifMatch)
-      const { reason: _, ...change } = request.body
-      const conditions = { dryRun, expectedRevisions: ifMatch.revisions }
-      const asked = writeRequest(request, reason)
-      const outcome = await editRelease(control, asked, { version: request.params.version, edit: change }, conditions)
-      return sendReleaseOutcome(control, request, reply, outcome, { dryRun })
+    handler: (request, reply) => {
+      const { reason: _, ...edit } = request.body
+      const { version } = request.params
+      return handleWrite(
+        request,
+        reply,
+        (asked, options) => editRelease(control, asked, { version, edit }, options),
+        (outcome) => sendReleaseOutcome(control, request, reply, outcome),
+      )
     },
   })
 }

@@ -1,6 +1,6 @@
 // How releases, pipelines and rollouts are shown, and an answer for every outcome of a change of them.
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import type { ReleaseOutcome, ReleaseRecord } from '../../control/release-result.ts'
+import type { ReleaseDone, ReleaseOutcome, ReleaseRecord } from '../../control/release-result.ts'
 import { knownState, type Control } from '../../control/control.ts'
 import { shownRelease } from '../../control/embargoes.ts'
 import type { Identity } from '../../control/identity.ts'
@@ -12,20 +12,19 @@ import { samplesOf } from '../../rollouts/advance.ts'
 import type { RolloutRefusal } from '../../rollouts/outcome.ts'
 import { isPipelineKey, pipelineOf } from '../../rollouts/pipeline.ts'
 import { releaseOf } from '../../rollouts/release.ts'
-import { rolloutOf, stageAt, type Rollout } from '../../rollouts/rollout.ts'
+import { rolloutOf, stageAt } from '../../rollouts/rollout.ts'
 import type { Document } from '../../store/port.ts'
 import { callerOf } from './authenticate.ts'
 import { sendRefusal, sendStale, sendUnfinished } from './change.ts'
-import { entityTag } from './if-match.ts'
 import { sendProblem } from './problem.ts'
+import { sendDeleted, sendWritten } from './write-response.ts'
 
 /** A release as this caller may see it. */
 export function presentRelease(
   control: Control,
   identity: Identity,
   { release, revision }: ReleaseRecord,
-  servedBy: readonly string[],
-  rollouts: readonly Rollout[],
+  { servedBy, rollouts }: Pick<ReleaseDone, 'servedBy' | 'rollouts'>,
 ): object {
   const { version, ...rest } = shownRelease(knownState(control), identity, release)
   const stands = rollouts.map(({ pipeline, state, supersededBy }) => ({ pipeline, state, supersededBy }))
@@ -61,14 +60,12 @@ export function sendReleaseOutcome(
   request: FastifyRequest,
   reply: FastifyReply,
   outcome: ReleaseOutcome,
-  { dryRun, created = false }: { readonly dryRun: boolean; readonly created?: boolean },
 ): FastifyReply {
   switch (outcome.outcome) {
     case 'done': {
-      const { record, servedBy, rollouts } = outcome
-      if (!dryRun) void reply.header('ETag', entityTag(record.revision))
-      const shown = presentRelease(control, callerOf(request), record, servedBy, rollouts)
-      return reply.code(created && !dryRun ? 201 : 200).send({ ...shown, ...(dryRun ? { dryRun } : {}) })
+      const { revision } = outcome.record
+      const body = presentRelease(control, callerOf(request), outcome.record, outcome)
+      return sendWritten(control, request, reply, { status: statusOf(request), revision, body })
     }
     case 'packages-missing': {
       const errors = outcome.packages.map(({ url, problem }) => ({ field: url, message: problem ?? '' }))
@@ -91,14 +88,14 @@ export function sendPipelineOutcome(
   request: FastifyRequest,
   reply: FastifyReply,
   outcome: PipelineOutcome,
-  dryRun: boolean,
 ): FastifyReply {
   switch (outcome.outcome) {
-    case 'done':
-      if (!dryRun) void reply.header('ETag', entityTag(outcome.record.revision))
-      return reply.send({ ...presentPipeline(outcome.record), ...(dryRun ? { dryRun } : {}) })
+    case 'done': {
+      const { revision } = outcome.record
+      return sendWritten(control, request, reply, { revision, body: presentPipeline(outcome.record) })
+    }
     case 'deleted':
-      return dryRun ? reply.send({ dryRun }) : reply.code(204).send()
+      return sendDeleted(control, request, reply)
     case 'stale':
       return sendStaleDocument(control, request, reply, 'the pipeline', outcome.current)
     case 'refused':
@@ -115,17 +112,14 @@ export async function sendRolloutOutcome(
   request: FastifyRequest,
   reply: FastifyReply,
   outcome: RolloutOutcome,
-  { dryRun, created = false }: { readonly dryRun: boolean; readonly created?: boolean },
 ): Promise<FastifyReply> {
   switch (outcome.outcome) {
     case 'done': {
       const { document, moves, untouched, superseded, servedBy } = outcome
       const record = await rolloutRecord(control, knownState(control), document)
-      if (!dryRun) void reply.header('ETag', entityTag(record.revision))
       const serving = servedBy === undefined ? {} : { servedBy }
-      const done = { ...presentRollout(record), moves, untouched, superseded, ...serving }
-      const shown = { ...done, ...(dryRun ? { dryRun } : {}) }
-      return reply.code(created && !dryRun ? 201 : 200).send(shown)
+      const body = { ...presentRollout(record), moves, untouched, superseded, ...serving }
+      return sendWritten(control, request, reply, { status: statusOf(request), revision: record.revision, body })
     }
     case 'stale':
       return sendStaleDocument(control, request, reply, 'the rollout', outcome.current)
@@ -181,4 +175,10 @@ function shownDocument(control: Control, request: FastifyRequest, document: Docu
   if (isPipelineKey(key)) return { ...pipelineOf(document), revision }
   if (key.startsWith('rollout/')) return { ...rolloutOf(document), revision }
   return { ...shownRelease(knownState(control), callerOf(request), releaseOf(document)), revision }
+}
+
+/** Routes that make something declare 201. */
+function statusOf({ routeOptions }: FastifyRequest): 200 | 201 {
+  const { response } = routeOptions.schema ?? {}
+  return response !== null && typeof response === 'object' && '201' in response ? 201 : 200
 }

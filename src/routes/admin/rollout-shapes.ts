@@ -3,7 +3,7 @@
 import { Type } from 'typebox'
 import { GATE_OPS, WEEKDAYS } from '../../rollouts/pipeline.ts'
 import { GATE_VERDICTS } from '../../rollouts/rollout.ts'
-import { Critical, Moment, Nullable, Reason, Version } from './schemas.ts'
+import { Critical, Moment, Nullable, Reason, Version, writeMarks } from './schemas.ts'
 
 const oneOf = (texts: readonly string[]) => Type.Union(texts.map((text) => Type.Literal(text)))
 
@@ -55,7 +55,7 @@ const Release = Type.Object(
       Type.Object({ pipeline: Type.String(), state: Type.String(), supersededBy: Nullable(Version) }),
       { description: 'Its rollouts; in the answer to a change, those that the change has begun or ended.' },
     ),
-    dryRun: Type.Optional(Type.Literal(true)),
+    ...writeMarks,
   },
   { $id: 'Release', title: 'Release' },
 )
@@ -105,7 +105,7 @@ const Pipeline = Type.Object(
     otherRules: Type.Array(Type.String(), {
       description: 'Releases under way by other rules than these: re-base them, or let them end as they began.',
     }),
-    dryRun: Type.Optional(Type.Literal(true)),
+    ...writeMarks,
   },
   { $id: 'Pipeline', title: 'Pipeline' },
 )
@@ -198,7 +198,7 @@ const RolloutChange = Type.Object(
           'After a rollback: channels, of all there are, that tell agents the release still. Other pipelines, or hands, have moved them to it.',
       }),
     ),
-    dryRun: Type.Optional(Type.Literal(true)),
+    ...writeMarks,
   },
   { $id: 'RolloutChange', title: 'RolloutChange' },
 )

@@ -2,7 +2,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import type { TSchema } from 'typebox'
+import { Type, type TSchema } from 'typebox'
 import { editRollout } from '../../control/edit-rollout.ts'
 import { isKnownPipeline } from '../../control/find-rollout.ts'
 import { promoteStage } from '../../control/promote-stage.ts'
@@ -19,9 +19,8 @@ import { rolloutOf } from '../../rollouts/rollout.ts'
 import type { ReplicaState } from '../../serve/replica-state.ts'
 import type { Document } from '../../store/port.ts'
 import { answers, page, writeAnswers } from './answers.ts'
-import { sendRefusal, writeParts } from './change.ts'
 import { readCursor, writeCursor } from './cursor.ts'
-import { entityTag, readIfMatch } from './if-match.ts'
+import { sendDocument } from './entity-tag.ts'
 import { sendProblem } from './problem.ts'
 import { ROLLOUTS_PAGE_LIMIT_DEFAULT, RolloutsPageQuery } from './request-schemas.ts'
 import { presentRollout, sendRolloutOutcome, sendRolloutRefusal } from './rollout-outcomes.ts'
@@ -37,7 +36,8 @@ import {
   StartBody,
 } from './rollout-requests.ts'
 import { ref } from './schemas.ts'
-import { writeRequest, writing } from './write-request.ts'
+import { handleWrite } from './write-handler.ts'
+import { writing } from './write-request.ts'
 
 type App = Parameters<FastifyPluginAsyncTypebox>[0]
 
@@ -117,7 +117,7 @@ function getRolloutRoute(app: App, control: Control): void {
       description: 'How its stages stand, what holds them back in words, and the last values of their gates.',
       tags,
       params: RolloutParams,
-      response: answers({ 200: ref('Rollout') }, 404),
+      response: answers({ 200: ref('Rollout'), 304: Type.Null() }, 404),
     },
     handler: async (request, reply) => {
       const { pipeline, version } = request.params
@@ -126,8 +126,7 @@ function getRolloutRoute(app: App, control: Control): void {
         const message = `release ${version} has no rollout in the pipeline ${pipeline}`
         return sendRolloutRefusal(request, reply, refuse('unknown_rollout', message))
       }
-      void reply.header('ETag', entityTag(record.revision))
-      return presentRollout(record)
+      return sendDocument(reply, record.revision, presentRollout(record))
     },
   })
 }
@@ -136,7 +135,7 @@ function startRoute(app: App, control: Control): void {
   app.route({
     method: 'POST',
     url: '/rollouts/:pipeline',
-    config: { role: 'operator', wholeServer: true },
+    config: { role: 'operator', dryRunRole: 'viewer', wholeServer: true },
     schema: {
       operationId: 'startRollout',
       summary: 'Begin a rollout',
@@ -237,7 +236,7 @@ function stepRoute(app: App, control: Control, verb: string, body: TSchema, rout
   app.route({
     method: 'POST',
     url: `/rollouts/:pipeline/${verb}`,
-    config: { role: 'operator', wholeServer: true },
+    config: { role: 'operator', dryRunRole: 'viewer', wholeServer: true },
     schema: {
       ...words,
       tags,
@@ -254,20 +253,19 @@ function stepRoute(app: App, control: Control, verb: string, body: TSchema, rout
   })
 }
 
-async function send(
+function send(
   control: Control,
   request: FastifyRequest,
   reply: FastifyReply,
   change: (asked: Request, choice: RolloutChoice, conditions: Conditions) => Promise<RolloutOutcome>,
 ): Promise<FastifyReply> {
-  const { reason, dryRun } = writeParts(request)
-  const ifMatch = readIfMatch(request.headers['if-match'])
-  if (ifMatch.outcome === 'refused') return sendRefusal(request, reply, ifMatch)
   // Checked by the route's schemas.
   const { pipeline } = request.params as { pipeline: string }
   const { release = null } = request.body as StepBody
-  const conditions = { dryRun, expectedRevisions: ifMatch.revisions }
-  const outcome = await change(writeRequest(request, reason), { pipeline, release }, conditions)
-  const created = request.routeOptions.schema?.operationId === 'startRollout'
-  return sendRolloutOutcome(control, request, reply, outcome, { dryRun, created })
+  return handleWrite(
+    request,
+    reply,
+    (asked, conditions) => change(asked, { pipeline, release }, conditions),
+    (outcome) => sendRolloutOutcome(control, request, reply, outcome),
+  )
 }

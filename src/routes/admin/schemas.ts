@@ -27,7 +27,9 @@ export const Critical = Type.Boolean({
 /** A shape that answers refer to by its name. */
 type SharedName =
   | 'Channel'
+  | 'ChannelChange'
   | 'DryRun'
+  | 'WouldChange'
   | 'JournalEntry'
   | 'Token'
   | 'BlockedVersion'
@@ -109,33 +111,32 @@ const Effective = Type.Object(
   { description: 'What agents are told now.' },
 )
 
-const Channel = Type.Object(
-  {
-    name: Type.String(),
-    revision: Type.Integer({ minimum: 1 }),
-    description: Type.String(),
-    source: Source,
-    ramp: Nullable(Ramp),
-    pin: Nullable(Pin),
-    halt: Nullable(Type.Object({ reason: Reason, by: Type.String(), at: Moment })),
-    floor: Nullable(Version),
-    ceiling: Nullable(Version),
-    lastServed: Nullable(Version),
-    lastServedBeside: Type.Optional(
-      Type.String({ description: 'What cohorts were told beside it, while a ramp made a difference between them.' }),
+const channel = {
+  name: Type.String(),
+  revision: Type.Integer({ minimum: 1 }),
+  description: Type.String(),
+  source: Source,
+  ramp: Nullable(Ramp),
+  pin: Nullable(Pin),
+  halt: Nullable(Type.Object({ reason: Reason, by: Type.String(), at: Moment })),
+  floor: Nullable(Version),
+  ceiling: Nullable(Version),
+  lastServed: Nullable(Version),
+  lastServedBeside: Type.Optional(
+    Type.String({ description: 'What cohorts were told beside it, while a ramp made a difference between them.' }),
+  ),
+  updatedAt: Moment,
+  updatedBy: Type.String(),
+  effective: Effective,
+  upstream: Nullable(
+    Type.Object(
+      { lastAnswerAt: Nullable(Moment), ageS: Nullable(Type.Number()) },
+      { description: 'When the upstream of a forward channel has last answered well.' },
     ),
-    updatedAt: Moment,
-    updatedBy: Type.String(),
-    effective: Effective,
-    upstream: Nullable(
-      Type.Object(
-        { lastAnswerAt: Nullable(Moment), ageS: Nullable(Type.Number()) },
-        { description: 'When the upstream of a forward channel has last answered well.' },
-      ),
-    ),
-  },
-  { $id: 'Channel', title: 'Channel' },
-)
+  ),
+}
+
+const Channel = Type.Object(channel, { $id: 'Channel', title: 'Channel' })
 
 const Verdict = Type.Object({
   guard: Type.String(),
@@ -143,16 +144,43 @@ const Verdict = Type.Object({
   detail: Type.String(),
 })
 
-const DryRun = Type.Object(
+const WouldChange = Type.Object(
   {
-    dryRun: Type.Literal(true),
-    allowed: Type.Boolean({ description: 'Whether the same request without `dryRun` would be carried out.' }),
-    refusal: Nullable(Type.Object({ code: Type.String(), detail: Type.String() })),
-    verdicts: Type.Array(Verdict),
-    before: Nullable(ref('Channel')),
-    after: Nullable(ref('Channel')),
+    key: Type.String({ description: 'The document, e.g. `channel/stable/cloud`.' }),
+    change: Type.Union([Type.Literal('created'), Type.Literal('updated'), Type.Literal('deleted')]),
+    revision: Nullable(
+      Type.Integer({ description: 'The revision that it would have; null where it would be deleted.' }),
+    ),
+    from: Type.Optional(Nullable(Type.String({ description: 'Of a channel: the version that agents are told now.' }))),
+    to: Type.Optional(Nullable(Type.String({ description: 'Of a channel: the version that agents would be told.' }))),
   },
+  { $id: 'WouldChange', title: 'WouldChange' },
+)
+
+/** Members of every answer to a write, beside what it has written. */
+export const writeMarks = {
+  dryRun: Type.Optional(Type.Literal(true, { description: 'Nothing was written.' })),
+  wouldChange: Type.Optional(
+    Type.Array(ref('WouldChange'), { description: 'Of a dry run: every document that the same request would change.' }),
+  ),
+  unchanged: Type.Optional(
+    Type.Literal(true, { description: 'It was so already: no revision and no journal entry was made.' }),
+  ),
+}
+
+/** The answer to a dry run of what is answered without a body. */
+const DryRun = Type.Object(
+  { dryRun: Type.Literal(true), wouldChange: Type.Array(ref('WouldChange')) },
   { $id: 'DryRun', title: 'DryRun' },
+)
+
+const ChannelChange = Type.Object(
+  {
+    ...channel,
+    ...writeMarks,
+    verdicts: Type.Optional(Type.Array(Verdict, { description: 'Of a dry run: what each guard says.' })),
+  },
+  { $id: 'ChannelChange', title: 'ChannelChange' },
 )
 
 const StoredDocument = Type.Object(
@@ -192,6 +220,8 @@ const Token = Type.Object(
     createdAt: Moment,
     createdBy: Type.String(),
     expiresAt: Nullable(Moment),
+    revision: Type.Integer({ minimum: 1 }),
+    ...writeMarks,
   },
   { $id: 'Token', title: 'Token' },
 )
@@ -199,6 +229,7 @@ const Token = Type.Object(
 const BlockedVersion = Type.Object(
   {
     version: Version,
+    revision: Type.Integer({ minimum: 1 }),
     reason: Reason,
     by: Type.String(),
     at: Moment,
@@ -207,6 +238,10 @@ const BlockedVersion = Type.Object(
         description: 'A control-plane release, which leaves the list with its packages; or one that was rolled back.',
       }),
     ),
+    servedBy: Type.Optional(
+      Type.Array(Type.String(), { description: 'Channels that tell agents this version now; they are not moved.' }),
+    ),
+    ...writeMarks,
   },
   { $id: 'BlockedVersion', title: 'BlockedVersion' },
 )
@@ -225,4 +260,13 @@ const Problem = Type.Object(
 )
 
 /** Every shape that answers refer to by name. */
-export const sharedSchemas = [Channel, DryRun, JournalEntry, Token, BlockedVersion, Problem] as const
+export const sharedSchemas = [
+  Channel,
+  ChannelChange,
+  WouldChange,
+  DryRun,
+  JournalEntry,
+  Token,
+  BlockedVersion,
+  Problem,
+] as const

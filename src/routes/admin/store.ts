@@ -9,7 +9,9 @@ import { writeAnswers } from './answers.ts'
 import { sendUnfinished, writeParts } from './change.ts'
 import { sendProblem } from './problem.ts'
 import { RepairBody, StoreDecisionBody } from './request-schemas.ts'
+import { ref, writeMarks } from './schemas.ts'
 import { writeRequest, writing } from './write-request.ts'
+import { sendWritten } from './write-response.ts'
 
 type App = Parameters<FastifyPluginAsyncTypebox>[0]
 
@@ -21,7 +23,12 @@ const Decided = Type.Union([
     seq: Type.Integer({ description: 'Where the new epoch begins; above all that either history had.' }),
     following: Type.Boolean({ description: 'Whether this replica follows it already.' }),
   }),
-  Type.Object({ dryRun: Type.Literal(true), known: Position, found: Position }),
+  Type.Object({
+    dryRun: Type.Literal(true),
+    wouldChange: Type.Array(ref('WouldChange')),
+    known: Position,
+    found: Position,
+  }),
 ])
 
 const Repaired = Type.Object({
@@ -30,7 +37,7 @@ const Repaired = Type.Object({
     description:
       '`journal`: its last readable version was written back; `nothing`: there was none, and it was deleted.',
   }),
-  dryRun: Type.Optional(Type.Literal(true)),
+  ...writeMarks,
 })
 
 const meanings: Readonly<Record<Decision, { readonly summary: string; readonly description: string }>> = {
@@ -77,7 +84,7 @@ function repairRoute(app: App, control: Control): void {
       switch (outcome.outcome) {
         case 'repaired': {
           const { from } = outcome
-          return reply.send({ key, from, ...(dryRun ? { dryRun } : {}) })
+          return sendWritten(control, request, reply, { revision: null, body: { key, from } })
         }
         case 'readable':
           return sendProblem(request, reply, 'document_readable', `there is nothing to repair at ${key}`)
@@ -118,7 +125,10 @@ function decisionRoute(app: App, control: Control, decision: Decision): void {
           return reply.send({ epoch, seq, following: outcome.following })
         }
         case 'would':
-          return reply.send({ dryRun, known: outcome.known, found: outcome.found })
+          return sendWritten(control, request, reply, {
+            revision: null,
+            body: { known: outcome.known, found: outcome.found },
+          })
         case 'not-regressed':
           return sendProblem(request, reply, 'not_regressed', `there is nothing to decide: ${outcome.status}`)
         case 'damaged':

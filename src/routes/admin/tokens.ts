@@ -1,26 +1,27 @@
 // Tokens, and who the caller is.
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
-import type { Control } from '../../control/control.ts'
+import { knownState, type Control } from '../../control/control.ts'
+import { readerOf } from '../../control/core/transaction.ts'
 import { roles } from '../../control/identity.ts'
 import { createToken } from '../../control/create-token.ts'
-import { listTokens, presentToken } from '../../control/tokens.ts'
+import { listTokens, presentToken, tokenKey } from '../../control/tokens.ts'
 import { revokeToken } from '../../control/revoke-token.ts'
 import type { Document } from '../../store/port.ts'
 import { answers, page, writeAnswers } from './answers.ts'
 import { callerOf } from './authenticate.ts'
-import { sendRefusal, sendStale, sendUnfinished, writeParts } from './change.ts'
-import { readIfMatch } from './if-match.ts'
+import { sendRefusal, sendStale, sendUnfinished } from './change.ts'
+import { sendDocument } from './entity-tag.ts'
 import { sendProblem } from './problem.ts'
 import { OptionalReasonBody, TokenBody } from './request-schemas.ts'
 import { Nullable, ref } from './schemas.ts'
-import { writeRequest, writing } from './write-request.ts'
+import { handleWrite } from './write-handler.ts'
+import { writing } from './write-request.ts'
+import { sendDeleted, sendWritten } from './write-response.ts'
 
 type App = Parameters<FastifyPluginAsyncTypebox>[0]
 
 const Created = Type.Intersect([ref('Token'), Type.Object({ token: Type.String({ description: 'Shown this once.' }) })])
-const WouldCreate = Type.Object({ dryRun: Type.Literal(true), wouldCreate: ref('Token') })
-const WouldRevoke = Type.Object({ dryRun: Type.Literal(true), id: Type.String() })
 const Identity = Type.Object({
   actor: Type.String(),
   role: Type.Union(roles.map((role) => Type.Literal(role))),
@@ -33,6 +34,7 @@ export function tokenRoutes(control: Control): FastifyPluginAsyncTypebox {
   return async (app) => {
     whoAmIRoute(app)
     listTokensRoute(app, control)
+    getTokenRoute(app, control)
     createTokenRoute(app, control)
     revokeTokenRoute(app, control)
   }
@@ -82,28 +84,55 @@ function createTokenRoute(app: App, control: Control): void {
       tags: ['tokens'],
       ...writing,
       body: TokenBody,
-      response: writeAnswers({ 200: WouldCreate, 201: Created }),
+      response: writeAnswers({ 200: ref('Token'), 201: Created }),
     },
-    handler: async (request, reply): Promise<unknown> => {
-      const { dryRun } = writeParts(request)
-      const asked = writeRequest(request, null)
-      const outcome = await createToken(control, asked, request.body, dryRun)
-      switch (outcome.outcome) {
-        case 'created':
-          if (dryRun) return { dryRun, wouldCreate: outcome.token }
-          void reply.header('Cache-Control', 'no-store')
-          return reply.code(201).send({ ...outcome.token, token: outcome.secret })
-        case 'made-before': {
-          const detail = `an earlier try has made the token ${outcome.id}; its text was only in that answer. Revoke it and make another`
-          return sendProblem(request, reply, 'secret_lost', detail, { id: outcome.id })
-        }
-        case 'refused':
-          return sendRefusal(request, reply, outcome)
-        case 'not-served-yet':
-        case 'contended':
-        case 'key-reused':
-          return sendUnfinished(request, reply, outcome)
-      }
+    handler: (request, reply) =>
+      handleWrite(
+        request,
+        reply,
+        (asked, { dryRun }) => createToken(control, { ...asked, reason: null }, request.body, dryRun),
+        (outcome) => {
+          switch (outcome.outcome) {
+            case 'created': {
+              const { token, secret } = outcome
+              void reply.header('Cache-Control', 'no-store')
+              const body = request.write.isDryRun ? token : { ...token, token: secret }
+              return sendWritten(control, request, reply, { status: 201, revision: token.revision, body })
+            }
+            case 'made-before': {
+              const detail = `an earlier try has made the token ${outcome.id}; its text was only in that answer. Revoke it and make another`
+              return sendProblem(request, reply, 'secret_lost', detail, { id: outcome.id })
+            }
+            case 'refused':
+              return sendRefusal(request, reply, outcome)
+            case 'not-served-yet':
+            case 'contended':
+            case 'key-reused':
+              return sendUnfinished(request, reply, outcome)
+          }
+        },
+      ),
+  })
+}
+
+function getTokenRoute(app: App, control: Control): void {
+  app.route({
+    method: 'GET',
+    url: '/tokens/:id',
+    config,
+    schema: {
+      operationId: 'getToken',
+      summary: 'Read a token',
+      description: 'What it may do, and until when. What is secret of it is not stored.',
+      tags: ['tokens'],
+      params: Type.Object({ id: Type.String() }),
+      response: answers({ 200: ref('Token'), 304: Type.Null() }, 404, 409),
+    },
+    handler: async (request, reply) => {
+      const { id } = request.params
+      const document = readerOf(knownState(control)).readable(tokenKey(id))
+      if (document === undefined) return sendProblem(request, reply, 'unknown_token', unknownToken(id))
+      return sendDocument(reply, document.revision, presentToken(document))
     },
   })
 }
@@ -121,29 +150,35 @@ function revokeTokenRoute(app: App, control: Control): void {
       params: Type.Object({ id: Type.String() }),
       ...writing,
       body: OptionalReasonBody,
-      response: writeAnswers({ 200: WouldRevoke, 204: Type.Null() }, 404, 412),
+      response: writeAnswers({ 200: ref('DryRun'), 204: Type.Null() }, 404, 412),
     },
-    handler: async (request, reply): Promise<unknown> => {
-      const { reason, dryRun } = writeParts(request)
+    handler: (request, reply) => {
       const { id } = request.params
-      const ifMatch = readIfMatch(request.headers['if-match'])
-      if (ifMatch.outcome === 'refused') return sendRefusal(request, reply, ifMatch)
-      const asked = writeRequest(request, reason)
-      const outcome = await revokeToken(control, asked, id, { dryRun, expectedRevisions: ifMatch.revisions })
-      switch (outcome.outcome) {
-        case 'revoked':
-          return dryRun ? { dryRun, id } : reply.code(204).send()
-        case 'stale':
-          return sendStale(request, reply, `token ${id}`, shownToken(outcome.current))
-        case 'unknown-token':
-          return sendProblem(request, reply, 'unknown_token', `there is no token ${id}; it may be revoked already`)
-        case 'not-served-yet':
-        case 'contended':
-        case 'key-reused':
-          return sendUnfinished(request, reply, outcome)
-      }
+      return handleWrite(
+        request,
+        reply,
+        (asked, options) => revokeToken(control, asked, id, options),
+        (outcome) => {
+          switch (outcome.outcome) {
+            case 'revoked':
+              return sendDeleted(control, request, reply)
+            case 'stale':
+              return sendStale(request, reply, `token ${id}`, shownToken(outcome.current))
+            case 'unknown-token':
+              return sendProblem(request, reply, 'unknown_token', unknownToken(id))
+            case 'not-served-yet':
+            case 'contended':
+            case 'key-reused':
+              return sendUnfinished(request, reply, outcome)
+          }
+        },
+      )
     },
   })
+}
+
+function unknownToken(id: string): string {
+  return `there is no token ${id}; it may be revoked already`
 }
 
 function shownToken(current: Document | null): { revision: number; document: object } | null {

@@ -3,15 +3,26 @@ import { createHash } from 'node:crypto'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { stringify } from 'safe-stable-stringify'
 import { Type } from 'typebox'
-import type { Control, Request } from '../../control/control.ts'
+import type { Control, Preview, Request } from '../../control/control.ts'
 import { waitForReplicas, type AppliedBy } from '../../control/replicas.ts'
 import { callerOf } from './authenticate.ts'
 import { WriteQuery } from './request-schemas.ts'
+
+/** What has become of a write so far. */
+export interface WriteState {
+  isDryRun: boolean
+  /** What a dry run would change. */
+  preview: Preview | null
+  isUnchanged: boolean
+}
 
 declare module 'fastify' {
   interface FastifyRequest {
     /** The entry that this write has made, or that an earlier try of it had; null for none. */
     written: { readonly seq: number; readonly repeated: boolean } | null
+    write: WriteState
+    /** Whether an earlier try of this write had found nothing to change. */
+    isReplayed: boolean
   }
 }
 
@@ -44,7 +55,14 @@ export function writeRequest(request: FastifyRequest, reason: string | null): Re
     requestId: key ?? request.id,
     requestHash: hashOf(request),
     mayBeRetry: key !== undefined,
+    // Whoever may only look must not make this server talk to others.
+    mayAskOthers: callerOf(request).role !== 'viewer',
     onCommitted: ({ seq }, repeated) => (request.written = { seq, repeated }),
+    onPreviewed: (preview) => (request.write.preview = preview),
+    onUnchanged: (repeated) => {
+      request.write.isUnchanged = true
+      request.isReplayed = repeated
+    },
   }
 }
 
@@ -63,11 +81,16 @@ export function answerWrites(app: FastifyInstance, control: Control): void {
   // Once: where an answer could not be sent, another one of the same request follows.
   const awaited = new WeakSet<FastifyRequest>()
   app.decorateRequest('written', null)
+  app.decorateRequest('isReplayed', false)
+  app.addHook('onRequest', async (request) => {
+    const { dryRun } = request.query as { dryRun?: unknown } // An object, not validated yet.
+    request.write = { isDryRun: dryRun === 'true' || dryRun === true, preview: null, isUnchanged: false }
+  })
   app.addHook('onSend', async (request, reply) => {
     const { written } = request
+    if (written?.repeated === true || request.isReplayed) void reply.header('Idempotency-Replayed', 'true')
     if (written === null) return
     void reply.header('Bellwether-Seq', String(written.seq))
-    if (written.repeated) void reply.header('Idempotency-Replayed', 'true')
     if ((request.query as { wait?: string }).wait !== 'replicas' || awaited.has(request)) return
     awaited.add(request)
     await awaitReplicas(control, written.seq, request, reply)

@@ -45,6 +45,11 @@ export function redisCoordination(session: Session): Coordination {
         if (gone.length > 0) await client.hdel(keys.notes(topic), ...gone)
       })
     },
+    remember: (name, fact, keepMs) =>
+      session.read('Keeping a fact', async (client) => {
+        await client.set(keys.fact(name), fact, 'PX', Math.max(1, Math.ceil(keepMs)))
+      }),
+    remembered: (name) => session.read('Reading a fact', (client) => client.get(keys.fact(name))),
     noted: (topic) =>
       session.read('Reading facts', async (client) => new Map(Object.entries(await client.hgetall(keys.notes(topic))))),
   }

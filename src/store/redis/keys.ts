@@ -21,6 +21,8 @@ export interface Keys {
   readonly replicaEnds: string
   lease(name: string): string
   notes(topic: string): string
+  /** One small fact with an end. */
+  fact(name: string): string
 }
 
 export function keysOf(prefix: string): Keys {
@@ -36,6 +38,7 @@ export function keysOf(prefix: string): Keys {
     replicaEnds: key('replica-ends'),
     lease: (name) => key(`lease:${name}`),
     notes: (topic) => key(`notes:${topic}`),
+    fact: (name) => key(`fact:${name}`),
   }
 }
 

@@ -95,18 +95,19 @@ t.test('each role may do what it and the lower ones may, and nothing else: role_
       const url = path.replace('{id}', revocable) + (method === 'GET' ? '' : '?dryRun=true')
       const reply = await session.call(method, url, body, { token: tokens[role] })
       const label = `${role} ${id}`
-      if (roleReaches(role, needed)) {
+      // Whoever may see what is changed may try it.
+      const isSecret = path.startsWith('/tokens') || path.startsWith('/store')
+      if (roleReaches(role, method === 'GET' || isSecret ? needed : 'viewer')) {
         const allowed = undecided === true ? 409 : 200
         t.equal(reply.status, id === 'streamJournal' ? 400 : allowed, label)
-        continue
-      }
-      t.equal(reply.status, 403, label)
-      t.hasStrict(reply.body, { code: 'role_too_low', needs: needed })
-      t.match(at(reply.body, 'detail'), new RegExp(`needs role ${needed}.*has role ${role}`))
-      // The same without dryRun, and with a body that is not even JSON: the answer comes first.
+      } else t.equal(reply.status, 403, label)
+      if (roleReaches(role, needed)) continue
+      // With a body that is not even JSON: the answer comes first.
       const bad = { token: tokens[role], headers: { 'content-type': 'application/json' } }
       const real = await session.call(method, path.replace('{id}', revocable), method === 'GET' ? undefined : '{', bad)
       t.equal(real.status, 403, label)
+      t.hasStrict(real.body, { code: 'role_too_low', needs: needed })
+      t.match(at(real.body, 'detail'), new RegExp(`needs role ${needed}.*has role ${role}`))
     }
   }
   t.equal(await session.digest(), before)

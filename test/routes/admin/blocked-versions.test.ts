@@ -15,9 +15,10 @@ t.test(
     await session.done('PUT', '/channels/b/halt', { reason })
     const reply = await session.call('PUT', '/blocked-versions/v15.1.4', { reason: ` ${reason} ` })
     t.equal(reply.status, 200)
-    t.equal(reply.headers['etag'], '"1"')
+    t.equal(reply.headers['etag'], 'W/"1"')
     t.strictSame(reply.body, {
       version: '15.1.4',
+      revision: 1,
       reason,
       by: 'admin',
       at: '2026-03-01T00:00:00.000Z',

@@ -1,33 +1,37 @@
 // dryRun on every write: it says what the real request would, and writes nothing at all.
 import t from 'tap'
-import { at, isObject } from '../../fixtures/admin-json.ts'
+import { at, type Fields } from '../../fixtures/admin-json.ts'
 import { prepareForRoutes, writeRoutes } from '../../fixtures/admin-routes.ts'
 import { channelPath, startAdmin, type Method } from '../../fixtures/admin-session.ts'
 
 const CLOUD = channelPath('stable/cloud')
 const reason = 'because'
 
-t.test('a dry run of every write says that it would be done, and writes nothing', async (t) => {
-  const session = await startAdmin(t)
-  const id = await prepareForRoutes(session)
-  const before = await session.digest()
-  const metrics = await session.inject({ url: '/metrics' })
-  for (const { id: operation, method, path, body } of writeRoutes) {
-    const reply = await session.call(method, `${path.replace('{id}', id)}?dryRun=true`, body)
-    t.equal(reply.status, 200, operation)
-    t.equal(at(reply.body, 'dryRun'), true, operation)
-    t.equal(reply.headers['etag'], undefined, `${operation}: what is not written has no tag`)
-    if (isObject(reply.body) && 'allowed' in reply.body) t.equal(reply.body['allowed'], true, operation)
-    t.equal(await session.digest(), before, operation)
-  }
-  const commits = /^bellwether_changes_total\{outcome="commit".*$/gm
-  t.strictSame(
-    String((await session.inject({ url: '/metrics' })).body).match(commits),
-    String(metrics.body).match(commits),
-  )
-})
+t.test(
+  'a dry run of every write answers what the write would, names what it would change, and writes nothing',
+  async (t) => {
+    const session = await startAdmin(t)
+    const id = await prepareForRoutes(session)
+    const before = await session.digest()
+    const commits = async (): Promise<unknown> =>
+      String((await session.inject({ url: '/metrics' })).body).match(/^bellwether_changes_total\{outcome="commit".*$/gm)
+    const committed = await commits()
+    for (const { id: operation, method, path, body } of writeRoutes) {
+      const reply = await session.call(method, `${path.replace('{id}', id)}?dryRun=true`, body)
+      t.equal(reply.status, 200, operation)
+      t.equal(at(reply.body, 'dryRun'), true, operation)
+      const changes = at(reply.body, 'wouldChange')
+      t.ok(Array.isArray(changes) && changes.length > 0, `${operation} would change something`)
+      t.equal(reply.headers['etag'], undefined, `${operation}: what is not written has no tag`)
+      t.equal(await session.digest(), before, operation)
+    }
+    t.strictSame(await commits(), committed)
+    const tried = /^bellwether_changes_total\{outcome="dry_run",kind="channel.pin"\} 1$/m
+    t.match((await session.inject({ url: '/metrics' })).body, tried, 'it is counted')
+  },
+)
 
-t.test('a dry run of every write that is refused says so in the same words, and writes nothing', async (t) => {
+t.test('a dry run of a write that is refused is the same problem, and writes nothing', async (t) => {
   const session = await startAdmin(t)
   await session.channel('stable/cloud')
   const before = await session.digest()
@@ -51,20 +55,16 @@ t.test('a dry run of every write that is refused says so in the same words, and 
     ['POST', '/tokens', { name: 'a', role: 'viewer', expiresAt: '2020-01-01T00:00:00Z' }],
     ['POST', '/tokens', { name: 'a', role: 'viewer', channels: ['A'] }],
     ['DELETE', '/tokens/abc', {}],
+    ['POST', '/store/accept', { reason }],
   ]
   for (const [method, path, body] of refused) {
     const dry = await session.call(method, `${path}?dryRun=true`, body)
     const real = await session.call(method, path, body)
-    const label = `${method} ${path}`
-    t.ok(real.status >= 400, label)
-    if (dry.status === 200) {
-      t.equal(at(dry.body, 'allowed'), false, label)
-      t.equal(at(dry.body, 'refusal', 'code'), at(real.body, 'code'), label)
-      t.ok(String(at(real.body, 'detail')).includes(String(at(dry.body, 'refusal', 'detail'))), label)
-    } else {
-      t.equal(dry.status, real.status, label)
-      t.equal(at(dry.body, 'detail'), at(real.body, 'detail'), label)
-    }
+    t.ok(real.status >= 400, `${method} ${path}`)
+    t.equal(dry.status, real.status, `${method} ${path}`)
+    const { requestId: _dry, ...said } = dry.body as Fields
+    const { requestId: _real, ...meant } = real.body as Fields
+    t.strictSame(said, meant, `${method} ${path}`)
   }
   t.equal(await session.digest(), before)
 })
@@ -72,25 +72,73 @@ t.test('a dry run of every write that is refused says so in the same words, and 
 t.test('what a dry run shows is what the real change then makes', async (t) => {
   const session = await startAdmin(t)
   await session.channel('stable/cloud', '15.1.3')
-  const steps: readonly (readonly [Method, string, object])[] = [
-    ['PUT', '/version', { version: '15.1.4', critical: true, reason }],
-    ['PUT', '/pin', { version: '15.1.2', reason, until: '2026-03-02T00:00:00Z' }],
-    ['PUT', '/version', { version: '17.0.0', force: true, reason }],
-    ['POST', '/rollback', { reason, to: 1 }],
-    ['PUT', '/critical', { critical: true, reason }],
-    ['PUT', '/halt', { reason }],
-    ['DELETE', '/halt', { reason }],
-    ['DELETE', '/pin', { reason, force: true }],
-    ['PATCH', '', { description: 'x', ceiling: '17.0.0' }],
+  const steps: readonly (readonly [Method, string, object, string, string])[] = [
+    ['PUT', '/version', { version: '15.1.4', critical: true, reason }, '15.1.3', '15.1.4'],
+    ['PUT', '/pin', { version: '15.1.2', reason, until: '2026-03-02T00:00:00Z' }, '15.1.4', '15.1.2'],
+    ['PUT', '/version', { version: '17.0.0', force: true, reason }, '15.1.2', '15.1.2'],
+    ['POST', '/rollback', { reason, to: 1 }, '15.1.2', '15.1.3'],
+    ['PUT', '/critical', { critical: true, reason }, '15.1.3', '15.1.3'],
+    ['DELETE', '/pin', { reason, force: true }, '15.1.3', '17.0.0'],
+    ['PATCH', '', { description: 'x', ceiling: '17.0.0' }, '17.0.0', '17.0.0'],
   ]
-  for (const [method, rest, body] of steps) {
+  for (const [index, [method, rest, body, from, to]] of steps.entries()) {
     const dry = await session.done(method, `${CLOUD}${rest}?dryRun=true`, body)
-    t.strictSame(at(dry, 'before'), await session.done('GET', CLOUD))
-    t.strictSame(at(dry, 'after'), await session.done(method, CLOUD + rest, body), `${method} ${rest}`)
+    const { dryRun, wouldChange, verdicts: _, ...shown } = dry as Fields
+    t.equal(dryRun, true)
+    const change = { key: 'channel/stable/cloud', change: 'updated', revision: index + 2, from, to }
+    t.strictSame(wouldChange, [change], `${method} ${rest}`)
+    t.strictSame(shown, await session.done(method, CLOUD + rest, body), `${method} ${rest}`)
   }
   const gone = await session.done('DELETE', `${CLOUD}?dryRun=true`)
-  t.strictSame(at(gone, 'after'), null)
-  t.equal(at(gone, 'allowed'), true)
+  const change = { key: 'channel/stable/cloud', change: 'deleted', revision: null, from: '17.0.0', to: null }
+  t.strictSame(gone, { dryRun: true, wouldChange: [change] })
+})
+
+t.test('a dry run of what is so already says that it is unchanged', async (t) => {
+  const session = await startAdmin(t)
+  await session.channel('stable/cloud', '15.1.3')
+  const dry = await session.done('PUT', `${CLOUD}/version?dryRun=true`, { version: '15.1.3' })
+  t.match(dry, { dryRun: true, unchanged: true, wouldChange: [], revision: 1 })
+})
+
+t.test('viewers try whatever they may see, and make no other server be asked', async (t) => {
+  let asked = 0
+  const session = await startAdmin(t)
+  const outside = session.planes.deps.outside as { checkPackages: unknown }
+  outside.checkPackages = async (urls: readonly string[]) => {
+    asked += 1
+    return urls.map((url) => ({ url, problem: null }))
+  }
+  const id = await prepareForRoutes(session)
+  asked = 0
+  const before = await session.digest()
+  const viewer = await session.token('viewer')
+  for (const { id: operation, method, path, body } of writeRoutes) {
+    const reply = await session.call(method, `${path.replace('{id}', id)}?dryRun=true`, body, { token: viewer })
+    const isSecret = /Token|Store|repair/.test(operation)
+    t.equal(reply.status, isSecret ? 403 : 200, operation)
+    const real = await session.call(method, path.replace('{id}', id), body, { token: viewer })
+    t.equal(real.status, 403, operation)
+  }
+  t.equal(asked, 0)
+  const limited = await session.token('viewer', ['beta'])
+  t.equal((await session.call('PUT', `${CLOUD}/halt?dryRun=true`, { reason }, { token: limited })).status, 403)
+  t.not(await session.digest(), before, 'two tokens were made, and nothing else')
+})
+
+t.test('more dry runs than 600 a minute are rate_limited; the writes themselves are not', async (t) => {
+  const session = await startAdmin(t)
+  await session.channel('stable/cloud')
+  const viewer = await session.token('viewer')
+  const statuses = new Set<number>()
+  for (let n = 0; n < 602; n += 1) {
+    const reply = await session.call('PUT', `${CLOUD}/halt?dryRun=true`, { reason }, { token: viewer })
+    if (n >= 600) t.hasStrict(reply.body, { status: 429, code: 'rate_limited' })
+    else statuses.add(reply.status)
+  }
+  t.strictSame([...statuses], [200])
+  t.equal((await session.call('PUT', `${CLOUD}/halt?dryRun=true`, { reason })).status, 200, 'each caller by itself')
+  t.equal((await session.call('PUT', `${CLOUD}/halt`, { reason })).status, 200)
 })
 
 t.test('what a forced change overrules is in its verdicts', async (t) => {

@@ -57,7 +57,7 @@ t.test('a full release begins its rollouts in the same commit, and is read back 
   const more = { changes: [change], minAgentVersion: 'v14.0.0', notesUrl: 'https://notes.example/', reason: ' first ' }
   const reply = await session.register(1, { version: `v${cloud(1)}`, ...more })
   t.equal(reply.status, 201)
-  t.equal(reply.headers.etag, '"1"')
+  t.equal(reply.headers.etag, 'W/"1"')
   t.hasStrict(reply.body, {
     version: cloud(1),
     revision: 1,
@@ -176,7 +176,12 @@ t.test('a dry run shows what would be, the rollouts too, and writes nothing', as
   t.equal(dry.headers.etag, undefined)
   t.equal(await session.digest(), before)
   t.equal((await session.call('GET', path(1))).status, 404)
-  t.strictSame(dry.body, { ...((await session.done('POST', '/releases', body)) as object), dryRun: true })
+  const wouldChange = [
+    { key: `release/${cloud(1)}`, change: 'created', revision: 1 },
+    { key: `rollout/cloud/${cloud(1)}`, change: 'created', revision: 1 },
+  ]
+  const made = (await session.done('POST', '/releases', body)) as object
+  t.strictSame(dry.body, { ...made, dryRun: true, wouldChange })
   const edited = await session.done('PATCH', `${path(1)}?dryRun=true`, { changes: [change] })
   t.hasStrict(edited, { revision: 2, changes: [{ id: '#12' }], dryRun: true })
   t.equal(at(await session.done('GET', path(1)), 'changes'), null)
@@ -193,9 +198,9 @@ t.test(
     const stale = await session.call('PATCH', path(1), edited, match('"1"'))
     t.equal(stale.status, 412)
     t.hasStrict(stale.body, { code: 'stale_write', current: { version: cloud(1), revision: 2 } })
-    t.equal(stale.headers.etag, '"2"')
+    t.equal(stale.headers.etag, 'W/"2"')
     const reply = await session.call('PATCH', path(1), edited, match('"2"'))
-    t.equal(reply.headers.etag, '"3"')
+    t.equal(reply.headers.etag, 'W/"3"')
     t.hasStrict(reply.body, {
       changes: [
         { id: '#12', signedOff: { by: 'admin' } },

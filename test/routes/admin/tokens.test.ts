@@ -1,6 +1,6 @@
 // Tokens through the API: made once, listed without what is secret, revoked; and who the caller is.
 import t from 'tap'
-import { at, isObject, itemsOf } from '../../fixtures/admin-json.ts'
+import { at, itemsOf } from '../../fixtures/admin-json.ts'
 import { idOf } from '../../fixtures/admin-routes.ts'
 import { startAdmin } from '../../fixtures/admin-session.ts'
 import { ADMIN_TOKEN } from '../../fixtures/planes.ts'
@@ -27,8 +27,10 @@ t.test('a token is answered once, and only what is not secret of it is listed an
     createdBy: 'admin',
     expiresAt: '2026-04-01T00:00:00.000Z',
   }
-  t.strictSame(reply.body, { ...shown, token: secret })
-  t.strictSame(itemsOf(await session.done('GET', '/tokens')), [shown])
+  t.strictSame(reply.body, { ...shown, revision: 1, token: secret })
+  t.equal(reply.headers['etag'], 'W/"1"')
+  t.strictSame(itemsOf(await session.done('GET', '/tokens')), [{ ...shown, revision: 1 }])
+  t.strictSame(await session.done('GET', `/tokens/${id}`), { ...shown, revision: 1 })
   const entry = itemsOf(await session.done('GET', '/journal'))[0]
   t.hasStrict(entry, { kind: 'token.create', actor: 'admin', subjects: [`token/${id}`], reason: null })
   t.strictSame(at(entry, 'changes', 0, 'after', 'body'), { ...shown, hash: '(hidden)' })
@@ -84,7 +86,7 @@ t.test('no token can be made that would pass for the first token or the server i
   await session.channel('a', '1.0.0')
   for (const name of ['admin', 'bellwether']) {
     const token = await session.token('admin', null, null, name)
-    await session.done('PUT', '/channels/a/halt', { reason: 'r' }, { token })
+    await session.done('PUT', '/channels/a/halt', { reason: `by ${name}` }, { token })
     t.equal((await session.lastEntry()).actor, `${name}/${idOf(token)}`)
     const channel = await session.done('GET', '/channels/a')
     t.equal(at(channel, 'halt', 'by'), `${name}/${idOf(token)}`)
@@ -126,7 +128,12 @@ t.test('roles, scopes and ends that cannot be are refused with their field', asy
 t.test('a dry run shows the token that would be made, and no secret', async (t) => {
   const session = await startAdmin(t)
   const body = await session.done('POST', '/tokens?dryRun=true', { name: 'a', role: 'admin' })
-  t.ok(isObject(at(body, 'wouldCreate')))
+  t.match(body, {
+    dryRun: true,
+    name: 'a',
+    role: 'admin',
+    wouldChange: [{ key: /^token\//, change: 'created', revision: 1 }],
+  })
   t.notMatch(JSON.stringify(body), /bw_|hash/)
   t.strictSame(itemsOf(await session.done('GET', '/tokens')), [])
 })

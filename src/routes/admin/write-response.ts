@@ -1,0 +1,56 @@
+// The answer to a write that succeeds, whatever it writes: what was made, what a dry run would make, or that it was so already.
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import { channelNameOf, channelOf } from '../../channels/channel.ts'
+import { cohortsAt, targetAt } from '../../channels/target.ts'
+import { knownState, type Control, type Preview } from '../../control/control.ts'
+import { isIndexKey } from '../../control/core/views.ts'
+import type { Document } from '../../store/port.ts'
+import { weakTag } from './entity-tag.ts'
+
+export interface Written {
+  /** 200 unless given; a dry run is always answered 200. */
+  readonly status?: 200 | 201
+  /** Of the document that is answered; null where the answer is none. */
+  readonly revision: number | null
+  readonly body: object
+}
+
+/** Sends what a request has written. */
+export function sendWritten(
+  control: Control,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  { status = 200, revision, body }: Written,
+): FastifyReply {
+  const { isDryRun, preview, isUnchanged } = request.write
+  const unchanged = isUnchanged ? { unchanged: true } : {}
+  if (isDryRun) return reply.send({ ...body, ...unchanged, dryRun: true, wouldChange: wouldChange(control, preview) })
+  if (revision !== null) void reply.header('ETag', weakTag(revision))
+  return reply.code(isUnchanged ? 200 : status).send({ ...body, ...unchanged })
+}
+
+/** Sends that what a request names is deleted. */
+export function sendDeleted(control: Control, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  const { isDryRun, preview } = request.write
+  return isDryRun ? reply.send({ dryRun: true, wouldChange: wouldChange(control, preview) }) : reply.code(204).send()
+}
+
+/** The documents that a dry run would change; none where it is so already. */
+function wouldChange(control: Control, preview: Preview | null): readonly object[] {
+  const changes = (preview?.changes ?? []).filter(({ key }) => !isIndexKey(key))
+  return changes.map(({ key, before, after }) => ({
+    key,
+    change: before === null ? 'created' : after === null ? 'deleted' : 'updated',
+    revision: after?.revision ?? null,
+    ...(channelNameOf(key) === null ? {} : { from: newestServed(control, before), to: newestServed(control, after) }),
+  }))
+}
+
+/** The version that agents of a channel are told; during a ramp, what those are told that it has reached. */
+function newestServed(control: Control, document: Document | null): string | null {
+  if (document === null || document.unreadable !== undefined) return null
+  const { isBlocked } = knownState(control)
+  const now = control.clock.expiryTime()
+  const channel = channelOf(document)
+  return (cohortsAt(channel, isBlocked, now)?.early ?? targetAt(channel, isBlocked, now)).version
+}
