@@ -1,6 +1,5 @@
 // What a channel is: its document's body, and how it stands in the store.
-import { isDeepStrictEqual } from 'node:util'
-import type { Document, Json, JsonObject } from '../store/port.ts'
+import type { Document, JsonObject } from '../store/port.ts'
 
 /** Where a static channel's target comes from: operators or a rollout set it. `version` null is "no version". */
 export interface StaticSource {
@@ -143,19 +142,4 @@ export function remembering(channel: Channel, told: readonly string[]): Channel 
 export function channelBody(channel: Channel): JsonObject {
   // A Channel is made of strings, booleans, nulls and objects of them: it is JSON by its type.
   return channel as unknown as JsonObject
-}
-
-/** Whether two stored channels differ in nothing but who has set what they say, and when. */
-export function isSameChannel(one: JsonObject, other: JsonObject | null): boolean {
-  return other !== null && isDeepStrictEqual(withoutStamps(one), withoutStamps(other))
-}
-
-function withoutStamps({ updatedAt: _at, updatedBy: _by, pin = null, halt = null, ...rest }: JsonObject): JsonObject {
-  return { ...rest, pin: unstamped(pin), halt: unstamped(halt) }
-}
-
-function unstamped(set: Json): Json {
-  if (set === null || typeof set !== 'object' || Array.isArray(set)) return set
-  const { at: _at, by: _by, ...rest } = set as JsonObject // Neither null nor a list.
-  return rest
 }

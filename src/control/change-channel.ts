@@ -1,6 +1,6 @@
 // The command behind every change of a channel.
 import { applyChange, judgeDeletion, type Accepted } from '../channels/change.ts'
-import { channelBody, channelKey, channelOf, isSameChannel } from '../channels/channel.ts'
+import { channelBody, channelKey, channelOf } from '../channels/channel.ts'
 import type { ChannelChange } from '../channels/draft.ts'
 import { rollbackVersion, type ServedSpan } from '../channels/history.ts'
 import { malformed, type Refusal, type Verdict } from '../channels/outcome.ts'
@@ -14,6 +14,7 @@ import { commitWith, executeCommand, leaveUnchanged, replyWith, type Unfinished 
 import type { Transaction } from './core/transaction.ts'
 import { UnreadableDocument } from './core/unreadable-document.ts'
 import { blankChannel, lastReadable } from './repair.ts'
+import { isSameBody } from './same-body.ts'
 
 /** A rollback as it is asked for: where to is found in the channel's history. */
 export interface RollbackRequest {
@@ -83,7 +84,7 @@ export async function changeChannel(control: Control, request: ChannelRequest): 
       const judged = judge(control, request, { spans, document }, tx)
       if (judged.outcome === 'refused') return replyWith(judged)
       const next = judged.outcome === 'accepted' ? channelBody(judged.channel) : null
-      if (stored?.unreadable === undefined && stored !== undefined && isSameChannel(stored.body, next)) {
+      if (stored?.unreadable === undefined && stored !== undefined && isSameBody(stored.body, next)) {
         return leaveUnchanged(stored)
       }
       tx.overwrite(key, next)

@@ -1,12 +1,13 @@
 // The command that makes a pipeline, or gives it other rules.
 import { draftPipeline, type GateRefusal, type PipelineDraft } from '../rollouts/pipeline-draft.ts'
-import { isSamePipeline, pipelineBody, pipelineKey, pipelineOf } from '../rollouts/pipeline.ts'
+import { pipelineBody, pipelineKey, pipelineOf } from '../rollouts/pipeline.ts'
 import { refuse } from '../rollouts/outcome.ts'
 import type { ReplicaState } from '../serve/replica-state.ts'
 import type { Document } from '../store/port.ts'
 import { isExpected, type Conditions, type Control, type Request } from './control.ts'
 import { commitWith, executeCommand, leaveUnchanged, replyWith } from './core/execute.ts'
 import { documentAfter } from './core/transaction.ts'
+import { isSameBody } from './same-body.ts'
 import { pipelineRecordOf, takenChannels, type PipelineOutcome } from './pipelines.ts'
 
 /** Makes a pipeline, or gives it other rules; rollouts under way keep theirs. */
@@ -34,8 +35,9 @@ export function putPipeline(
         const message = `channel ${taken[0]} is in the pipeline ${taken[1]}; a channel is moved by one pipeline only`
         return replyWith(refuse('channel_in_pipeline', message))
       }
-      if (document !== undefined && isSamePipeline(pipelineOf(document), pipeline)) return leaveUnchanged(document)
-      tx.put(key, pipelineBody(pipeline))
+      const body = pipelineBody(pipeline)
+      if (document !== undefined && isSameBody(document.body, body)) return leaveUnchanged(document)
+      tx.put(key, body)
       return commitWith(null)
     },
     reply: (applied, _, state) => shownAs(documentAfter(applied, key), state),

@@ -74,10 +74,11 @@ export function changeRelease<P = null>(
       const context = { now: tx.now, actor, reason }
       const drafted = draft(before, context, prepared)
       if (drafted.outcome !== 'drafted') return replyWith(drafted)
-      if (isDeepStrictEqual(drafted.release, before)) return leaveUnchanged(document)
       tx.put(key, releaseBody(drafted.release))
       beside?.(tx, drafted.release, context)
-      return commitWith(null)
+      // The same release may still begin rollouts in pipelines that take it since.
+      const isSame = tx.isOnly(key) && isDeepStrictEqual(drafted.release, before)
+      return isSame ? leaveUnchanged(document) : commitWith(null)
     },
     reply: (applied, _, state) => releaseDone(applied, state),
     replyUnchanged(document, state) {

@@ -1,5 +1,4 @@
 // What a pipeline is: the ordered stages that a release goes through, the channels each of them moves, and its rules.
-import { isDeepStrictEqual } from 'node:util'
 import type { Document, JsonObject } from '../store/port.ts'
 
 /** How a gate's value is held against its threshold: the gate passes while `value op threshold` is true. */
@@ -93,10 +92,4 @@ export function pipelineOf(document: Document): Pipeline {
 export function pipelineBody(pipeline: Pipeline): JsonObject {
   // A Pipeline is made of strings, numbers, booleans, nulls, and lists and objects of them.
   return pipeline as unknown as JsonObject
-}
-
-/** Whether two pipelines differ in nothing but who has written them, and when. */
-export function isSamePipeline(one: Pipeline, other: Pipeline): boolean {
-  const stamps = { updatedAt: '', updatedBy: '' }
-  return isDeepStrictEqual({ ...one, ...stamps }, { ...other, ...stamps })
 }

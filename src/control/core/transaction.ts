@@ -127,6 +127,11 @@ export class Transaction implements Reader {
     return this.#puts.size === 0
   }
 
+  /** Whether nothing but the document at `key` was put. */
+  isOnly(key: string): boolean {
+    return this.#puts.size === 1 && this.#puts.has(key)
+  }
+
   hasPut(key: string): boolean {
     return this.#puts.has(key)
   }
