@@ -88,6 +88,31 @@ const faults: Readonly<Record<string, { plant: (run: Run, n: number) => Run; kin
     }),
     kinds: ['wrong answer'],
   },
+  'no target for a channel that has one': {
+    plant: (run, n) => ({
+      ...run,
+      observations: replaced(run.observations, n * 6, (o) => ({
+        ...o,
+        status: 404,
+        body: `channel ${o.channel} has no target version`,
+      })),
+    }),
+    kinds: ['wrong answer'],
+  },
+  'a halt that nobody answers to': {
+    plant: (run, n) => {
+      const halt = { reason: 'stop', at: new Date(NOW).toISOString(), by: 'ann' }
+      const journal = replaced(run.journal, n, (entry) => ({
+        ...entry,
+        changes: entry.changes.map((change) => {
+          if (change.after === null) return change
+          return { ...change, after: { ...change.after, body: { ...change.after.body, halt } } }
+        }),
+      }))
+      return { ...run, journal }
+    },
+    kinds: ['wrong answer'],
+  },
   'critical without a reason': {
     plant: (run, n) => ({
       ...run,
