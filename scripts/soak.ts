@@ -29,7 +29,7 @@ function readOptions(): SoakOptions {
 async function run({ seed, ...chosen }: SoakOptions): Promise<number> {
   const stop = new AbortController()
   let stoppedMs = Infinity
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.on(signal, () => {
       if (performance.now() - stoppedMs > IMPATIENT_AFTER_MS) process.exit(1)
       stoppedMs = Math.min(stoppedMs, performance.now())

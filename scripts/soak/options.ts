@@ -15,7 +15,7 @@ export const USAGE = `npm run soak -- [options]
   --minutes N             how long faults are caused; 60 unless given
   --rounds N              end after so many rounds of each world, even if there is time left
   --round-seconds N       how long faults are caused in one round; 150 unless given
-  --faults-per-minute N   of all worlds together; 26 unless given
+  --faults-per-minute N   of all worlds together; 28 unless given
   --only WORLD            one world alone: ${WORLDS.join(', ')}
   --seed N                the seed of the first round of each world; another one each time unless given
   --help                  this text
@@ -41,7 +41,7 @@ export function parseOptions(args: readonly string[]): SoakOptions {
       minutes: { type: 'string', default: '60' },
       rounds: { type: 'string' },
       'round-seconds': { type: 'string', default: '150' },
-      'faults-per-minute': { type: 'string', default: '26' },
+      'faults-per-minute': { type: 'string', default: '28' },
       only: { type: 'string' },
       seed: { type: 'string', default: String(Date.now() % SEEDS) },
       help: { type: 'boolean', short: 'h', default: false },

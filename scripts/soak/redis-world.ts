@@ -7,10 +7,13 @@ import { startRedis, type RedisServer } from '../../test/fixtures/redis-server.t
 import { startProxy, type CutMoment, type TcpProxy } from '../../test/fixtures/tcp-proxy.ts'
 import type { Teardown } from '../../test/fixtures/teardown.ts'
 import type { FaultKind } from './fault-plan.ts'
+import { junkFaults } from './junk-faults.ts'
 import { replicaFaults } from './replica-faults.ts'
-import { SOAK_PACE, type World } from './world.ts'
+import { soakFleet, type World } from './world.ts'
 
 const REPLICAS = 3
+/** One for each replica: whatever is written into it directly, that replica alone mends. */
+const JUNK_CHANNELS = Array.from({ length: REPLICAS }, (_, index) => `junk/${index}`)
 const OPERATORS = 2
 const USER = 'bellwether'
 const PASSWORD = 'secret'
@@ -27,14 +30,23 @@ const CUT_WAIT_MAX_MS = 5_000
 /** What commits, announcements, leases and readers cannot do without. */
 const RIGHTS = ['hset', 'xadd', 'zadd', 'zrem', 'time', 'evalsha', 'xread', 'xrange', 'hget', 'hmget', 'set']
 
-export async function startRedisWorld(t: Teardown): Promise<World> {
+export async function startRedisWorld(t: Teardown, random: Random): Promise<World> {
   const user = ['--user', USER, 'on', `>${PASSWORD}`, ...(await leastRights('bellwether'))]
-  const redis = await startRedis(t, { keeps: 'aof', args: user })
+  const redis = await startRedis(t, { keeps: 'aof', args: user, isDetached: true })
   const proxies = await Promise.all(Array.from({ length: REPLICAS }, () => startProxy(t, redis.port)))
   const urls = proxies.map(({ port }) => `redis://${USER}:${PASSWORD}@127.0.0.1:${port}`)
-  const fleet = await Fleet.start(t, { urls, pace: SOAK_PACE, env: { BELLWETHER_LOG_LEVEL: 'warn' } })
+  const fleet = await Fleet.start(t, { urls, ...soakFleet(random), ownChannels: JUNK_CHANNELS })
   fleet.write(OPERATORS)
-  return { fleet, kinds: [...replicaFaults(fleet), ...redisFaults(redis), ...proxies.flatMap(proxyFaults)] }
+  fleet.release()
+  return {
+    fleet,
+    kinds: [
+      ...replicaFaults(fleet),
+      ...redisFaults(redis),
+      ...junkFaults(fleet, redis),
+      ...proxies.flatMap(proxyFaults),
+    ],
+  }
 }
 
 function redisFaults(redis: RedisServer): readonly FaultKind[] {

@@ -9,6 +9,8 @@ import type { FaultKind } from './fault-plan.ts'
 
 /** A server is down for at most this long, so that it misses some writes. */
 const DOWN_MAX_MS = 2_000
+/** About as long as a start takes. */
+const START_MAX_MS = 800
 /** Longer than every limit of the servers (test/fixtures/impatient-server.mjs). */
 const STOPPED_MAX_MS = 4_500
 const CLOCK = fileURLToPath(new URL('../../test/fixtures/shifted-clock.mjs', import.meta.url))
@@ -60,6 +62,10 @@ export function replicaFaults(fleet: Fleet): readonly FaultKind[] {
   return [
     restart('kill -9 of a server', 5, 'SIGKILL'),
     restart('restart of a server', 2, 'SIGTERM'),
+    restart('kill -9 of a server that starts', 1, 'SIGKILL', (random) => {
+      const afterMs = random.next(START_MAX_MS)
+      return { meanwhile: (index) => fleet.startAndKill(index, afterMs) }
+    }),
     restart('wrong clock from the start', 1, 'SIGKILL', (random) => ({
       env: {
         NODE_OPTIONS: `--import=${CLOCK}`,
