@@ -30,9 +30,9 @@ export function diskFaults(fleet: Fleet, folder: string): readonly FaultKind[] {
         async cause() {
           const files = await stuff(folder)
           await sleep(fullMs)
-          if (isKilled) await fleet.stop(0, 'SIGKILL')
+          if (isKilled) await fleet.processes.stop(0, 'SIGKILL')
           for (const file of files) await rm(file, { force: true })
-          if (isKilled) await fleet.startAgain(0)
+          if (isKilled) await fleet.processes.startAgain(0)
         },
       }
     },

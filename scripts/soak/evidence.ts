@@ -3,7 +3,7 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Run } from '../../test/fixtures/fleet-checker.ts'
-import type { EndRecord } from '../../test/fixtures/fleet.ts'
+import type { ProcessRecord } from '../../test/fixtures/fleet-processes.ts'
 
 /** The last of a server's log. */
 const LOG_MAX_CHARACTERS = 200_000
@@ -26,7 +26,7 @@ export interface CausedFault {
 export interface Evidence {
   readonly violations: readonly RoundViolation[]
   readonly faults: readonly CausedFault[]
-  readonly processes: readonly EndRecord[]
+  readonly processes: readonly ProcessRecord[]
   /** null where the round did not get to the checker. */
   readonly run: Run | null
 }

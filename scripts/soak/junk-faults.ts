@@ -44,10 +44,10 @@ export function junkFaults(fleet: Fleet, redis: RedisServer): readonly FaultKind
           part: `replica ${index}`,
           async cause() {
             // It reads the document at its start; the others need not know.
-            await fleet.stop(index, 'SIGKILL')
+            await fleet.processes.stop(index, 'SIGKILL')
             const key = `channel/${channel}`
             await call('HSET', DOCUMENTS, key, change(String(await call('HGET', DOCUMENTS, key))))
-            await fleet.startAgain(index)
+            await fleet.processes.startAgain(index)
             await sleep(presentMs)
             mended += 1
             if (!(await fleet.set(channel, `1.0.${mended}`, index, AbortSignal.timeout(MEND_MAX_MS)))) {

@@ -46,11 +46,11 @@ export function replicaFaults(fleet: Fleet): readonly FaultKind[] {
       return {
         part: `replica ${index}`,
         async cause() {
-          const how = await fleet.stop(index, signal)
+          const how = await fleet.processes.stop(index, signal)
           if (signal === 'SIGTERM' && how !== 0) throw new Error(`replica ${index} ended with ${how} after SIGTERM`)
           await meanwhile?.(index)
           await sleep(downMs)
-          await fleet.startAgain(index, env)
+          await fleet.processes.startAgain(index, env)
         },
       }
     },
@@ -64,7 +64,7 @@ export function replicaFaults(fleet: Fleet): readonly FaultKind[] {
     restart('restart of a server', 2, 'SIGTERM'),
     restart('kill -9 of a server that starts', 1, 'SIGKILL', (random) => {
       const afterMs = random.next(START_MAX_MS)
-      return { meanwhile: (index) => fleet.startAndKill(index, afterMs) }
+      return { meanwhile: (index) => fleet.processes.startAndKill(index, afterMs) }
     }),
     restart('wrong clock from the start', 1, 'SIGKILL', (random) => ({
       env: {

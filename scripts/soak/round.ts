@@ -2,7 +2,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { seededRandom } from '../../bench/random.ts'
 import type { Run } from '../../test/fixtures/fleet-checker.ts'
-import type { EndRecord, Fleet, ReplicaRecord } from '../../test/fixtures/fleet.ts'
+import type { ProcessRecord } from '../../test/fixtures/fleet-processes.ts'
+import type { Fleet, ReplicaRecord } from '../../test/fixtures/fleet.ts'
 import { Teardowns } from '../../test/fixtures/teardown.ts'
 import type { CausedFault, Evidence, RoundViolation } from './evidence.ts'
 import { Parts, planFaults, type PlannedFault } from './fault-plan.ts'
@@ -51,7 +52,7 @@ export async function playRound(options: RoundOptions): Promise<RoundResult> {
     violations.push({ kind: 'not settled', detail: textOf(error) })
   }
   // Before the teardown ends them all.
-  const processes = fleet?.processes ?? []
+  const processes = fleet?.processes.records ?? []
   violations.push(...processFaults(processes))
   const refusals = fleet?.refusals ?? new Map<string, number>()
   const internal = refusals.get('internal_error') ?? 0
@@ -104,7 +105,7 @@ async function settle(fleet: Fleet): Promise<void> {
   }
 }
 
-function processFaults(processes: readonly EndRecord[]): readonly RoundViolation[] {
+function processFaults(processes: readonly ProcessRecord[]): readonly RoundViolation[] {
   return processes.flatMap(({ id, server, isAsked, how }) => {
     const { stderr } = server.output()
     const found: RoundViolation[] = []

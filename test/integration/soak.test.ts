@@ -88,7 +88,7 @@ t.test('a server that ends by itself is reported, and so is a fault that is not 
       }
       const ends = once('an end', async () => {
         await fleet.server(0).end('SIGKILL')
-        await fleet.startAgain(0)
+        await fleet.processes.startAgain(0)
       })
       return { fleet, kinds: [ends, once('a loss', () => Promise.reject(new Error('it is lost')))] }
     },
