@@ -20,7 +20,7 @@ export const USAGE = `npm run soak -- [options]
   --seed N                the seed of the first round of each world; another one each time unless given
   --help                  this text
 
-Repeat one round: npm run soak -- --only WORLD --rounds 1 --seed SEED-OF-THE-ROUND
+A round with a violation prints the command that repeats it.
 `
 
 export interface SoakOptions {

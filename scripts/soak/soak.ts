@@ -38,8 +38,7 @@ export async function soak(options: SoakRun): Promise<Totals> {
 
 async function playWorld(world: WorldName, endMs: number, options: SoakRun, totals: Totals): Promise<void> {
   const { roundsMax, roundSeconds, faultsPerMinute, worlds, stop, print, tamper } = options
-  const share = worlds.length === 1 ? 1 : SHARES[world]
-  const pauseMs = 60_000 / (faultsPerMinute * share)
+  const pauseMs = 60_000 / (faultsPerMinute * shareOf(world, worlds))
   const seeds = seededRandom(options.seed)
   let seed = options.seed
   for (let round = 1; round <= roundsMax && !stop.aborted; round += 1, seed = seeds.next(SEEDS)) {
@@ -69,6 +68,10 @@ async function playWorld(world: WorldName, endMs: number, options: SoakRun, tota
   }
 }
 
+function shareOf(world: WorldName, worlds: readonly WorldName[]): number {
+  return worlds.length === 1 ? 1 : SHARES[world]
+}
+
 let kept = 0
 
 /** Prints each violation, and keeps what is needed to find its cause. */
@@ -76,10 +79,11 @@ async function tell(
   world: WorldName,
   seed: number,
   result: RoundResult,
-  { print, evidenceFolder }: SoakRun,
+  { print, evidenceFolder, worlds, faultsPerMinute, roundSeconds }: SoakRun,
 ): Promise<void> {
   for (const { kind, detail } of result.violations) print(`VIOLATION ${kind}: ${detail}`)
-  print(`again: npm run soak -- --only ${world} --rounds 1 --seed ${seed}`)
+  const pace = `--faults-per-minute ${faultsPerMinute * shareOf(world, worlds)} --round-seconds ${roundSeconds}`
+  print(`again: npm run soak -- --only ${world} --rounds 1 --seed ${seed} ${pace}`)
   if (kept >= EVIDENCE_MAX) return
   kept += 1
   const folder = join(evidenceFolder, `${world}-${seed}`)

@@ -258,6 +258,23 @@ t.test('no answer, an unknown outcome and an overlapping poll are no violation',
   t.end()
 })
 
+t.test('a replica killed and started from its file may be behind by as much as the file, and no more', (t) => {
+  const run = cleanRun(20)
+  const earlier = run.observations[6 * 6]
+  if (earlier === undefined) throw new Error('the run is empty')
+  const { replica } = earlier
+  const observations = [...run.observations, { ...earlier, sentAt: 25_000, receivedAt: 25_001 }]
+  t.strictSame(checkRun({ ...run, observations, setBacks: [{ replica, killedAt: 2_500 }] }), [])
+  for (const setBack of [
+    { replica: 'another', killedAt: 2_500 },
+    { replica, killedAt: 20_000 },
+    { replica, killedAt: 26_000 },
+  ]) {
+    t.strictSame(kindsIn({ ...run, observations, setBacks: [setBack] }), ['stale read', 'step back'])
+  }
+  t.end()
+})
+
 t.test('an accepted store may be behind from the decision on, and its entry may jump over what was lost', (t) => {
   const run = cleanRun(20)
   const earlier = run.observations[6 * 6]
