@@ -19,7 +19,7 @@ const FILE_TIMEOUT_MS = 600_000
 
 t.setTimeout(FILE_TIMEOUT_MS)
 
-const ROUND_S = sized(6, 60)
+const ROUND_S = sized(4, 60)
 
 async function smallRun(t: Test, lines: string[]): Promise<SoakRun> {
   return {
