@@ -272,6 +272,15 @@ t.test('a replica killed and started from its file may be behind by as much as t
   ]) {
     t.strictSame(kindsIn({ ...run, observations, setBacks: [setBack] }), ['stale read', 'step back'])
   }
+  const caughtUp = run.observations.findLast((poll) => poll.replica === replica && poll.channel === earlier.channel)
+  if (caughtUp === undefined) throw new Error('it was never polled')
+  const twice = [
+    ...run.observations,
+    { ...caughtUp, sentAt: 3_000, receivedAt: 3_001 },
+    { ...earlier, sentAt: 4_000, receivedAt: 4_001 },
+  ]
+  const setBacks = [{ replica, killedAt: 2_500 }]
+  t.strictSame(kindsIn({ ...run, observations: twice, setBacks }), ['step back'], 'it has caught up, and goes back')
   t.end()
 })
 
