@@ -68,6 +68,8 @@ export async function buildControlPlane(options: ControlPlaneOptions): Promise<F
     requestTimeout: REQUEST_TIMEOUT_MS,
     // A change under way is answered before its connection ends, or its operator could not know that it was made.
     forceCloseConnections: 'idle',
+    // The same for one that comes in while the server closes: Fastify's own 503 has no `code`, so it says nothing of the change.
+    return503OnClosing: false,
     routerOptions: { maxParamLength: PARAM_LENGTH_MAX },
     // An id from outside could be anything, and it ends up in the journal.
     genReqId: () => randomUUID(),

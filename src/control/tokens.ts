@@ -69,6 +69,8 @@ export type Identification =
   | { readonly outcome: 'identified'; readonly identity: Identity }
   | { readonly outcome: 'expired'; readonly at: string }
   | { readonly outcome: 'unknown' }
+  /** It has the form of a stored token, and this replica has loaded none to compare it with. */
+  | { readonly outcome: 'not-loaded' }
 
 export function isTokenKey(key: string): boolean {
   return key.startsWith(TOKEN_PREFIX)
@@ -86,7 +88,9 @@ export function identify(control: Control, adminToken: string, text: string): Id
     return { outcome: 'identified', identity: { actor: 'admin', role: 'admin', channels: null } }
   }
   const id = TOKEN.exec(text)?.[1] ?? ''
-  const document = control.replica.state?.document(TOKEN_PREFIX + id)
+  const { state } = control.replica
+  if (state === null && id !== '') return { outcome: 'not-loaded' }
+  const document = state?.document(TOKEN_PREFIX + id)
   const stored = document === undefined ? null : tokenOf(document)
   const same = timingSafeEqual(hash, stored === null ? Buffer.alloc(hash.length) : Buffer.from(stored.hash, 'hex'))
   if (stored === null || !same) return { outcome: 'unknown' }

@@ -38,6 +38,7 @@ export async function authenticate(app: FastifyInstance, control: Control, admin
   await app.register(rateLimit, { global: false, cache: FAILURE_ADDRESSES_MAX })
   const failures = app.createRateLimit({ max: FAILURES_MAX, timeWindow: FAILURES_WINDOW_MS })
   const expired = new WeakMap<FastifyRequest, string>()
+  const undecided = new WeakSet<FastifyRequest>()
   await app.register(bearerAuth, {
     addHook: false,
     // RFC 9110: the scheme's letters may be of either case.
@@ -47,6 +48,7 @@ export async function authenticate(app: FastifyInstance, control: Control, admin
     auth: (text, request) => {
       const found = identify(control, adminToken, text)
       if (found.outcome === 'expired') expired.set(request, found.at)
+      if (found.outcome === 'not-loaded') undecided.add(request)
       if (found.outcome === 'identified') request.identity = found.identity
       return found.outcome === 'identified'
     },
@@ -56,16 +58,19 @@ export async function authenticate(app: FastifyInstance, control: Control, admin
     const { role, wholeServer } = request.routeOptions.config
     if (role === undefined) return
     const failure = await verify(app, request, reply)
+    // Neither the caller's mistake nor a guess: it must not count as a failed attempt, and the same token is right later.
+    if (undecided.has(request)) {
+      return sendProblem(
+        request,
+        reply,
+        'store_unavailable',
+        'no tokens are loaded yet; try again, or ask another replica',
+      )
+    }
     if (failure !== null) {
       const counted = await failures(request)
       if (!counted.isAllowed && counted.isExceeded) {
-        void reply.header('Retry-After', String(counted.ttlInSeconds))
-        return sendProblem(
-          request,
-          reply,
-          'rate_limited',
-          `wait ${counted.ttlInSeconds} s before you try another token`,
-        )
+        return refuseTries(request, reply, counted.ttlInSeconds)
       }
       void reply.header('WWW-Authenticate', 'Bearer realm="bellwether"')
       return sendProblem(request, reply, 'unauthenticated', explain(request, expired.get(request)))
@@ -106,6 +111,11 @@ function explain(request: FastifyRequest, expiredAt: string | undefined): string
   return request.headers.authorization === undefined
     ? 'send a token: Authorization: Bearer bw_…'
     : 'the token is unknown or was revoked; send Authorization: Bearer bw_…'
+}
+
+function refuseTries(request: FastifyRequest, reply: FastifyReply, waitS: number): FastifyReply {
+  void reply.header('Retry-After', String(waitS))
+  return sendProblem(request, reply, 'rate_limited', `wait ${waitS} s before you try another token`)
 }
 
 function refuseScope(request: FastifyRequest, reply: FastifyReply, identity: Identity, missing: string): FastifyReply {
