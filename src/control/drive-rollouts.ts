@@ -5,6 +5,7 @@ import { isHeldBack, stageUnderWay, type GateSamples } from '../rollouts/advance
 import { overtakenNow } from '../rollouts/promotion.ts'
 import { rolloutKey, rolloutOf, stageAt, type Rollout } from '../rollouts/rollout.ts'
 import type { ReplicaLog } from '../serve/replica.ts'
+import { timesOf } from '../serve/trusted-clock.ts'
 import { StoreOutcomeUnknown, StoreUnavailable, type Document } from '../store/port.ts'
 import { lapsed } from './change-release.ts'
 import { currentState, type Control, type Request } from './control.ts'
@@ -128,7 +129,7 @@ export class RolloutDriver {
         key: null,
         dryRun: false,
         prepare: nothing,
-        decide(state, now) {
+        decide(state, { now }) {
           const all = rolloutDocuments(state, pipeline).map(rolloutOf)
           const over = overtakenNow(all, now).slice(0, ENDED_AT_ONCE_MAX)
           const [first, ...others] = over
@@ -206,7 +207,7 @@ export class RolloutDriver {
     // the stage has moved them.
     const { rules, progress } = stageAt(rollout, index)
     const channels = channelsIn(state, progress.state === 'waiting' ? [] : rules.channels)
-    const facts = { ...earlyFacts(state, rollout, this.#control.clock.now()), channels }
+    const facts = { ...earlyFacts(state, rollout, timesOf(this.#control.clock)), channels }
     if (isHeldBack(facts, index, samples)) return null
     // A pin that has ended holds its channel no longer: it is taken away before anything is decided without that channel.
     await lapsed(this.#control)

@@ -26,8 +26,8 @@ function hear(control: Control, request: Request, label: Label): Promise<GithubO
     key: null,
     dryRun: false,
     prepare: nothing,
-    decide(state, now) {
-      const context = { now, actor: request.actor, reason: request.reason }
+    decide(state, times) {
+      const context = { ...times, actor: request.actor, reason: request.reason }
       const heard = [...state.documentsOf(RELEASE_KIND)].flatMap(
         (document) => hearLabel(releaseOf(document), label, context) ?? [],
       )

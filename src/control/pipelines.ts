@@ -57,10 +57,10 @@ export function putPipeline(
     key,
     dryRun,
     prepare: nothing,
-    decide(state, now) {
+    decide(state, times) {
       const document = state.document(key)
       if (!isExpected(expectedRevisions, document)) return answer({ outcome: 'stale', current: document ?? null })
-      const drafted = draftPipeline(draft, gateRefusal, { now, actor: request.actor, reason: request.reason })
+      const drafted = draftPipeline(draft, gateRefusal, { ...times, actor: request.actor, reason: request.reason })
       if (drafted.outcome === 'refused') return answer(drafted)
       const { pipeline } = drafted
       const others = [...state.documentsOf(PIPELINE_KIND)].filter((other) => other.key !== key)

@@ -110,7 +110,7 @@ function step(
   waits: readonly Blocker[],
   { actor }: AdvanceContext,
 ): Advance {
-  const { rollout, now, isBlocked } = facts
+  const { rollout, now, expiryTime, isBlocked } = facts
   const { rules, progress } = stageAt(rollout, index)
   const blockers = [...waits, ...conditionBlockers(facts, index)]
   const percent = rules.rampPercent.find((share) => share > progress.percent) ?? COHORTS
@@ -120,7 +120,7 @@ function step(
     // Whoever has pinned, halted or moved it meanwhile has the last word; one that began anew can be further already.
     if (channel?.ramp?.seed !== seedOf(rollout) || whyItStays(channel) !== null || channel.ramp.percent >= percent)
       continue
-    const context = { now, actor, reason: null, force: false, isBlocked, fallback: null }
+    const context = { now, expiryTime, actor, reason: null, force: false, isBlocked, fallback: null }
     const applied = applyChange(channel, { kind: 'ramp', percent }, context)
     if (applied.outcome === 'refused') blockers.push(blocker('guard', `channel ${name}: ${applied.message}`))
     else channels.push(applied.channel)
@@ -131,11 +131,11 @@ function step(
 }
 
 /** Whether some channel of the stage, whoever has set it, tells the release to as many of its agents as the stage has come to. */
-function isServed({ rollout, channels, isBlocked, now }: StageFacts, index: number): boolean {
+function isServed({ rollout, channels, isBlocked, expiryTime }: StageFacts, index: number): boolean {
   const { rules, progress } = stageAt(rollout, index)
   return rules.channels.some((name) => {
     const channel = channels.get(name)
-    return channel !== undefined && isTold(rollout, progress, channel, isBlocked, now)
+    return channel !== undefined && isTold(rollout, progress, channel, isBlocked, expiryTime)
   })
 }
 

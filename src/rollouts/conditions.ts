@@ -1,6 +1,7 @@
 // What must hold of a release and its rollout before a stage may tell more agents of it, whatever the channels say.
 import type { IsBlocked } from '../channels/blocked-version.ts'
 import type { Channel } from '../channels/channel.ts'
+import type { Times } from '../channels/time.ts'
 import { compareVersions } from '../channels/version.ts'
 import { missingFix, type Embargo } from './embargo.ts'
 import type { Blocker, BlockerCode } from './outcome.ts'
@@ -10,7 +11,7 @@ import { stageAt, type Rollout, type StageProgress } from './rollout.ts'
 import type { StageRules } from './pipeline.ts'
 
 /** Everything that a decision about one stage is made from. */
-export interface StageFacts {
+export interface StageFacts extends Times {
   readonly rollout: Rollout
   readonly release: Release
   /** The stage's channels that exist, by name. */
@@ -25,8 +26,6 @@ export interface StageFacts {
   readonly taken: ReadonlyMap<string, string>
   /** Whether the rollout that a ramp belongs to, by its seed, goes on. */
   readonly isUnderWay: (seed: string) => boolean
-  /** Milliseconds since the epoch. */
-  readonly now: number
 }
 
 /** So many names stand in one message; the rest is counted. */

@@ -1,5 +1,6 @@
 // The time by which pins, critical flags and stages end: confirmed by the store, or by two clocks of the machine that agree.
 // What a wrong clock ends cannot be undone, so while the time is not confirmed nothing ends (ADR 29).
+import type { Times } from '../channels/time.ts'
 import type { Clock, MachineClock } from './clock.ts'
 
 /** Clocks that are further apart are not both right; machines that synchronise theirs are within a second. */
@@ -16,6 +17,11 @@ export interface TrustedClock extends Clock {
   expiryTime(): number
   /** Why the time is not confirmed; null while it is. */
   readonly doubt: ClockDoubt | null
+}
+
+/** The times that one decision goes by. */
+export function timesOf(clock: TrustedClock): Times {
+  return { now: clock.now(), expiryTime: clock.expiryTime() }
 }
 
 /** The time of a store that replicas share, as of the last contact, and the machine's monotonic clock since. */
