@@ -18,6 +18,7 @@ import {
   chooseRollout,
   isAbout,
   outcomeOf,
+  fitting,
   planWrites,
   ruleContext,
   wouldBe,
@@ -124,7 +125,7 @@ export function promote(
       const others = rolloutDocuments(state, rollout.pipeline).filter(({ key }) => key !== document.key)
       // More than fit are ended by the driver (drive-rollouts.ts).
       const room = COMMIT_WRITES_MAX - plan.channels.length - 1
-      const over = overtaken(others.map(rolloutOf), plan.rollout, index, times.now).slice(0, room)
+      const over = fitting(overtaken(others.map(rolloutOf), plan.rollout, index, times.now), room)
       untouched = plan.leftBehind
       if (conditions.dryRun) return wouldBe(control, state, plan.rollout, plan.channels, untouched, over)
       const writes = planWrites(state, plan.rollout, plan.channels, over)

@@ -27,6 +27,7 @@ export type Decided<T> =
       /** Where only the decision says what it is, and why. */
       readonly kind?: string
       readonly reason?: string
+      readonly isUrgent?: boolean
     }
   /** Nothing is to be written: a refusal, a dry run, or it is so already. */
   | { readonly outcome: 'answer'; readonly answer: T }
@@ -66,8 +67,8 @@ export async function carryOut<P, T>(
     const decided = decide(currentState(control), times, prepared)
     if (decided.outcome === 'again') continue
     if (decided.outcome === 'answer') return decided.answer
-    const { reason = request.reason } = decided
-    const change = { at: momentOf(times.now), kind: decided.kind ?? kind, ...splitOf(decided) }
+    const { reason = request.reason, isUrgent = false } = decided
+    const change = { at: momentOf(times.now), kind: decided.kind ?? kind, isUrgent, ...splitOf(decided) }
     const committed = await commitAndServe(control, { ...request, reason }, change)
     if (committed.outcome === 'conflict') continue
     return committed.outcome === 'served' ? answerOf(committed.entry) : committed

@@ -6,7 +6,7 @@ import { overtakenNow } from '../rollouts/promotion.ts'
 import { rolloutKey, rolloutOf, stageAt, type Rollout } from '../rollouts/rollout.ts'
 import type { ReplicaLog } from '../serve/replica.ts'
 import { timesOf } from '../serve/trusted-clock.ts'
-import { StoreOutcomeUnknown, StoreUnavailable, type Document } from '../store/port.ts'
+import { CommitTooLarge, StoreOutcomeUnknown, StoreUnavailable, type Document } from '../store/port.ts'
 import { lapsed } from './change-release.ts'
 import { currentState, type Control, type Request } from './control.ts'
 import { carryOut, nothing, readOf } from './decide.ts'
@@ -15,7 +15,7 @@ import { SYSTEM_ACTOR } from './journal-lapses.ts'
 import { decideNext, decidePause, NOTHING, type Driven, type Prepared } from './next-step.ts'
 import { PackageWatch } from './package-watch.ts'
 import { channelsIn, earlyFacts, runningOf } from './rollout-facts.ts'
-import { outcomeOf, planWrites, runningRollouts } from './rollouts.ts'
+import { fitting, outcomeOf, planWrites, runningRollouts } from './rollouts.ts'
 import { rolloutDocuments } from './start-rollouts.ts'
 
 const LEASE = 'rollouts'
@@ -112,9 +112,11 @@ export class RolloutDriver {
     await this.#endOvertaken(running)
     for (const { key } of running) {
       if (this.#stopped) return
-      await this.#drive(key).catch((error: unknown) => {
+      await this.#drive(key).catch(async (error: unknown) => {
         if (isAway(error)) throw error
-        this.#log.warn({ err: error, rollout: key }, 'a rollout could not be driven')
+        // No retry makes it smaller: people must see to it.
+        if (error instanceof CommitTooLarge) await this.#pause(key, `its next step is too large: ${error.message}`)
+        else this.#log.warn({ err: error, rollout: key }, 'a rollout could not be driven')
       })
     }
   }
@@ -131,9 +133,10 @@ export class RolloutDriver {
         prepare: nothing,
         decide(state, { now }) {
           const all = rolloutDocuments(state, pipeline).map(rolloutOf)
-          const over = overtakenNow(all, now).slice(0, ENDED_AT_ONCE_MAX)
-          const [first, ...others] = over
+          const [first, ...rest] = overtakenNow(all, now)
           if (first === undefined) return NOTHING
+          const others = fitting(rest, ENDED_AT_ONCE_MAX)
+          const over = [first, ...others]
           const newer = new Set(over.flatMap(({ supersededBy }) => supersededBy ?? []))
           const reads = [...newer].map((release) => readOf(state, rolloutKey(pipeline, release)))
           return { outcome: 'commit', writes: planWrites(state, first, [], others), reads }

@@ -9,7 +9,7 @@ import { COMMIT_WRITES_MAX, type Document } from '../store/port.ts'
 import type { Decided } from './decide.ts'
 import { SYSTEM_ACTOR } from './journal-lapses.ts'
 import { factReads, stageFacts, type Running } from './rollout-facts.ts'
-import { planWrites, type RolloutOutcome } from './rollouts.ts'
+import { fitting, planWrites, type RolloutOutcome } from './rollouts.ts'
 import { rolloutDocuments } from './start-rollouts.ts'
 
 export type Driven = RolloutOutcome | { readonly outcome: 'nothing' }
@@ -84,7 +84,7 @@ export function decideNext(
       if (plan.outcome === 'refused') return NOTHING
       const others = rolloutDocuments(state, rollout.pipeline).filter(({ key }) => key !== document.key)
       const room = COMMIT_WRITES_MAX - plan.channels.length - 1
-      const over = overtaken(others.map(rolloutOf), plan.rollout, index, times.now).slice(0, room)
+      const over = fitting(overtaken(others.map(rolloutOf), plan.rollout, index, times.now), room)
       const writes = planWrites(state, plan.rollout, plan.channels, over)
       return {
         outcome: 'commit',

@@ -115,7 +115,7 @@ export function rollBack(
         ...[...new Set(good)].map((version) => readOf(state, releaseKey(version))),
         ...plan.channels.flatMap((channel) => blockListReads(state, channel)),
       ]
-      return { outcome: 'commit', writes, reads }
+      return { outcome: 'commit', writes, reads, isUrgent: true }
     },
     isSame: (entry) => isAbout(entry, choice, null),
     answerOf: (entry) => withServedBy(outcomeOf(control, entry, untouched), knownState(control)),

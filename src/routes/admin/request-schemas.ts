@@ -6,7 +6,7 @@ import { roles } from '../../control/identity.ts'
 import { MIRROR_CHANNELS_MAX } from '../../control/mirror.ts'
 import { TOKEN_PATTERNS_MAX } from '../../control/tokens.ts'
 import { JOURNAL_PAGE_MAX } from '../../store/port.ts'
-import { Nullable, Closed, Version, Moment, Reason, Force, Critical } from './schemas.ts'
+import { Nullable, Closed, Text, Version, Moment, Reason, Force, Critical } from './schemas.ts'
 
 const SourceDraft = Type.Object(
   {
@@ -26,7 +26,7 @@ const SourceDraft = Type.Object(
 )
 
 const limits = {
-  description: Type.Optional(Type.String({ maxLength: 1_000 })),
+  description: Type.Optional(Text('What the channel is for.')),
   source: Type.Optional(SourceDraft),
   floor: Type.Optional(Nullable(Version)),
   ceiling: Type.Optional(Nullable(Version)),
