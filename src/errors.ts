@@ -68,7 +68,7 @@ const catalogue = {
   not_served_yet: [503, 'The change is stored but not served here yet'],
   overloaded: [503, 'The server is overloaded'],
   too_many_streams: [503, 'Too many journal streams are open'],
-  too_many_reads: [503, 'Too many reads of the journal are waiting'],
+  too_many_reads: [503, 'Too many reads are waiting'],
 } as const satisfies Record<string, readonly [status: number, title: string]>
 
 export type ErrorCode = keyof typeof catalogue

@@ -163,7 +163,7 @@ const pagingOf = (limitDefault: number, limitMax: number) => ({
       minimum: 1,
       maximum: limitMax,
       default: limitDefault,
-      description: `Items in a page; ${limitDefault} unless told.`,
+      description: `Items in a page at most; ${limitDefault} unless told. A page that would be above 1 MB ends early.`,
     }),
   ),
 })
