@@ -9,8 +9,10 @@ import { parseArgs } from 'node:util'
 import { BENCH_TOKEN, builtEntry, startBellwether, type BellwetherProcess } from './bellwether-process.ts'
 import { Client } from './client.ts'
 import { residentMb } from './process-figures.ts'
+import { startReading } from './reading.ts'
 
 const HALT_EVERY_MS = 250
+const READING_BEGINS_MS = 2_000
 /** As long as the API takes them: three bytes for each character. */
 const TEXT = '版'.repeat(1_000)
 const CHANGES_BYTES = 60_000
@@ -102,7 +104,7 @@ async function fill(server: BellwetherProcess): Promise<string> {
 }
 
 async function measure(server: BellwetherProcess, token: string, path: string): Promise<void> {
-  const reader = new Client(server.controlUrl, readers, token)
+  const reader = new Client(server.controlUrl, 1, token)
   const operator = new Client(server.controlUrl, 1, BENCH_TOKEN)
   const limit = path.startsWith('/rollouts') ? 100 : 500
   await longestPauseMs(server)
@@ -112,30 +114,25 @@ async function measure(server: BellwetherProcess, token: string, path: string): 
   if (first.status !== 200) throw new Error(`GET ${path} → ${first.status} ${first.body.slice(0, 200)}`)
   const pauseAlone = await longestPauseMs(server)
   const over = new AbortController()
-  let [pages, longestHalt] = [0, 0]
-  const read = async (): Promise<void> => {
-    for (let cursor = ''; !over.signal.aborted;) {
-      const { status, body } = await reader.admin('GET', `${path}?limit=${limit}${cursor}`)
-      if (status !== 200) throw new Error(`a page of ${path} was answered ${status} ${body.slice(0, 200)}`)
-      pages += 1
-      const next = /"next":"([^"]+)"/.exec(body.slice(-600))?.[1]
-      cursor = next === undefined ? '' : `&cursor=${next}`
-    }
-  }
+  let longestHalt = 0
+  const stopReading = startReading({ url: server.controlUrl, token, path: `${path}?limit=${limit}`, readers })
+  // A process needs a while to begin.
+  await pause(READING_BEGINS_MS)
   const halt = async (): Promise<void> => {
     while (!over.signal.aborted) {
       await pause(HALT_EVERY_MS)
       const haltedAt = performance.now()
-      const { status } = await operator.admin('PUT', '/channels/c0/halt', { reason: `bench ${pages}` })
+      const { status } = await operator.admin('PUT', '/channels/c0/halt', { reason: `bench ${haltedAt}` })
       if (status !== 200) throw new Error(`a halt was answered ${status}`)
       longestHalt = Math.max(longestHalt, performance.now() - haltedAt)
     }
   }
-  const running = [halt(), ...Array.from({ length: readers }, read)]
-  await Promise.race([pause(seconds * 1_000), Promise.all(running)])
+  const halting = halt()
+  await Promise.race([pause(seconds * 1_000), halting])
   over.abort()
-  await Promise.all(running)
+  await halting
   const pauseBeside = await longestPauseMs(server)
+  const pages = await stopReading()
   reader.close()
   operator.close()
   const figures = [ms(tookMs), ms(pauseAlone), ms(longestHalt), ms(pauseBeside)].map((text) => text.padStart(12))
