@@ -29,6 +29,8 @@ export class SharedClock implements TrustedClock {
   readonly #machine: MachineClock
   readonly #ask: () => Promise<number>
   #contact: { readonly time: number; readonly at: number } | null = null
+  /** Why the store did not tell its time when it was last asked; null where it did. */
+  #problem: string | null = null
   #confirmedAt = Number.NEGATIVE_INFINITY
 
   /** `ask` gives the store's time in milliseconds since the epoch. */
@@ -52,7 +54,10 @@ export class SharedClock implements TrustedClock {
   }
 
   get doubt(): ClockDoubt | null {
-    if (this.#contact === null) return doubted('the store has not told its time since the start')
+    if (this.#contact === null) {
+      const why = this.#problem === null ? '' : ` (${this.#problem})`
+      return doubted(`the store has not told its time since the start${why}`)
+    }
     const aheadMs = this.#machine.now() - this.now()
     if (Math.abs(aheadMs) <= CLOCK_DIFFERENCE_MAX_MS) return null
     return doubted(`this machine's clock is ${secondsOf(aheadMs)} the store's: set whichever is wrong`)
@@ -60,10 +65,16 @@ export class SharedClock implements TrustedClock {
 
   /** Asks the store for its time; rejects where it does not tell. */
   async look(): Promise<void> {
-    const time = await this.#ask()
-    if (!Number.isFinite(time)) throw new RangeError('the store has told a time that is none')
-    // As of now, so late by the way back at most: what ends late is harmless.
-    this.#contact = { time, at: this.#machine.monotonicMs() }
+    try {
+      const time = await this.#ask()
+      if (!Number.isFinite(time)) throw new RangeError('the store has told a time that is none')
+      this.#problem = null
+      // As of now, so late by the way back at most: what ends late is harmless.
+      this.#contact = { time, at: this.#machine.monotonicMs() }
+    } catch (error) {
+      this.#problem = error instanceof Error ? error.message : String(error)
+      throw error
+    }
   }
 }
 
