@@ -10,7 +10,7 @@ import type { ReplicaState } from '../serve/replica-state.ts'
 import { COMMIT_WRITES_MAX, type Document } from '../store/port.ts'
 import { bare, unknownRelease } from './change-release.ts'
 import { currentState, isExpected, knownState, type Conditions, type Control, type Request } from './control.ts'
-import { carryOut, nothing, readOf, type Decided } from './decide.ts'
+import { carryOut, fitting, nothing, readOf, type Decided } from './decide.ts'
 import { unknownPipeline } from './pipelines.ts'
 import { factReads, runningOf, releaseIn, stageFacts } from './rollout-facts.ts'
 import {
@@ -18,7 +18,6 @@ import {
   chooseRollout,
   isAbout,
   outcomeOf,
-  fitting,
   planWrites,
   ruleContext,
   wouldBe,

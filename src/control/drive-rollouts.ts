@@ -1,6 +1,7 @@
 // Drives rollouts: promotes automatic stages, takes ramps further, ends soakings, and pauses where gates fail or packages are
 // gone. One replica at a time does, the one that has the lease; that two do for a moment promotes nothing twice, since every step
 // is committed against the rollout as it was decided on.
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { isHeldBack, stageUnderWay, type GateSamples } from '../rollouts/advance.ts'
 import { overtakenNow } from '../rollouts/promotion.ts'
 import { rolloutKey, rolloutOf, stageAt, type Rollout } from '../rollouts/rollout.ts'
@@ -9,13 +10,13 @@ import { timesOf } from '../serve/trusted-clock.ts'
 import { CommitTooLarge, StoreOutcomeUnknown, StoreUnavailable, type Document } from '../store/port.ts'
 import { lapsed } from './change-release.ts'
 import { currentState, type Control, type Request } from './control.ts'
-import { carryOut, nothing, readOf } from './decide.ts'
+import { carryOut, fitting, nothing, readOf } from './decide.ts'
 import { GateWatch, type EvaluateGate } from './gate-watch.ts'
 import { SYSTEM_ACTOR } from './journal-lapses.ts'
 import { decideNext, decidePause, NOTHING, type Driven, type Prepared } from './next-step.ts'
 import { PackageWatch } from './package-watch.ts'
 import { channelsIn, earlyFacts, runningOf } from './rollout-facts.ts'
-import { fitting, outcomeOf, planWrites, runningRollouts } from './rollouts.ts'
+import { outcomeOf, planWrites, runningRollouts } from './rollouts.ts'
 import { rolloutDocuments } from './start-rollouts.ts'
 
 const LEASE = 'rollouts'
@@ -110,7 +111,9 @@ export class RolloutDriver {
     await this.#gates.dropOthers(rollouts)
     this.#packages.look(replica.state, rollouts)
     await this.#endOvertaken(running)
-    for (const { key } of running) {
+    for (const [index, { key }] of running.entries()) {
+      // A rollout can have 900 channels; polls are answered in between.
+      if (index > 0) await nextTurn()
       if (this.#stopped) return
       await this.#drive(key).catch(async (error: unknown) => {
         if (isAway(error)) throw error

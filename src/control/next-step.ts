@@ -6,10 +6,10 @@ import { pauseRollout } from '../rollouts/rollout-draft.ts'
 import { rolloutOf } from '../rollouts/rollout.ts'
 import type { ReplicaState } from '../serve/replica-state.ts'
 import { COMMIT_WRITES_MAX, type Document } from '../store/port.ts'
-import type { Decided } from './decide.ts'
+import { fitting, type Decided } from './decide.ts'
 import { SYSTEM_ACTOR } from './journal-lapses.ts'
 import { factReads, stageFacts, type Running } from './rollout-facts.ts'
-import { fitting, planWrites, type RolloutOutcome } from './rollouts.ts'
+import { planWrites, type RolloutOutcome } from './rollouts.ts'
 import { rolloutDocuments } from './start-rollouts.ts'
 
 export type Driven = RolloutOutcome | { readonly outcome: 'nothing' }

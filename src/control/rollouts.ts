@@ -76,19 +76,6 @@ export function chooseRollout(
   return refuse('which_rollout', `name one of them with \`release\`: ${names}`)
 }
 
-/** Bytes of JSON of other rollouts that one commit ends: they share the entry with up to 900 channels. */
-const OTHERS_BYTES_MAX = 1024 * 1024
-
-/** The first of several rollouts, as many as fit into a commit beside what else it writes; the driver ends the others. */
-export function fitting(rollouts: readonly Rollout[], countMax: number): readonly Rollout[] {
-  let bytes = 0
-  const over = rollouts.findIndex((rollout, index) => {
-    bytes += JSON.stringify(rollout).length
-    return index >= countMax || bytes > OTHERS_BYTES_MAX
-  })
-  return over === -1 ? rollouts : rollouts.slice(0, over)
-}
-
 /** What a plan writes: the rollout first, then whatever moves with it. */
 export function planWrites(
   state: ReplicaState,

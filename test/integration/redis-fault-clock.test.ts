@@ -98,7 +98,7 @@ await redisTest(
   t,
   'a replica whose user may not ask for the time says so, ends nothing, and does once it may',
   async (t) => {
-    const redis = await startRedis(t)
+    const redis = await startRedis(t, { keeps: 'aof' })
     const rights = await leastRights('bellwether')
     await redis.call('ACL', 'SETUSER', 'bw', 'on', '>password', ...rights, '-time')
     const url = redis.url.replace('redis://', 'redis://bw:password@')
