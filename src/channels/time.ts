@@ -13,6 +13,11 @@ export interface Times {
   readonly expiryTime: number
 }
 
+/** Whether the clock is confirmed: only while it is not, the time up to which pins have ended stands still behind `now`. */
+export function isConfirmed({ now, expiryTime }: Times): boolean {
+  return expiryTime >= now
+}
+
 /** Reads an RFC 3339 moment; gives it in UTC with milliseconds, as everything here stores times. */
 export function parseMoment(text: string): Parsed<string> | Unparsed {
   const match = MOMENT.exec(text)

@@ -21,7 +21,9 @@ export interface TrustedClock extends Clock {
 
 /** The times that one decision goes by. */
 export function timesOf(clock: TrustedClock): Times {
-  return { now: clock.now(), expiryTime: clock.expiryTime() }
+  const [now, expiryTime] = [clock.now(), clock.expiryTime()]
+  // A millisecond may have gone by, either way where the clock is kept right.
+  return { now, expiryTime: clock.doubt === null ? now : expiryTime }
 }
 
 /** The time of a store that replicas share, as of the last contact, and the machine's monotonic clock since. */
