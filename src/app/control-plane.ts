@@ -9,7 +9,7 @@ import { NAME_LENGTH_MAX } from '../channels/name.ts'
 import { VERSION_LENGTH_MAX } from '../channels/version.ts'
 import type { Control } from '../control/control.ts'
 import { applyGithubEvent } from '../control/github-event.ts'
-import { JournalReaders } from '../control/journal-readers.ts'
+import { PageReaders } from '../control/page-readers.ts'
 import type { ReplicaFacts } from '../control/replicas.ts'
 import { authenticate } from '../routes/admin/authenticate.ts'
 import { blockedVersionRoutes } from '../routes/admin/blocked-versions.ts'
@@ -125,19 +125,21 @@ export async function buildControlPlane(options: ControlPlaneOptions): Promise<F
 
 /** Every route that needs a token. */
 async function guardedRoutes(guarded: FastifyInstance, control: Control, facts: ReplicaFacts): Promise<void> {
-  const readers = new JournalReaders()
-  await guarded.register(channelRoutes(control))
+  // Two lines: whoever looks at a list does not wait for those who search the journal.
+  const readers = new PageReaders()
+  const lists = { control, readers: new PageReaders() }
+  await guarded.register(channelRoutes(lists))
   await guarded.register(mirrorRoutes(control))
   await guarded.register(channelTargetRoutes(control))
   await guarded.register(channelHistoryRoutes(control, readers))
   await guarded.register(journalRoutes(control, readers))
   await guarded.register(journalStreamRoutes(control))
-  await guarded.register(blockedVersionRoutes(control))
-  await guarded.register(releaseRoutes(control))
+  await guarded.register(blockedVersionRoutes(lists))
+  await guarded.register(releaseRoutes(lists))
   await guarded.register(releaseStepRoutes(control))
-  await guarded.register(pipelineRoutes(control))
-  await guarded.register(rolloutRoutes(control))
-  await guarded.register(tokenRoutes(control))
-  await guarded.register(replicaRoutes(control, facts))
+  await guarded.register(pipelineRoutes(lists))
+  await guarded.register(rolloutRoutes(lists))
+  await guarded.register(tokenRoutes(lists))
+  await guarded.register(replicaRoutes(lists, facts))
   await guarded.register(storeRoutes(control))
 }

@@ -6,11 +6,12 @@ import type { ChannelChange } from '../channels/draft.ts'
 import { rollbackVersion, type ServedSpan } from '../channels/history.ts'
 import { malformed, type Refusal, type Verdict } from '../channels/outcome.ts'
 import { targetAt, type Target } from '../channels/target.ts'
-import { momentOf } from '../channels/time.ts'
+import { momentOf, type Times } from '../channels/time.ts'
 import { parseUpstreamUrl } from '../channels/upstream-url.ts'
 import type { Document, Expectation, JournalEntry } from '../store/port.ts'
 import { WEBAPI_FALLBACK } from '../serve/poll.ts'
 import type { ReplicaState } from '../serve/replica-state.ts'
+import { timesOf } from '../serve/trusted-clock.ts'
 import { channelSpans } from './channel-history.ts'
 import {
   commitAndServe,
@@ -98,9 +99,14 @@ export async function changeChannel(control: Control, request: ChannelRequest): 
 }
 
 /** Reads one channel out of a state, null where there is none. */
-export function channelRecord(control: Control, state: ReplicaState, name: string, now: number): ChannelRecord | null {
+export function channelRecord(
+  control: Control,
+  state: ReplicaState,
+  name: string,
+  expiryTime: number,
+): ChannelRecord | null {
   const document = state.document(channelKey(name))
-  return document === undefined ? null : recordOf(control, channelOf(document), document.revision, state, now)
+  return document === undefined ? null : recordOf(control, channelOf(document), document.revision, state, expiryTime)
 }
 
 /** One try; null where somebody else was faster and it is to be decided anew. */
@@ -113,15 +119,16 @@ async function tryChange(control: Control, request: ChannelRequest): Promise<Cha
   // From here to the commit nothing is awaited: the state moves on with every journal entry, and what the guards have
   // seen of the block list must be exactly what the commit expects of it.
   const state = currentState(control)
-  const now = control.clock.now()
+  const times = timesOf(control.clock)
+  const { now, expiryTime } = times
   if (state.stored(key) !== seen) return null
   const document = seen?.unreadable === undefined ? seen : judgedInstead(request, seen, base, now)
   if (document === undefined && change.kind !== 'create') {
     return Array.isArray(expectedRevisions) ? { outcome: 'stale', current: null } : { outcome: 'unknown-channel' }
   }
-  const before = channelRecord(control, state, name, now)
+  const before = channelRecord(control, state, name, expiryTime)
   if (!isExpected(expectedRevisions, document)) return { outcome: 'stale', current: before }
-  const decision = decide(control, request, spans, state, document, now)
+  const decision = decide(control, request, spans, state, document, times)
   if (decision.outcome === 'refused') {
     if (decision.why === 'guard') control.count('refusal', decision.guard)
     if (!request.dryRun) return decision
@@ -131,7 +138,7 @@ async function tryChange(control: Control, request: ChannelRequest): Promise<Cha
   const next = decision.outcome === 'accepted' ? decision : null
   if (request.dryRun) {
     const revision = (document?.revision ?? 0) + 1
-    const after = next === null ? null : recordOf(control, next.channel, revision, state, now)
+    const after = next === null ? null : recordOf(control, next.channel, revision, state, expiryTime)
     return { outcome: 'would', before, after, verdicts: decision.verdicts, refusal: null }
   }
   const committed = await commitAndServe(control, request, {
@@ -181,11 +188,11 @@ function decide(
   spans: readonly ServedSpan[],
   state: ReplicaState,
   document: Document | undefined,
-  now: number,
+  times: Times,
 ): Decision {
   const { change, actor, reason, force } = request
-  const fallback = fallbackOf(control, state, request.name, now)
-  const context = { now, actor, reason, force, fallback, isBlocked: state.isBlocked }
+  const fallback = fallbackOf(control, state, request.name, times.expiryTime)
+  const context = { ...times, actor, reason, force, fallback, isBlocked: state.isBlocked }
   const stored = document === undefined ? null : channelOf(document)
   const refusedHost = upstreamRefusal(control, change)
   if (refusedHost !== null) return malformed('source/url', refusedHost)
@@ -215,9 +222,9 @@ export function blockListReads(state: ReplicaState, channel: Channel): readonly 
 }
 
 /** What webapi agents of this channel are told while it does not exist. */
-export function fallbackOf(control: Control, state: ReplicaState, name: string, now: number): string | null {
+export function fallbackOf(control: Control, state: ReplicaState, name: string, expiryTime: number): string | null {
   if (name === WEBAPI_FALLBACK) return null
-  return channelRecord(control, state, WEBAPI_FALLBACK, now)?.effective.version ?? null
+  return channelRecord(control, state, WEBAPI_FALLBACK, expiryTime)?.effective.version ?? null
 }
 
 /** What a channel that is made or deleted was judged by, beside itself. */
@@ -238,15 +245,15 @@ function journalKind(change: ChannelRequest['change']): string {
 }
 
 function recordOf(
-  { upstreams }: Control,
+  { upstreams, clock }: Control,
   channel: Channel,
   revision: number,
   state: ReplicaState,
-  now: number,
+  expiryTime: number,
 ): ChannelRecord {
   const at = upstreams.lastAnswerAt(channel.name)
   const lastAnswerAt = at === null ? null : momentOf(at)
-  const ageS = at === null ? null : Math.max(0, now - at) / 1_000
+  const ageS = at === null ? null : Math.max(0, clock.now() - at) / 1_000
   const upstream = channel.source.kind === 'forward' ? { lastAnswerAt, ageS } : null
-  return { channel, revision, effective: targetAt(channel, state.isBlocked, now), upstream }
+  return { channel, revision, effective: targetAt(channel, state.isBlocked, expiryTime), upstream }
 }

@@ -68,11 +68,11 @@ export function changeRelease(
     key,
     dryRun,
     prepare: () => (dryRun ? nothing() : lapsed(control)),
-    decide(state, now) {
+    decide(state, times) {
       const document = state.document(key)
       if (document === undefined) return answer(unknownRelease(version))
       if (!isExpected(expectedRevisions, document)) return answer({ outcome: 'stale', current: document })
-      const changed = changeOf(releaseOf(document), { now, actor: request.actor, reason: request.reason }, state)
+      const changed = changeOf(releaseOf(document), { ...times, actor: request.actor, reason: request.reason }, state)
       if (changed === null) return { outcome: 'again' }
       if (changed.outcome !== 'drafted') return answer(changed)
       const before = releaseOf(document)

@@ -10,7 +10,7 @@ import type { ReplicaState } from '../serve/replica-state.ts'
 import { COMMIT_WRITES_MAX, type Document } from '../store/port.ts'
 import { bare, unknownRelease } from './change-release.ts'
 import { currentState, isExpected, knownState, type Conditions, type Control, type Request } from './control.ts'
-import { carryOut, nothing, readOf, type Decided } from './decide.ts'
+import { carryOut, fitting, nothing, readOf, type Decided } from './decide.ts'
 import { unknownPipeline } from './pipelines.ts'
 import { factReads, runningOf, releaseIn, stageFacts } from './rollout-facts.ts'
 import {
@@ -42,7 +42,7 @@ export function startRollout(
     key: null,
     dryRun,
     prepare: nothing,
-    decide(state, now) {
+    decide(state, times) {
       const document = state.document(pipelineKey(pipeline))
       if (document === undefined) return answer(unknownPipeline(pipeline))
       const released = state.document(releaseKey(version))
@@ -54,7 +54,7 @@ export function startRollout(
       }
       const ended = release.withdrawn ?? release.bad
       if (ended !== null) return answer(refuse('release_over', `release ${version} was taken back: ${ended.reason}`))
-      const fresh = beginning(state, pipelineOf(document), document.revision, release, ruleContext(request, now))
+      const fresh = beginning(state, pipelineOf(document), document.revision, release, ruleContext(request, times))
       const known = state.document(keyOf(fresh))
       const before = known === undefined ? null : rolloutOf(known)
       if (before !== null && before.state !== 'superseded') {
@@ -108,7 +108,7 @@ export function promote(
       const { document, index } = found
       return { document, running: runningOf(control, state, rolloutOf(document), index, 'promote') }
     },
-    decide(state, now, prepared): Decided<RolloutOutcome> {
+    decide(state, times, prepared): Decided<RolloutOutcome> {
       const found = find(state)
       if ('outcome' in found) return answer(found)
       const { document, index } = found
@@ -116,7 +116,7 @@ export function promote(
       const rollout = rolloutOf(document)
       // What was read was read for its rules, which a re-base can have changed.
       if (prepared?.document !== document) return { outcome: 'again' }
-      const facts = stageFacts(state, rollout, index, prepared.running, 'promote', now)
+      const facts = stageFacts(state, rollout, index, prepared.running, 'promote', times)
       if (facts === null) return { outcome: 'again' }
       const { actor, reason } = request
       const plan = planPromotion(facts, index, { actor, reason, force, critical })
@@ -124,7 +124,7 @@ export function promote(
       const others = rolloutDocuments(state, rollout.pipeline).filter(({ key }) => key !== document.key)
       // More than fit are ended by the driver (drive-rollouts.ts).
       const room = COMMIT_WRITES_MAX - plan.channels.length - 1
-      const over = overtaken(others.map(rolloutOf), plan.rollout, index, now).slice(0, room)
+      const over = fitting(overtaken(others.map(rolloutOf), plan.rollout, index, times.now), room)
       untouched = plan.leftBehind
       if (conditions.dryRun) return wouldBe(control, state, plan.rollout, plan.channels, untouched, over)
       const writes = planWrites(state, plan.rollout, plan.channels, over)
@@ -173,12 +173,12 @@ export function editRollout(
     key: null,
     dryRun,
     prepare: nothing,
-    decide(state, now) {
+    decide(state, times) {
       const document = chooseRollout(state, choice, ({ state: stands }) => stands === 'running')
       if ('outcome' in document) return answer(document)
       if (!isExpected(expectedRevisions, document)) return answer({ outcome: 'stale', current: document })
       const rollout = rolloutOf(document)
-      const drafted = draftEdit(state, rollout, edit, ruleContext(request, now))
+      const drafted = draftEdit(state, rollout, edit, ruleContext(request, times))
       if (drafted.outcome === 'refused') return answer(drafted)
       if (drafted.rollout === rollout)
         return answer({ outcome: 'done', document, moves: [], untouched: [], superseded: [] })

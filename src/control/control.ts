@@ -143,7 +143,7 @@ function isOf(request: Request, entry: JournalEntry, kind: string, key: string |
 export async function commitAndServe(
   control: Control,
   request: Request,
-  change: Pick<Change, 'at' | 'kind' | 'writes' | 'reads'>,
+  change: Pick<Change, 'at' | 'kind' | 'writes' | 'reads' | 'isUrgent'>,
 ): Promise<Served | NotServedYet | Conflict | Contended | KeyReused> {
   const { store, replica, count } = control
   const { actor, reason, requestId } = request

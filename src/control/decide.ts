@@ -1,8 +1,9 @@
 // How a use case that changes several documents is carried out: decided on what is known, committed against exactly that,
 // and decided anew when somebody else was faster. The retry of a request that was carried out is answered from its entry.
 import { isDeepStrictEqual } from 'node:util'
-import { momentOf } from '../channels/time.ts'
+import { momentOf, type Times } from '../channels/time.ts'
 import type { ReplicaState } from '../serve/replica-state.ts'
+import { timesOf } from '../serve/trusted-clock.ts'
 import type { Change, Document, Expectation, JournalEntry, Write } from '../store/port.ts'
 import {
   commitAndServe,
@@ -26,6 +27,7 @@ export type Decided<T> =
       /** Where only the decision says what it is, and why. */
       readonly kind?: string
       readonly reason?: string
+      readonly isUrgent?: boolean
     }
   /** Nothing is to be written: a refusal, a dry run, or it is so already. */
   | { readonly outcome: 'answer'; readonly answer: T }
@@ -41,7 +43,7 @@ export interface UseCase<P, T> {
   /** What must be waited for before anything is decided: nothing of it is believed without looking again. */
   readonly prepare: () => Promise<P>
   /** Decides without waiting for anything: what it reads of `state` is what the commit expects. */
-  readonly decide: (state: ReplicaState, now: number, prepared: P) => Decided<T>
+  readonly decide: (state: ReplicaState, times: Times, prepared: P) => Decided<T>
   readonly answerOf: (entry: JournalEntry) => T
   /** Whether an entry of this kind under the same id is of this request; where the key alone does not say so. */
   readonly isSame?: (entry: JournalEntry) => boolean
@@ -61,12 +63,12 @@ export async function carryOut<P, T>(
   if (earlier !== null) return earlier
   for (let tries = 0; tries < CONTENTION_TRIES_MAX; tries += 1) {
     const prepared = await prepare()
-    const now = control.clock.now()
-    const decided = decide(currentState(control), now, prepared)
+    const times = timesOf(control.clock)
+    const decided = decide(currentState(control), times, prepared)
     if (decided.outcome === 'again') continue
     if (decided.outcome === 'answer') return decided.answer
-    const { reason = request.reason } = decided
-    const change = { at: momentOf(now), kind: decided.kind ?? kind, ...splitOf(decided) }
+    const { reason = request.reason, isUrgent = false } = decided
+    const change = { at: momentOf(times.now), kind: decided.kind ?? kind, isUrgent, ...splitOf(decided) }
     const committed = await commitAndServe(control, { ...request, reason }, change)
     if (committed.outcome === 'conflict') continue
     return committed.outcome === 'served' ? answerOf(committed.entry) : committed
@@ -79,6 +81,19 @@ function splitOf({ writes, reads }: Extract<Decided<never>, { outcome: 'commit' 
   const written = new Set(writes.map(({ key }) => key))
   const others = new Map(reads.filter(({ key }) => !written.has(key)).map((read) => [read.key, read]))
   return { writes, reads: [...others.values()] }
+}
+
+/** Bytes of JSON of documents that a commit writes besides, if they fit: they share the entry with up to 900 channels. */
+const OTHERS_BYTES_MAX = 1024 * 1024
+
+/** The first of several documents' contents, as many as fit into a commit beside what else it writes; others come later. */
+export function fitting<T extends object>(contents: readonly T[], countMax: number): readonly T[] {
+  let bytes = 0
+  const over = contents.findIndex((content, index) => {
+    bytes += Buffer.byteLength(JSON.stringify(content))
+    return index >= countMax || bytes > OTHERS_BYTES_MAX
+  })
+  return over === -1 ? contents : contents.slice(0, over)
 }
 
 /** Nothing to prepare. */

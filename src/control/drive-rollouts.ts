@@ -1,14 +1,16 @@
 // Drives rollouts: promotes automatic stages, takes ramps further, ends soakings, and pauses where gates fail or packages are
 // gone. One replica at a time does, the one that has the lease; that two do for a moment promotes nothing twice, since every step
 // is committed against the rollout as it was decided on.
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { isHeldBack, stageUnderWay, type GateSamples } from '../rollouts/advance.ts'
 import { overtakenNow } from '../rollouts/promotion.ts'
 import { rolloutKey, rolloutOf, stageAt, type Rollout } from '../rollouts/rollout.ts'
 import type { ReplicaLog } from '../serve/replica.ts'
-import { StoreOutcomeUnknown, StoreUnavailable, type Document } from '../store/port.ts'
+import { timesOf } from '../serve/trusted-clock.ts'
+import { CommitTooLarge, StoreOutcomeUnknown, StoreUnavailable, type Document } from '../store/port.ts'
 import { lapsed } from './change-release.ts'
 import { currentState, type Control, type Request } from './control.ts'
-import { carryOut, nothing, readOf } from './decide.ts'
+import { carryOut, fitting, nothing, readOf } from './decide.ts'
 import { GateWatch, type EvaluateGate } from './gate-watch.ts'
 import { SYSTEM_ACTOR } from './journal-lapses.ts'
 import { decideNext, decidePause, NOTHING, type Driven, type Prepared } from './next-step.ts'
@@ -109,11 +111,15 @@ export class RolloutDriver {
     await this.#gates.dropOthers(rollouts)
     this.#packages.look(replica.state, rollouts)
     await this.#endOvertaken(running)
-    for (const { key } of running) {
+    for (const [index, { key }] of running.entries()) {
+      // A rollout can have 900 channels; polls are answered in between.
+      if (index > 0) await nextTurn()
       if (this.#stopped) return
-      await this.#drive(key).catch((error: unknown) => {
+      await this.#drive(key).catch(async (error: unknown) => {
         if (isAway(error)) throw error
-        this.#log.warn({ err: error, rollout: key }, 'a rollout could not be driven')
+        // No retry makes it smaller: people must see to it.
+        if (error instanceof CommitTooLarge) await this.#pause(key, `its next step is too large: ${error.message}`)
+        else this.#log.warn({ err: error, rollout: key }, 'a rollout could not be driven')
       })
     }
   }
@@ -128,11 +134,12 @@ export class RolloutDriver {
         key: null,
         dryRun: false,
         prepare: nothing,
-        decide(state, now) {
+        decide(state, { now }) {
           const all = rolloutDocuments(state, pipeline).map(rolloutOf)
-          const over = overtakenNow(all, now).slice(0, ENDED_AT_ONCE_MAX)
-          const [first, ...others] = over
+          const [first, ...rest] = overtakenNow(all, now)
           if (first === undefined) return NOTHING
+          const others = fitting(rest, ENDED_AT_ONCE_MAX)
+          const over = [first, ...others]
           const newer = new Set(over.flatMap(({ supersededBy }) => supersededBy ?? []))
           const reads = [...newer].map((release) => readOf(state, rolloutKey(pipeline, release)))
           return { outcome: 'commit', writes: planWrites(state, first, [], others), reads }
@@ -206,7 +213,7 @@ export class RolloutDriver {
     // the stage has moved them.
     const { rules, progress } = stageAt(rollout, index)
     const channels = channelsIn(state, progress.state === 'waiting' ? [] : rules.channels)
-    const facts = { ...earlyFacts(state, rollout, this.#control.clock.now()), channels }
+    const facts = { ...earlyFacts(state, rollout, timesOf(this.#control.clock)), channels }
     if (isHeldBack(facts, index, samples)) return null
     // A pin that has ended holds its channel no longer: it is taken away before anything is decided without that channel.
     await lapsed(this.#control)

@@ -4,7 +4,7 @@ import { hearLabel } from '../rollouts/release-draft.ts'
 import type { GithubEvent } from '../rollouts/github-event.ts'
 import { COMMIT_WRITES_MAX } from '../store/port.ts'
 import type { Control, Request } from './control.ts'
-import { carryOut, nothing, writeOf } from './decide.ts'
+import { carryOut, fitting, nothing, writeOf } from './decide.ts'
 import type { GithubOutcome } from './github-outcome.ts'
 import { registerRelease } from './releases.ts'
 
@@ -26,8 +26,8 @@ function hear(control: Control, request: Request, label: Label): Promise<GithubO
     key: null,
     dryRun: false,
     prepare: nothing,
-    decide(state, now) {
-      const context = { now, actor: request.actor, reason: request.reason }
+    decide(state, times) {
+      const context = { ...times, actor: request.actor, reason: request.reason }
       const heard = [...state.documentsOf(RELEASE_KIND)].flatMap(
         (document) => hearLabel(releaseOf(document), label, context) ?? [],
       )
@@ -36,7 +36,8 @@ function hear(control: Control, request: Request, label: Label): Promise<GithubO
         return { outcome: 'answer', answer: { outcome: 'nothing', why } }
       }
       // The newest are the ones that somebody still waits for.
-      const written = heard.toSorted((a, b) => (a.cutAt < b.cutAt ? 1 : -1)).slice(0, COMMIT_WRITES_MAX)
+      const [newest, ...older] = heard.toSorted((a, b) => (a.cutAt < b.cutAt ? 1 : -1))
+      const written = newest === undefined ? [] : [newest, ...fitting(older, COMMIT_WRITES_MAX - 1)]
       const writes = written.map((release) => writeOf(state, releaseKey(release.version), releaseBody(release)))
       return { outcome: 'commit', writes, reads: [] }
     },

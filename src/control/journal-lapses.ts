@@ -51,14 +51,17 @@ export async function journalDueLapses(control: Control): Promise<void> {
   // What has ended cannot be undone. Another replica, with a clock that is confirmed, journals it.
   if (control.clock.doubt !== null) return
   const now = control.clock.expiryTime()
-  const { position: decidedOn } = state
-  const due = state.lapsed(now).flatMap((name) => dueLapse(state, name, now) ?? [])
-  const ended = due.filter(({ held }) => held === null)
-  const held = due.filter(({ held: holds }) => holds !== null)
-  for (const lapses of [ended, held]) {
-    for (let start = 0; start < lapses.length; start += LAPSES_PER_COMMIT_MAX) {
-      await journalTogether(control, lapses.slice(start, start + LAPSES_PER_COMMIT_MAX), decidedOn, now)
-      await nextTurn()
+  const names = state.lapsed(now)
+  // Each part is judged in the turn that commits it: all pins of a large fleet can end at one moment.
+  for (let start = 0; start < names.length; start += LAPSES_PER_COMMIT_MAX) {
+    if (start > 0) await nextTurn()
+    if (control.replica.state !== state || control.replica.fault !== null) return
+    const { position: decidedOn } = state
+    const due = names.slice(start, start + LAPSES_PER_COMMIT_MAX).flatMap((name) => dueLapse(state, name, now) ?? [])
+    const ended = due.filter(({ held }) => held === null)
+    const held = due.filter(({ held: holds }) => holds !== null)
+    for (const lapses of [ended, held]) {
+      if (lapses.length > 0) await journalTogether(control, lapses, decidedOn, now)
     }
   }
 }

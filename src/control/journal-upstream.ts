@@ -3,8 +3,9 @@
 import { applyChange, type Accepted } from '../channels/change.ts'
 import { channelBody, channelKey, channelOf, type ForwardSource, type UpstreamProblem } from '../channels/channel.ts'
 import type { ChannelChange } from '../channels/draft.ts'
-import { momentOf } from '../channels/time.ts'
+import { momentOf, type Times } from '../channels/time.ts'
 import type { ReplicaState } from '../serve/replica-state.ts'
+import { timesOf } from '../serve/trusted-clock.ts'
 import type { Change } from '../store/port.ts'
 import { blockListReads } from './change-channel.ts'
 import { currentState, type Control } from './control.ts'
@@ -31,13 +32,13 @@ export async function journalUpstream(
     const document = state.document(key)
     const channel = document === undefined ? null : channelOf(document)
     if (document === undefined || channel?.source.kind !== 'forward' || channel.source.url !== url) return 'gone'
-    const now = control.clock.now()
-    const decision = decide(state, name, channel.source, answer, now)
+    const times = timesOf(control.clock)
+    const decision = decide(state, name, channel.source, answer, times)
     if (decision.change === null) return decision.outcome
     const { kind, accepted, reason } = decision.change
     const write = { key, expected: document.revision, body: channelBody(accepted.channel) }
     const change: Change = {
-      at: momentOf(now),
+      at: momentOf(times.now),
       actor: SYSTEM_ACTOR,
       kind,
       reason,
@@ -63,12 +64,12 @@ interface Decision {
   readonly change: { readonly kind: string; readonly accepted: Accepted; readonly reason: string } | null
 }
 
-function decide(state: ReplicaState, name: string, source: ForwardSource, answer: Judged, now: number): Decision {
-  if (answer.outcome === 'problem') return problemDecision(state, name, source, answer, now)
+function decide(state: ReplicaState, name: string, source: ForwardSource, answer: Judged, times: Times): Decision {
+  if (answer.outcome === 'problem') return problemDecision(state, name, source, answer, times)
   const { version, critical } = answer
   const isNews = source.answeredAt === null || version !== source.version || critical !== source.critical
   if (!isNews && source.problem === null) return { outcome: 'unchanged', change: null }
-  const applied = apply(state, name, { kind: 'upstream', version, critical }, now)
+  const applied = apply(state, name, { kind: 'upstream', version, critical }, times)
   if (applied.outcome === 'accepted') {
     const said = version === null ? 'no version' : `${version}${critical ? ', critical' : ''}`
     const reason = isNews ? `the upstream answers ${said}` : `the upstream answers again: ${said}`
@@ -77,7 +78,7 @@ function decide(state: ReplicaState, name: string, source: ForwardSource, answer
   // The rules of operators hold for upstreams too; nobody is there to force them.
   const why = applied.why === 'malformed' ? `${applied.field} ${applied.message}` : applied.message
   const problem = { kind: 'refused', message: `the upstream answers ${version ?? 'no version'}: ${why}` } as const
-  return problemDecision(state, name, source, problem, now)
+  return problemDecision(state, name, source, problem, times)
 }
 
 function problemDecision(
@@ -85,18 +86,25 @@ function problemDecision(
   name: string,
   source: ForwardSource,
   { kind, message }: Omit<UpstreamProblem, 'at'>,
-  now: number,
+  times: Times,
 ): Decision {
   // Of one kind of trouble the first words stay: a port in a message must not make an entry of every poll.
   const same = source.problem?.kind === kind && (kind !== 'refused' || source.problem.message === message)
   if (same) return { outcome: 'problem', change: null }
-  const applied = apply(state, name, { kind: 'upstream-problem', problem: { kind, message } }, now)
+  const applied = apply(state, name, { kind: 'upstream-problem', problem: { kind, message } }, times)
   if (applied.outcome === 'refused') throw new Error(`the trouble of an upstream was refused: ${applied.message}`)
   return { outcome: 'problem', change: { kind: 'channel.upstream-problem', accepted: applied, reason: message } }
 }
 
-function apply(state: ReplicaState, name: string, change: ChannelChange, now: number): ReturnType<typeof applyChange> {
+function apply(state: ReplicaState, name: string, change: ChannelChange, times: Times): ReturnType<typeof applyChange> {
   const document = state.document(channelKey(name))
-  const context = { now, actor: SYSTEM_ACTOR, reason: null, force: false, fallback: null, isBlocked: state.isBlocked }
+  const context = {
+    ...times,
+    actor: SYSTEM_ACTOR,
+    reason: null,
+    force: false,
+    fallback: null,
+    isBlocked: state.isBlocked,
+  }
   return applyChange(document === undefined ? null : channelOf(document), change, context)
 }

@@ -2,8 +2,9 @@
 import { applyChange } from '../channels/change.ts'
 import { channelBody, channelKey, channelOf } from '../channels/channel.ts'
 import { malformed, type Refusal } from '../channels/outcome.ts'
-import { momentOf } from '../channels/time.ts'
+import { momentOf, type Times } from '../channels/time.ts'
 import { upstreamUrlOf } from '../channels/upstream-url.ts'
+import { timesOf } from '../serve/trusted-clock.ts'
 import type { Expectation, Write } from '../store/port.ts'
 import { blockListReads, fallbackOf, fallbackReads } from './change-channel.ts'
 import {
@@ -59,8 +60,8 @@ export async function mirrorChannels(
   if (earlier !== null && earlier.outcome !== 'applied') return earlier
   const made = earlier === null ? null : new Set(earlier.entry.subjects)
   for (let tries = 0; tries < CONTENTION_TRIES_MAX; tries += 1) {
-    const now = control.clock.now()
-    const planned = plan(control, request, base, names, now)
+    const times = timesOf(control.clock)
+    const planned = plan(control, request, base, names, times)
     if (planned.outcome === 'refused') return planned
     const { channels, writes, reads } = planned
     if (made !== null) {
@@ -70,14 +71,14 @@ export async function mirrorChannels(
       }
     }
     if (dryRun || writes.length === 0) return { outcome: 'mirrored', channels }
-    const committed = await commitAndServe(control, request, { at: momentOf(now), kind: KIND, writes, reads })
+    const committed = await commitAndServe(control, request, { at: momentOf(times.now), kind: KIND, writes, reads })
     if (committed.outcome === 'conflict') continue
     return committed.outcome === 'served' ? { outcome: 'mirrored', channels } : committed
   }
   return { outcome: 'contended' }
 }
 
-function plan(control: Control, request: Request, base: string, names: readonly string[], now: number): Planned {
+function plan(control: Control, request: Request, base: string, names: readonly string[], times: Times): Planned {
   const state = currentState(control)
   const channels: Mirrored[] = []
   const writes: Write[] = []
@@ -99,11 +100,11 @@ function plan(control: Control, request: Request, base: string, names: readonly 
     }
     const { actor, reason } = request
     const context = {
-      now,
+      ...times,
       actor,
       reason,
       force: false,
-      fallback: fallbackOf(control, state, name, now),
+      fallback: fallbackOf(control, state, name, times.expiryTime),
       isBlocked: state.isBlocked,
     }
     const applied = applyChange(stored, { kind: 'create', name, source: { kind: 'forward', url } }, context)

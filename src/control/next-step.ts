@@ -1,11 +1,12 @@
 // What a rollout does by itself, as it is to be committed: nothing, its next step, or the pause that its packages demand.
 import { advance, type Advance, type GateSamples } from '../rollouts/advance.ts'
+import type { Times } from '../channels/time.ts'
 import { overtaken, planPromotion } from '../rollouts/promotion.ts'
 import { pauseRollout } from '../rollouts/rollout-draft.ts'
 import { rolloutOf } from '../rollouts/rollout.ts'
 import type { ReplicaState } from '../serve/replica-state.ts'
 import { COMMIT_WRITES_MAX, type Document } from '../store/port.ts'
-import type { Decided } from './decide.ts'
+import { fitting, type Decided } from './decide.ts'
 import { SYSTEM_ACTOR } from './journal-lapses.ts'
 import { factReads, stageFacts, type Running } from './rollout-facts.ts'
 import { planWrites, type RolloutOutcome } from './rollouts.ts'
@@ -23,11 +24,11 @@ export interface Prepared {
 export const NOTHING = { outcome: 'answer', answer: { outcome: 'nothing' } } as const
 
 /** Whatever the rollout waits for, nobody else is to be told its release before somebody has seen to it. */
-export function decidePause(state: ReplicaState, now: number, key: string, reason: string): Decided<Driven> {
+export function decidePause(state: ReplicaState, times: Times, key: string, reason: string): Decided<Driven> {
   const document = state.document(key)
   const rollout = document === undefined ? null : rolloutOf(document)
   if (rollout === null || rollout.state !== 'running' || rollout.paused !== null) return NOTHING
-  const paused = pauseRollout(rollout, { now, actor: SYSTEM_ACTOR, reason })
+  const paused = pauseRollout(rollout, { ...times, actor: SYSTEM_ACTOR, reason })
   if (paused.outcome !== 'drafted') return NOTHING
   return { outcome: 'commit', reason, writes: planWrites(state, paused.rollout, []), reads: [] }
 }
@@ -35,7 +36,7 @@ export function decidePause(state: ReplicaState, now: number, key: string, reaso
 /** The next thing; `prepared` is null where it is held back anyway. */
 export function decideNext(
   state: ReplicaState,
-  now: number,
+  times: Times,
   prepared: Prepared | null,
   samples: GateSamples,
 ): Decided<Driven> {
@@ -43,7 +44,7 @@ export function decideNext(
   const { document, index, running } = prepared
   if (state.document(document.key) !== document) return { outcome: 'again' }
   const rollout = rolloutOf(document)
-  const facts = stageFacts(state, rollout, index, running, 'go on', now)
+  const facts = stageFacts(state, rollout, index, running, 'go on', times)
   if (facts === null) return { outcome: 'again' }
   const next: Advance = advance(facts, samples, { actor: SYSTEM_ACTOR })
   switch (next.outcome) {
@@ -83,7 +84,7 @@ export function decideNext(
       if (plan.outcome === 'refused') return NOTHING
       const others = rolloutDocuments(state, rollout.pipeline).filter(({ key }) => key !== document.key)
       const room = COMMIT_WRITES_MAX - plan.channels.length - 1
-      const over = overtaken(others.map(rolloutOf), plan.rollout, index, now).slice(0, room)
+      const over = fitting(overtaken(others.map(rolloutOf), plan.rollout, index, times.now), room)
       const writes = planWrites(state, plan.rollout, plan.channels, over)
       return {
         outcome: 'commit',

@@ -28,10 +28,8 @@ export type PipelineOutcome =
   | Unfinished
 
 /** Every pipeline by name. */
-export function listPipelines(state: ReplicaState): readonly PipelineRecord[] {
-  return [...state.documentsOf(PIPELINE_KIND)]
-    .map((document) => recordOf(state, pipelineOf(document), document.revision))
-    .toSorted((a, b) => (a.pipeline.name < b.pipeline.name ? -1 : 1))
+export function listPipelines(state: ReplicaState): readonly Pipeline[] {
+  return [...state.documentsOf(PIPELINE_KIND)].map(pipelineOf).toSorted((a, b) => (a.name < b.name ? -1 : 1))
 }
 
 export function pipelineRecord(state: ReplicaState, name: string): PipelineRecord | null {
@@ -57,10 +55,10 @@ export function putPipeline(
     key,
     dryRun,
     prepare: nothing,
-    decide(state, now) {
+    decide(state, times) {
       const document = state.document(key)
       if (!isExpected(expectedRevisions, document)) return answer({ outcome: 'stale', current: document ?? null })
-      const drafted = draftPipeline(draft, gateRefusal, { now, actor: request.actor, reason: request.reason })
+      const drafted = draftPipeline(draft, gateRefusal, { ...times, actor: request.actor, reason: request.reason })
       if (drafted.outcome === 'refused') return answer(drafted)
       const { pipeline } = drafted
       const others = [...state.documentsOf(PIPELINE_KIND)].filter((other) => other.key !== key)

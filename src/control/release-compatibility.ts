@@ -36,9 +36,7 @@ export async function releaseCompatibility(
   isGone: () => boolean,
 ): Promise<ReleaseCompatibility | null> {
   const state = currentState(control)
-  const asked = listPipelines(state)
-    .map((record) => record.pipeline)
-    .filter((one) => (pipeline === null ? takes(one, version) : one.name === pipeline))
+  const asked = listPipelines(state).filter((one) => (pipeline === null ? takes(one, version) : one.name === pipeline))
   const stages: ReleaseCompatibility['stages'][number][] = []
   for (const one of asked) {
     for (const { name, channels } of one.stages) {

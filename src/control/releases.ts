@@ -87,9 +87,9 @@ export async function registerRelease(
       if (!dryRun) await lapsed(control)
       return find()
     },
-    decide(state, now, packages) {
+    decide(state, times, packages) {
       if (packages.outcome !== 'found') return answer(packages)
-      const context = { now, actor: request.actor, reason: request.reason }
+      const context = { ...times, actor: request.actor, reason: request.reason }
       const drafted = draftRelease(draft, packages.packages, context)
       if (drafted.outcome === 'refused') return answer(drafted)
       const { release } = drafted
@@ -137,7 +137,7 @@ export async function addPackages(
     const blocked = state.document(key)
     // An operator who has put it on the list for another reason takes it off the list, too.
     const isOurs = blocked !== undefined && blockedVersionOf(blocked).because === 'no packages'
-    const lapses = isOurs ? dueLapses(state, release.version, context.now) : []
+    const lapses = isOurs ? dueLapses(state, release.version, context.expiryTime) : []
     if (lapses === null) return null
     const started = startRollouts(state, drafted.release, context)
     return {
@@ -161,7 +161,7 @@ export function withdraw(
     if (drafted.outcome === 'refused') return drafted
     const reason = drafted.release.withdrawn?.reason ?? ''
     const at = momentOf(context.now)
-    const lapses = dueLapses(state, release.version, context.now)
+    const lapses = dueLapses(state, release.version, context.expiryTime)
     if (lapses === null) return null
     const body = blockedVersionBody({ version: release.version, reason, by: context.actor, at })
     const ended = [...state.documentsOf(ROLLOUT_KIND)]
@@ -231,11 +231,11 @@ function once<T>(ask: () => Promise<T>): () => Promise<T> {
 function keepFromChannels(
   state: ReplicaState,
   { version }: Release,
-  { now, actor }: RuleContext,
+  { now, expiryTime, actor }: RuleContext,
 ): readonly Write[] | null {
   const key = blockedVersionKey(version)
   if (state.document(key) !== undefined) return []
-  const lapses = dueLapses(state, version, now)
+  const lapses = dueLapses(state, version, expiryTime)
   if (lapses === null) return null
   const reason = 'a control-plane release: it has no agent packages yet'
   const body = blockedVersionBody({ version, reason, by: actor, at: momentOf(now), because: 'no packages' })

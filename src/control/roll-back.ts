@@ -7,6 +7,7 @@ import { isPinned, planResume, planUnpin, type AfterPlan } from '../rollouts/end
 import { refuse, type RolloutRefusal } from '../rollouts/outcome.ts'
 import { pipelineKey } from '../rollouts/pipeline.ts'
 import { releaseBody, releaseKey, type Release } from '../rollouts/release.ts'
+import type { RuleContext } from '../rollouts/release-draft.ts'
 import { planRollback, type AfterContext } from '../rollouts/rollback.ts'
 import { channelsOf, frontierOf, rolloutOf, type Rollout } from '../rollouts/rollout.ts'
 import { resumeRollout } from '../rollouts/rollout-draft.ts'
@@ -68,7 +69,7 @@ export function rollBack(
     key: null,
     dryRun,
     prepare: () => (dryRun ? nothing() : lapsed(control)),
-    decide(state, now) {
+    decide(state, times) {
       const standing =
         choice.release === null
           ? documentsNewestFirst(state, choice.pipeline).find((one) => stands(state, one))
@@ -78,18 +79,18 @@ export function rollBack(
         const message = `the rollback of ${release} stands; end it with unpin or resume, or name with \`release\` what to take back besides`
         return answer(refuse('which_rollout', message))
       }
-      const document = chooseRollout(state, choice, (rollout) => hasReached(state, rollout, now), true)
+      const document = chooseRollout(state, choice, (rollout) => hasReached(state, rollout, times.expiryTime), true)
       if ('outcome' in document) return answer(document)
       if (!isExpected(expectedRevisions, document)) return answer({ outcome: 'stale', current: document })
       const rollout = rolloutOf(document)
-      if (frontierOf(rollout) === -1 && !hasReached(state, rollout, now)) {
+      if (frontierOf(rollout) === -1 && !hasReached(state, rollout, times.expiryTime)) {
         const message = `release ${rollout.release} has not reached any channel; withdraw it instead`
         return answer(refuse('nothing_reached', message))
       }
-      if (choice.release === null && !isTold(state, rollout, now)) {
-        return answer(refuse('which_rollout', untoldInWords(state, choice.pipeline, rollout, now)))
+      if (choice.release === null && !isTold(state, rollout, times.expiryTime)) {
+        return answer(refuse('which_rollout', untoldInWords(state, choice.pipeline, rollout, times.expiryTime)))
       }
-      const context = ruleContext(request, now)
+      const context = ruleContext(request, times)
       const plan = planRollback(rollbackFacts(state, rollout), { ...context, ...asked })
       if (plan.outcome === 'refused') return answer(plan)
       untouched = plan.untouched
@@ -114,7 +115,7 @@ export function rollBack(
         ...[...new Set(good)].map((version) => readOf(state, releaseKey(version))),
         ...plan.channels.flatMap((channel) => blockListReads(state, channel)),
       ]
-      return { outcome: 'commit', writes, reads }
+      return { outcome: 'commit', writes, reads, isUrgent: true }
     },
     isSame: (entry) => isAbout(entry, choice, null),
     answerOf: (entry) => withServedBy(outcomeOf(control, entry, untouched), knownState(control)),
@@ -147,12 +148,12 @@ export function endRollback(
       if (how === 'unpin' || 'outcome' in document) return null
       return { document, running: runningHeld(control, state, rolloutOf(document)) }
     },
-    decide(state, now, prepared) {
+    decide(state, times, prepared) {
       const document = find(state)
       if ('outcome' in document) return answer(document)
       if (!isExpected(expectedRevisions, document)) return answer({ outcome: 'stale', current: document })
       const rollout = rolloutOf(document)
-      const context = ruleContext(request, now)
+      const context = ruleContext(request, times)
       if (how === 'resume' && rollout.state !== 'rolled back') {
         const resumed = resumeRollout(rollout, context)
         if (resumed.outcome === 'refused') return answer(resumed)
@@ -215,8 +216,8 @@ function resumption(
   const { pipeline, release } = rollout
   const elsewhere = movedElsewhere(state, rollout)
   if (elsewhere !== null) return elsewhere
-  const unblocked = unblockBad(state, release, context.now)
-  const known = resumeFacts(state, rollout, running, context.now)
+  const unblocked = unblockBad(state, release, context.expiryTime)
+  const known = resumeFacts(state, rollout, running, context)
   if (unblocked === null || known === null) return null
   const isFreed = (version: string): boolean => unblocked.length > 0 && version === release
   const facts = { ...known, isBlocked: (version: string) => !isFreed(version) && state.isBlocked(version) }
@@ -251,21 +252,21 @@ function withServedBy(outcome: RolloutOutcome, state: ReplicaState, moved: reado
 function blockBad(
   state: ReplicaState,
   { version, bad }: Release,
-  { now, actor }: ReturnType<typeof ruleContext>,
+  { now, expiryTime, actor }: RuleContext,
 ): readonly Write[] | null {
   const key = blockedVersionKey(version)
   if (state.document(key) !== undefined) return []
-  const lapses = dueLapses(state, version, now)
+  const lapses = dueLapses(state, version, expiryTime)
   const reason = `rolled back: ${bad?.reason ?? ''}`
   const body = blockedVersionBody({ version, reason, by: actor, at: momentOf(now), because: 'rolled back' })
   return lapses === null ? null : [writeOf(state, key, body), ...lapses]
 }
 
 /** Takes it off the list again, where nobody has put it there for another reason. */
-function unblockBad(state: ReplicaState, version: string, now: number): readonly Write[] | null {
+function unblockBad(state: ReplicaState, version: string, expiryTime: number): readonly Write[] | null {
   const key = blockedVersionKey(version)
   const document = state.document(key)
   if (document === undefined || blockedVersionOf(document).because !== 'rolled back') return []
-  const lapses = dueLapses(state, version, now)
+  const lapses = dueLapses(state, version, expiryTime)
   return lapses === null ? null : [writeOf(state, key, null), ...lapses]
 }

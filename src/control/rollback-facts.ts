@@ -1,6 +1,7 @@
 // What a rollback is decided from, read off what this replica knows: what its rollout has reached, where channels can go back
 // to, and which rollbacks stand.
 import { CHANNEL_KIND, channelKey, channelOf } from '../channels/channel.ts'
+import type { Times } from '../channels/time.ts'
 import { compareReleases } from '../rollouts/cloud-version.ts'
 import type { StageFacts } from '../rollouts/conditions.ts'
 import { heldElsewhere, isPinned } from '../rollouts/end-rollback.ts'
@@ -29,21 +30,21 @@ export function stands(state: ReplicaState, document: Document): boolean {
 }
 
 /** Whether a release was told by a stage of its rollout, or is told by a channel of one that somebody has set by hand. */
-export function hasReached(state: ReplicaState, rollout: Rollout, now: number): boolean {
+export function hasReached(state: ReplicaState, rollout: Rollout, expiryTime: number): boolean {
   if (rollout.state === 'rolled back') return false
-  return rollout.stages.some(({ moved }) => moved.length > 0) || isTold(state, rollout, now)
+  return rollout.stages.some(({ moved }) => moved.length > 0) || isTold(state, rollout, expiryTime)
 }
 
-export function isTold(state: ReplicaState, rollout: Rollout, now: number): boolean {
+export function isTold(state: ReplicaState, rollout: Rollout, expiryTime: number): boolean {
   const channels = channelsIn(state, channelsOf(rollout)).values()
-  return [...channels].some((channel) => isToTakeBack(channel, rollout.release, state.isBlocked, now))
+  return [...channels].some((channel) => isToTakeBack(channel, rollout.release, state.isBlocked, expiryTime))
 }
 
 /** To take back the one before it instead would move a fleet that nobody has spoken of. */
-export function untoldInWords(state: ReplicaState, pipeline: string, { release }: Rollout, now: number): string {
+export function untoldInWords(state: ReplicaState, pipeline: string, { release }: Rollout, expiryTime: number): string {
   const message = `no channel tells ${release} any more, the newest release that has reached one; name with \`release\` what to take back`
   const older = documentsNewestFirst(state, pipeline).map(rolloutOf)
-  const told = older.find((rollout) => rollout.state !== 'rolled back' && isTold(state, rollout, now))
+  const told = older.find((rollout) => rollout.state !== 'rolled back' && isTold(state, rollout, expiryTime))
   return told === undefined ? message : `${message}: ${told.release} is told by some`
 }
 
@@ -106,9 +107,9 @@ export function resumeFacts(
   state: ReplicaState,
   rollout: Rollout,
   running: Running | null,
-  now: number,
+  times: Times,
 ): StageFacts | null {
-  const facts = earlyFacts(state, rollout, now)
+  const facts = earlyFacts(state, rollout, times)
   if (facts.release.minAgentVersion === null) return facts
   // The release may have got its lowest version since.
   if (running === null) return null

@@ -2,11 +2,12 @@
 // versions their agents may still run.
 import { channelKey, channelOf, type Channel } from '../channels/channel.ts'
 import { versionsInUse } from '../channels/history.ts'
-import { momentOf, parseDuration } from '../channels/time.ts'
+import { momentOf, parseDuration, type Times } from '../channels/time.ts'
 import type { StageFacts } from '../rollouts/conditions.ts'
 import { releaseKey, releaseOf, type Release } from '../rollouts/release.ts'
 import { ROLLOUT_KIND, rolloutOf, stageAt, type Rollout, type StageProgress } from '../rollouts/rollout.ts'
 import type { ReplicaState } from '../serve/replica-state.ts'
+import { timesOf } from '../serve/trusted-clock.ts'
 import type { Document, Expectation } from '../store/port.ts'
 import { blockListReads } from './change-channel.ts'
 import type { Control } from './control.ts'
@@ -32,10 +33,11 @@ export function runningIn(control: Control, state: ReplicaState, names: readonly
   const documents = new Map(names.map((name) => [name, state.document(channelKey(name))]))
   const versions = new Map<string, readonly string[]>()
   const unknown = new Map<string, string>()
-  const now = control.clock.now()
+  const times = timesOf(control.clock)
+  const { now } = times
   for (const [name, document] of documents) {
     if (document === undefined) continue
-    const { spans, unknownBefore } = servedSince(state, document, now - graceMs, now)
+    const { spans, unknownBefore } = servedSince(state, document, now - graceMs, times)
     if (unknownBefore !== null) unknown.set(name, momentOf(unknownBefore))
     versions.set(name, versionsInUse(spans, graceMs, now))
   }
@@ -68,7 +70,7 @@ export function stageFacts(
   index: number,
   running: Running,
   purpose: Purpose,
-  now: number,
+  { now, expiryTime }: Times,
 ): StageFacts | null {
   for (const [name, document] of running.documents) if (state.document(channelKey(name)) !== document) return null
   const release = releaseIn(state, rollout)
@@ -88,6 +90,7 @@ export function stageFacts(
     taken: takenChannels(state, rollout.pipeline, rules.channels),
     isUnderWay: isUnderWayIn(state),
     now,
+    expiryTime,
   }
 }
 
@@ -104,14 +107,14 @@ function isUnderWayIn(state: ReplicaState): StageFacts['isUnderWay'] {
 }
 
 /** The facts but for channels and journal: enough to know that a stage waits for something else. */
-export function earlyFacts(state: ReplicaState, rollout: Rollout, now: number): StageFacts {
+export function earlyFacts(state: ReplicaState, rollout: Rollout, { now, expiryTime }: Times): StageFacts {
   const release = releaseIn(state, rollout)
   const [channels, running] = [new Map<string, Channel>(), new Map<string, readonly string[]>()]
   const { isBlocked } = state
   const [unknown, taken] = [new Map<string, string>(), new Map<string, string>()]
   const isUnderWay = isUnderWayIn(state)
   const embargoes = embargoesOf(state)
-  return { rollout, release, channels, isBlocked, running, unknown, embargoes, taken, isUnderWay, now }
+  return { rollout, release, channels, isBlocked, running, unknown, embargoes, taken, isUnderWay, now, expiryTime }
 }
 
 /** The release of a rollout. Releases are never deleted. */

@@ -5,6 +5,7 @@ import type { Blocker } from '../rollouts/outcome.ts'
 import { isTold, planPromotion, whyNotTold, type LeftBehind } from '../rollouts/promotion.ts'
 import { rolloutOf, stageAt, type Rollout, type StageProgress } from '../rollouts/rollout.ts'
 import type { ReplicaState } from '../serve/replica-state.ts'
+import { timesOf } from '../serve/trusted-clock.ts'
 import { StoreUnavailable, type Document } from '../store/port.ts'
 import type { Control } from './control.ts'
 import { notedSamples } from './gate-samples.ts'
@@ -72,7 +73,7 @@ function blockersOf(
   if (rollout.state !== 'running') return endBlockers(rollout)
   if (control.replica.fault !== null) return [blocker('compatibility', AWAY)]
   const running = runningOf(control, state, rollout, index, 'go on')
-  const facts = stageFacts(state, rollout, index, running, 'go on', control.clock.now())
+  const facts = stageFacts(state, rollout, index, running, 'go on', timesOf(control.clock))
   // Both were read of one state, so this does not come to pass.
   if (facts === null) return [blocker('channels', 'its channels change while they are looked at; look again')]
   if (progress.state === 'waiting') {
@@ -105,7 +106,7 @@ function leftBehindIn(control: Control, state: ReplicaState, rollout: Rollout, i
   return rules.channels.flatMap((name) => {
     const channel = channels.get(name)
     if (channel === undefined) return { channel: name, why: 'does not exist' }
-    if (isTold(rollout, progress, channel, state.isBlocked, control.clock.now())) return []
+    if (isTold(rollout, progress, channel, state.isBlocked, control.clock.expiryTime())) return []
     return { channel: name, why: whyNotTold(rollout, channel) }
   })
 }

@@ -1,8 +1,10 @@
 // What operators do to rollouts: each is one commit of the rollout's document and of every channel that it moves.
 import { channelBody, channelKey, channelNameOf, channelOf, type Channel } from '../channels/channel.ts'
 import { cohortsAt, targetAt } from '../channels/target.ts'
+import type { Times } from '../channels/time.ts'
 import { compareReleases } from '../rollouts/cloud-version.ts'
 import { refuse, type RolloutRefusal } from '../rollouts/outcome.ts'
+import type { RuleContext } from '../rollouts/release-draft.ts'
 import { isRolloutKey, ROLLOUT_KIND, rolloutBody, rolloutKey, rolloutOf, type Rollout } from '../rollouts/rollout.ts'
 import type { ReplicaState } from '../serve/replica-state.ts'
 import type { Document, JournalEntry, Write } from '../store/port.ts'
@@ -148,11 +150,8 @@ export async function readRollout(control: Control, pipeline: string, release: s
 }
 
 /** Who asks, in the words of the rules. */
-export function ruleContext(
-  { actor, reason }: Request,
-  now: number,
-): { now: number; actor: string; reason: string | null } {
-  return { now, actor, reason }
+export function ruleContext({ actor, reason }: Request, times: Times): RuleContext {
+  return { ...times, actor, reason }
 }
 
 /** Every rollout that is under way, whatever its pipeline. */
@@ -166,6 +165,6 @@ function moveOf(control: Control, channel: string, before: Channel | null, after
 
 function newestTold(control: Control, channel: Channel): string | null {
   const { isBlocked } = knownState(control)
-  const now = control.clock.now()
+  const now = control.clock.expiryTime()
   return (cohortsAt(channel, isBlocked, now)?.early ?? targetAt(channel, isBlocked, now)).version
 }

@@ -10,7 +10,7 @@ import { isRolloutOf, ROLLOUT_KIND, rolloutBody, rolloutKey, rolloutOf, type Rol
 import { startRollout } from '../rollouts/rollout-draft.ts'
 import type { ReplicaState } from '../serve/replica-state.ts'
 import type { Document, Expectation, Write } from '../store/port.ts'
-import { writeOf } from './decide.ts'
+import { fitting, writeOf } from './decide.ts'
 
 /** Ended rollouts kept of each pipeline: a year of weekly releases twice over; going back needs a few. */
 const ENDED_MAX = 100
@@ -50,10 +50,10 @@ export function startRollouts(state: ReplicaState, release: Release, context: Ru
     rollouts,
     writes: [
       ...rollouts.map((rollout) => writeOf(state, keyOf(rollout), rolloutBody(rollout))),
-      ...rollouts
-        .flatMap(({ pipeline }) => outdated(state, pipeline))
-        .slice(0, PRUNED_AT_ONCE_MAX)
-        .map(({ key }) => writeOf(state, key, null)),
+      ...fitting(
+        rollouts.flatMap(({ pipeline }) => outdated(state, pipeline)),
+        PRUNED_AT_ONCE_MAX,
+      ).map(({ key }) => writeOf(state, key, null)),
     ],
     reads: [...taking, ...taking.flatMap((document) => newerThan(state, pipelineOf(document).name, release))].map(
       ({ key, revision }) => ({ key, expected: revision }),

@@ -119,7 +119,12 @@ export function presentToken(document: Document): Token {
 export function listTokens(control: Control): readonly Token[] {
   const tokens: Token[] = []
   for (const document of knownState(control).documentsOf(TOKEN_KIND)) tokens.push(presentToken(document))
-  return tokens.toSorted((a, b) => (a.name === b.name ? compare(a.id, b.id) : compare(a.name, b.name)))
+  return tokens.toSorted(compareTokens)
+}
+
+/** The order of the list of tokens. */
+export function compareTokens(a: Pick<Token, 'name' | 'id'>, b: Pick<Token, 'name' | 'id'>): number {
+  return a.name === b.name ? compare(a.id, b.id) : compare(a.name, b.name)
 }
 
 /** Makes a token; its text is in the answer and nowhere else. */

@@ -1,7 +1,8 @@
 // The block list of versions.
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
-import { blockedVersionOf } from '../../channels/blocked-version.ts'
+import { blockedVersionOf, type BlockedVersion } from '../../channels/blocked-version.ts'
+import { compareVersions } from '../../channels/version.ts'
 import { blockVersion, listBlockedVersions, unblockVersion } from '../../control/block-version.ts'
 import type { Control } from '../../control/control.ts'
 import type { Document } from '../../store/port.ts'
@@ -9,7 +10,8 @@ import { answers, page } from './answers.ts'
 import { sendRefusal, sendStale, sendUnfinished, writeParts } from './change.ts'
 import { entityTag, readIfMatch } from './if-match.ts'
 import { sendProblem } from './problem.ts'
-import { ReasonBody } from './request-schemas.ts'
+import { afterVersion, sendList, type Lists } from './list-page.ts'
+import { PageQuery, ReasonBody } from './request-schemas.ts'
 import { ref } from './schemas.ts'
 import { writeRequest, writing } from './write-request.ts'
 
@@ -30,17 +32,21 @@ const Blocked = Type.Object({
 })
 const DryRunOnly = Type.Object({ dryRun: Type.Literal(true), version: Type.String() })
 
+const versionOf = ({ version }: BlockedVersion): string => version
+
 const config = { role: 'admin', wholeServer: true } as const
 
-export function blockedVersionRoutes(control: Control): FastifyPluginAsyncTypebox {
+export function blockedVersionRoutes(lists: Lists): FastifyPluginAsyncTypebox {
+  const { control } = lists
   return async (app) => {
-    listBlockedVersionsRoute(app, control)
+    listBlockedVersionsRoute(app, lists)
     blockVersionRoute(app, control)
     unblockVersionRoute(app, control)
   }
 }
 
-function listBlockedVersionsRoute(app: App, control: Control): void {
+function listBlockedVersionsRoute(app: App, lists: Lists): void {
+  const { control } = lists
   app.route({
     method: 'GET',
     url: '/blocked-versions',
@@ -50,9 +56,15 @@ function listBlockedVersionsRoute(app: App, control: Control): void {
       summary: 'List blocked versions',
       description: 'Every version that must not be served again, lowest first.',
       tags: ['blocked versions'],
+      querystring: PageQuery,
       response: answers({ 200: page(ref('BlockedVersion')) }),
     },
-    handler: async () => ({ items: listBlockedVersions(control), next: null }),
+    handler: (request, reply) =>
+      sendList(lists, request, reply, {
+        after: (name, count) => afterVersion(listBlockedVersions(control), versionOf, compareVersions, name, count),
+        nameOf: versionOf,
+        present: (blocked) => blocked,
+      }),
   })
 }
 

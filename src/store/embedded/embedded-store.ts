@@ -4,7 +4,7 @@
 // because what has returned is then on the disk and what has thrown is certainly not: lmdb-js' asynchronous
 // transactions give neither where the disk is full.
 import { isDeepStrictEqual } from 'node:util'
-import { checkChange } from '../change.ts'
+import { checkChange, entryBytesMax } from '../change.ts'
 import { newMark, planEpoch } from '../epoch-start.ts'
 import {
   FORMAT,
@@ -187,7 +187,8 @@ export class EmbeddedStore implements Store {
     const subjects = change.writes.map(({ key }) => key)
     const entry = { seq, mark, format: FORMAT, at, actor, kind, subjects, reason, requestId, changes }
     this.#database.putMeta({ ...meta, seq, mark })
-    return { outcome: 'committed', entry: this.#database.appendEntry(entry), repeated: false }
+    const appended = this.#database.appendEntry(entry, entryBytesMax(change))
+    return { outcome: 'committed', entry: appended, repeated: false }
   }
 
   /** Inside a transaction: the new epoch's entries and, where they are restored, its documents as they were. */
