@@ -22,7 +22,14 @@ export interface LaunchOptions {
   readonly entry?: readonly string[]
   /** The Node.js to run it with; the one that runs this unless told. */
   readonly node?: string
+  /** Out of reach of the terminal's Ctrl-C, for a program that goes on after one; killed with that program. */
+  readonly isDetached?: boolean
 }
+
+const detached = new Set<ChildProcess>()
+process.once('exit', () => {
+  for (const child of detached) child.kill('SIGKILL')
+})
 
 export interface BellwetherProcess {
   readonly child: ChildProcess
@@ -75,6 +82,7 @@ export function builtEntry(): readonly string[] {
 /** Starts a server without waiting for it; `settled` tells what it came to. */
 export function spawnBellwether(options: LaunchOptions): { child: ChildProcess; settled: Promise<Launched> } {
   const { dataDir, env = {}, stderr = 'pipe', core = null, entry = currentEntry(), node = process.execPath } = options
+  const { isDetached = false } = options
   const command = [...(core === null ? [] : ['taskset', '-c', String(core)]), node, ...entry]
   // Nothing of the caller's own environment gets in but what a program needs to run at all.
   const { PATH = '', HOME = '' } = process.env
@@ -90,7 +98,12 @@ export function spawnBellwether(options: LaunchOptions): { child: ChildProcess; 
       ...env,
     },
     stdio: ['ignore', 'pipe', stderr],
+    detached: isDetached,
   })
+  if (isDetached) {
+    detached.add(child)
+    child.once('exit', () => detached.delete(child))
+  }
   return { child, settled: settle(child) }
 }
 

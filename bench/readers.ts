@@ -1,6 +1,7 @@
 // Eight readers page through a large journal while agents poll and an operator halts a channel: the poll p99 without and with
-// them, how long a halt takes beside them, and the longest pause of the server's event loop. Of the built server.
-//   npx tsx bench/readers.ts [--mb 500] [--readers 8] [--seconds 20] [--heap 512]
+// them, in turns, how long a halt takes, and the longest pause of the server's event loop. Of the built server, once it has read back
+// what its channels served.
+//   npx tsx bench/readers.ts [--mb 500] [--readers 8] [--rounds 7] [--seconds 5] [--heap 512]
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -13,7 +14,8 @@ import { BENCH_TOKEN, builtEntry, startBellwether, type BellwetherProcess } from
 import { channelName, fill } from './channel-store.ts'
 import { Client } from './client.ts'
 import { residentMb } from './process-figures.ts'
-import { quantile } from './summary.ts'
+import { startReading } from './reading.ts'
+import { quantile, showSummary, summarize } from './summary.ts'
 
 /** A stage of this many channels makes entries of some 0.9 MB. */
 const CHANNELS = 900
@@ -21,20 +23,41 @@ const POLL_EVERY_MS = 5
 const HALT_EVERY_MS = 500
 const HALT_TARGET_MS = 200
 const POLLS_FACTOR_TARGET = 2
+/** A journal of gigabytes is read back in less. */
+const RESTORED_WITHIN_MS = 300_000
+const RESTORED_CHECK_MS = 200
+const READING_BEGINS_MS = 2_000
 
 const { values: options } = parseArgs({
   options: {
     mb: { type: 'string', default: '500' },
     readers: { type: 'string', default: '8' },
-    seconds: { type: 'string', default: '20' },
+    rounds: { type: 'string', default: '7' },
+    seconds: { type: 'string', default: '5' },
     heap: { type: 'string', default: '512' },
   },
 })
-const [mb, readers, seconds] = [Number(options.mb), Number(options.readers), Number(options.seconds)]
+const [mb, readers] = [Number(options.mb), Number(options.readers)]
+const [rounds, seconds] = [Number(options.rounds), Number(options.seconds)]
+
+/** What goes on beside the polls of one leg of a round. */
+interface Beside {
+  readonly halts: boolean
+  readonly readers: number
+}
+
+const LEGS = {
+  'polls alone': { halts: false, readers: 0 },
+  'with halts': { halts: true, readers: 0 },
+  'with halts and readers': { halts: true, readers },
+} satisfies Record<string, Beside>
+
+type Leg = keyof typeof LEGS
 
 interface Measured {
-  readonly polls: readonly number[]
-  readonly halts: readonly number[]
+  readonly p99: number
+  readonly longestHalt: number
+  readonly longestPause: number
   readonly pages: number
 }
 
@@ -44,10 +67,13 @@ try {
   const entry = [`--max-old-space-size=${options.heap}`, ...builtEntry()]
   const server = await startBellwether({ dataDir: folder, env: { BELLWETHER_LOG_LEVEL: 'error' }, entry })
   try {
-    const alone = await measure(server, 0)
-    const pauseAlone = await longestPauseMs(server)
-    const beside = await measure(server, readers)
-    report(entries, alone, beside, pauseAlone, await longestPauseMs(server))
+    await restored(server)
+    const measured: Record<Leg, Measured[]> = { 'polls alone': [], 'with halts': [], 'with halts and readers': [] }
+    // In turns: whatever else the machine does then falls on all of them.
+    for (let round = 0; round < rounds; round += 1) {
+      for (const leg of Object.keys(LEGS) as Leg[]) measured[leg].push(await measure(server, LEGS[leg])) // Object.keys loses the keys' type.
+    }
+    report(entries, measured)
     say(`  memory ${residentMb(server.pid).toFixed(0)} MB of a heap of ${options.heap} MB`)
   } finally {
     await server.end()
@@ -80,15 +106,29 @@ async function fillJournal(dataDir: string): Promise<number> {
   return count
 }
 
-async function measure(server: BellwetherProcess, readersCount: number): Promise<Measured> {
+/** Waits until the server reads nothing of the journal in the background any more. */
+async function restored(server: BellwetherProcess): Promise<void> {
+  const client = new Client(server.controlUrl, 1)
+  const endsAt = performance.now() + RESTORED_WITHIN_MS
+  while (!/^bellwether_history_restored 1$/m.test((await client.get('/metrics')).body)) {
+    if (performance.now() > endsAt) throw new Error('the server still restores what its channels served')
+    await pause(RESTORED_CHECK_MS)
+  }
+  client.close()
+}
+
+async function measure(server: BellwetherProcess, beside: Beside): Promise<Measured> {
   const over = new AbortController()
   const polls: number[] = []
   const halts: number[] = []
-  let pages = 0
+  const about = { url: server.controlUrl, token: BENCH_TOKEN, path: '/journal?limit=500', readers: beside.readers }
+  const stopReading = beside.readers === 0 ? null : startReading(about)
+  // A process needs a while to begin.
+  if (stopReading !== null) await pause(READING_BEGINS_MS)
   const poller = new Client(server.pollUrl, 1)
   const operator = new Client(server.controlUrl, 1, BENCH_TOKEN)
-  const reading = new Client(server.controlUrl, Math.max(readersCount, 1), BENCH_TOKEN)
   const path = `/channels/${encodeURIComponent(channelName(0))}/halt`
+  await longestPauseMs(server)
   const poll = async (): Promise<void> => {
     while (!over.signal.aborted) {
       polls.push(await timed(async () => (await poller.get(`/v1/${channelName(1)}/version`)).status))
@@ -102,23 +142,24 @@ async function measure(server: BellwetherProcess, readersCount: number): Promise
       await operator.admin('DELETE', path, { reason: 'bench' })
     }
   }
-  const read = async (): Promise<void> => {
-    for (let cursor = ''; !over.signal.aborted;) {
-      const { status, body } = await reading.admin('GET', `/journal?limit=500${cursor}`)
-      if (status !== 200) throw new Error(`a page was answered ${status} ${body.slice(0, 200)}`)
-      pages += 1
-      // At the end of a page, and not parsed: this process measures, too.
-      const next = /"next":"([^"]+)"\}$/.exec(body.slice(-100))?.[1]
-      cursor = next === undefined ? '' : `&cursor=${next}`
-    }
-  }
-  const running = [poll(), halt(), ...Array.from({ length: readersCount }, () => read())]
+  const halting = beside.halts ? [halt()] : []
+  const running = [poll(), ...halting]
   const end = pause(seconds * 1_000)
   await Promise.race([end, Promise.all(running)])
   over.abort()
   await Promise.all(running)
-  for (const client of [poller, operator, reading]) client.close()
-  return { polls, halts, pages }
+  const longestPause = await longestPauseMs(server)
+  const pages = (await stopReading?.()) ?? 0
+  for (const client of [poller, operator]) client.close()
+  return {
+    p99: quantile(
+      polls.toSorted((a, b) => a - b),
+      0.99,
+    ),
+    longestHalt: Math.max(0, ...halts),
+    longestPause,
+    pages,
+  }
 }
 
 /** What something took in milliseconds; it must be answered 200. */
@@ -137,22 +178,27 @@ async function longestPauseMs(server: BellwetherProcess): Promise<number> {
   return Number(/^nodejs_eventloop_lag_max_seconds (\S+)$/m.exec(body)?.[1] ?? NaN) * 1_000
 }
 
-function report(entries: number, alone: Measured, beside: Measured, pauseAlone: number, pauseBeside: number): void {
+function report(entries: number, measured: Readonly<Record<Leg, readonly Measured[]>>): void {
   say(
-    `${entries} entries of a stage of ${CHANNELS} channels, ${mb} MB; ${seconds} s without readers, ${seconds} s with ${readers}`,
+    `${entries} entries of a stage of ${CHANNELS} channels, ${mb} MB; ${rounds} rounds of ${seconds} s of each, ${readers} readers`,
   )
-  const p99 = ({ polls }: Measured): number =>
-    quantile(
-      polls.toSorted((a, b) => a - b),
-      0.99,
-    )
-  const factor = p99(beside) / p99(alone)
-  row('poll p99, without and with readers', `${ms(p99(alone))} / ${ms(p99(beside))}`, factor <= POLLS_FACTOR_TARGET)
-  row('… the longest poll', `${ms(Math.max(...alone.polls))} / ${ms(Math.max(...beside.polls))}`)
-  const worst = Math.max(...beside.halts)
-  row('the longest halt', `${ms(Math.max(...alone.halts))} / ${ms(worst)}`, worst <= HALT_TARGET_MS)
-  row('the longest pause of the event loop', `${ms(pauseAlone)} / ${ms(pauseBeside)}`)
-  row('pages read', `${alone.pages} / ${beside.pages}`)
+  for (const [leg, legs] of Object.entries(measured)) {
+    say(`  ${leg}`)
+    row('poll p99, the median of the rounds', spread(legs.map(({ p99 }) => p99)))
+    row('the longest pause of the event loop', ms(Math.max(...legs.map(({ longestPause }) => longestPause))))
+    if (leg === 'polls alone') continue
+    const worst = Math.max(...legs.map(({ longestHalt }) => longestHalt))
+    row('the longest halt', ms(worst), leg === 'with halts' ? null : worst <= HALT_TARGET_MS)
+  }
+  const [without, beside] = [measured['with halts'], measured['with halts and readers']]
+  // Within a round: the machine is another one a minute later.
+  const factors = summarize(beside.map(({ p99 }, round) => p99 / (without[round]?.p99 ?? NaN)))
+  row('poll p99, with readers over without', `${showSummary(factors, 2)} ×`, factors.median <= POLLS_FACTOR_TARGET)
+  row('pages read', String(beside.reduce((sum, { pages }) => sum + pages, 0)))
+}
+
+function spread(figures: readonly number[]): string {
+  return `${showSummary(summarize(figures), 1)} ms`
 }
 
 function row(what: string, figures: string, isReached: boolean | null = null): void {

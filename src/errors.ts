@@ -50,6 +50,7 @@ const catalogue = {
   secret_lost: [409, 'The secret was in an answer that was lost'],
   document_unreadable: [409, 'The document cannot be read'],
   document_readable: [409, 'The document can be read'],
+  change_too_large: [409, 'The change is too large for one step'],
   contended: [409, 'Others kept changing the same documents'],
   journal_trimmed: [410, 'The journal is not kept that far back'],
   stale_write: [412, 'The document has changed since you read it'],
@@ -67,7 +68,7 @@ const catalogue = {
   not_served_yet: [503, 'The change is stored but not served here yet'],
   overloaded: [503, 'The server is overloaded'],
   too_many_streams: [503, 'Too many journal streams are open'],
-  too_many_reads: [503, 'Too many reads of the journal are waiting'],
+  too_many_reads: [503, 'Too many reads are waiting'],
 } as const satisfies Record<string, readonly [status: number, title: string]>
 
 export type ErrorCode = keyof typeof catalogue

@@ -9,7 +9,7 @@ import { NAME_LENGTH_MAX } from '../channels/name.ts'
 import { VERSION_LENGTH_MAX } from '../channels/version.ts'
 import type { Control } from '../control/control.ts'
 import { applyGithubEvent } from '../control/github-event.ts'
-import { JournalReaders } from '../control/journal-readers.ts'
+import { PageReaders } from '../control/page-readers.ts'
 import type { ReplicaFacts } from '../control/replicas.ts'
 import { authenticate } from '../routes/admin/authenticate.ts'
 import { blockedVersionRoutes } from '../routes/admin/blocked-versions.ts'
@@ -69,6 +69,8 @@ export async function buildControlPlane(options: ControlPlaneOptions): Promise<F
     requestTimeout: REQUEST_TIMEOUT_MS,
     // A change under way is answered before its connection ends, or its operator could not know that it was made.
     forceCloseConnections: 'idle',
+    // The same for one that comes in while the server closes: Fastify's own 503 has no `code`, so it says nothing of the change.
+    return503OnClosing: false,
     routerOptions: { maxParamLength: PARAM_LENGTH_MAX },
     // An id from outside could be anything, and it ends up in the journal.
     genReqId: () => randomUUID(),
@@ -125,19 +127,21 @@ export async function buildControlPlane(options: ControlPlaneOptions): Promise<F
 
 /** Every route that needs a token. */
 async function guardedRoutes(guarded: FastifyInstance, control: Control, facts: ReplicaFacts): Promise<void> {
-  const readers = new JournalReaders()
-  await guarded.register(channelRoutes(control))
+  // Two lines: whoever looks at a list does not wait for those who search the journal.
+  const readers = new PageReaders()
+  const lists = { control, readers: new PageReaders() }
+  await guarded.register(channelRoutes(lists))
   await guarded.register(mirrorRoutes(control))
   await guarded.register(channelTargetRoutes(control))
   await guarded.register(channelHistoryRoutes(control, readers))
   await guarded.register(journalRoutes(control, readers))
   await guarded.register(journalStreamRoutes(control))
-  await guarded.register(blockedVersionRoutes(control))
-  await guarded.register(releaseRoutes(control))
+  await guarded.register(blockedVersionRoutes(lists))
+  await guarded.register(releaseRoutes(lists))
   await guarded.register(releaseStepRoutes(control))
-  await guarded.register(pipelineRoutes(control))
-  await guarded.register(rolloutRoutes(control))
-  await guarded.register(tokenRoutes(control))
-  await guarded.register(replicaRoutes(control, facts))
+  await guarded.register(pipelineRoutes(lists))
+  await guarded.register(rolloutRoutes(lists))
+  await guarded.register(tokenRoutes(lists))
+  await guarded.register(replicaRoutes(lists, facts))
   await guarded.register(storeRoutes(control))
 }

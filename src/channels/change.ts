@@ -35,7 +35,7 @@ export function applyChange(stored: Channel | null, change: ChannelChange, conte
     return drafted.outcome === 'refused' ? drafted : settle(null, drafted.channel, change, context)
   }
   if (stored === null) throw new TypeError(`a ${change.kind} change needs a channel`)
-  const current = lapse(stored, context.isBlocked, context.now) ?? stored
+  const current = lapse(stored, context.isBlocked, context.expiryTime) ?? stored
   const drafted = draft(current, change, context)
   return drafted.outcome === 'refused' ? drafted : settle(current, drafted.channel, change, context)
 }
@@ -47,9 +47,9 @@ function settle(
   change: ChannelChange,
   context: ChangeContext,
 ): Accepted | Refusal {
-  const { isBlocked, now, force } = context
-  const before = current === null ? null : targetAt(current, isBlocked, now)
-  const after = targetAt(next, isBlocked, now)
+  const { isBlocked, expiryTime, force } = context
+  const before = current === null ? null : targetAt(current, isBlocked, expiryTime)
+  const after = targetAt(next, isBlocked, expiryTime)
   const served = before?.version ?? null
   const verdicts: Verdict[] = []
   // That an upstream is in trouble changes nothing that is served, and must be told whatever the guards say.
@@ -91,12 +91,12 @@ function judgeLost(
   current: Channel | null,
   next: Channel,
   change: ChannelChange,
-  { isBlocked, now, force }: ChangeContext,
+  { isBlocked, expiryTime, force }: ChangeContext,
 ): readonly Verdict[] {
-  const told = versionsTold(next, isBlocked, now)
+  const told = versionsTold(next, isBlocked, expiryTime)
   const [version] = told
   if (current === null || version === undefined || change.kind === 'ramp') return []
-  const [plain, ...cohorts] = versionsTold(current, isBlocked, now)
+  const [plain, ...cohorts] = versionsTold(current, isBlocked, expiryTime)
   // While nobody is told anything, cohorts have what they were told before it.
   const beside = plain === undefined ? [current.lastServedBeside].flatMap((last) => last ?? []) : cohorts
   return beside
@@ -110,16 +110,16 @@ function judgeCohorts(
   current: Channel | null,
   next: Channel,
   change: ChannelChange,
-  { isBlocked, now, force }: ChangeContext,
+  { isBlocked, expiryTime, force }: ChangeContext,
 ): readonly Verdict[] {
-  const target = targetAt(next, isBlocked, now)
+  const target = targetAt(next, isBlocked, expiryTime)
   // Where the plain path tells nothing, what cohorts are told is still judged.
-  const others = versionsTold(next, isBlocked, now).filter((version) => version !== target.version)
+  const others = versionsTold(next, isBlocked, expiryTime).filter((version) => version !== target.version)
   if (others.length === 0) return []
-  const before = current === null ? [] : versionsTold(current, isBlocked, now)
+  const before = current === null ? [] : versionsTold(current, isBlocked, expiryTime)
   const moves = change.kind === 'promote' || change.kind === 'ramp'
   const isUrgent = (channel: Channel, version: string): boolean => {
-    const cohorts = cohortsAt(channel, isBlocked, now)
+    const cohorts = cohortsAt(channel, isBlocked, expiryTime)
     return [cohorts?.early, cohorts?.late].some((told) => told?.version === version && told.critical)
   }
   return others.flatMap((version) => {
@@ -139,10 +139,10 @@ function accepted(
   before: Target | null,
   after: Target,
   verdicts: readonly Verdict[],
-  { now, actor, isBlocked }: ChangeContext,
+  { now, expiryTime, actor, isBlocked }: ChangeContext,
 ): Accepted {
-  const told = versionsTold(next, isBlocked, now)
-  const remembered = told.length === 0 && current !== null ? versionsTold(current, isBlocked, now) : told
+  const told = versionsTold(next, isBlocked, expiryTime)
+  const remembered = told.length === 0 && current !== null ? versionsTold(current, isBlocked, expiryTime) : told
   const channel = { ...remembering(next, remembered), updatedAt: momentOf(now), updatedBy: actor }
   return { outcome: 'accepted', channel, before, after, verdicts }
 }
@@ -152,8 +152,8 @@ function accepted(
  * on (`context.fallback`), which must not take them where no other change could.
  */
 export function judgeDeletion(channel: Channel, context: ChangeContext): readonly Verdict[] | Refusal {
-  const { now, fallback, isBlocked, force } = context
-  const served = targetAt(channel, isBlocked, now).version
+  const { expiryTime, fallback, isBlocked, force } = context
+  const served = targetAt(channel, isBlocked, expiryTime).version
   if (force && !hasReason(context)) return malformed('reason', 'is missing; a forced change says why')
   if (fallback === null || fallback === served) return []
   const baseline = served ?? channel.lastServed

@@ -6,6 +6,7 @@ import { channelIn, channelOf, type Channel } from './channel.ts'
 import type { Moment } from './entry-times.ts'
 import { neverBlocked, stepSpans, type ToldSpan } from './history.ts'
 import { versionsTold } from './target.ts'
+import type { Times } from './time.ts'
 
 /** Spans that are over, kept of each channel: two months of two changes a day, about 10 KB. */
 export const CHANNEL_SPANS_MAX = 128
@@ -130,20 +131,20 @@ export class ChannelPast {
   }
 
   /** What it told, oldest first, as far as it is known; `floor` is the earliest moment that anything is known of. */
-  spans(document: Document, isBlocked: IsBlocked, now: number, floor: number): readonly ToldSpan[] {
+  spans(document: Document, isBlocked: IsBlocked, times: Times, floor: number): readonly ToldSpan[] {
     const current = channelOf(document)
-    const spans: ToldSpan[] = [...this.#frontSpans(isBlocked, now, floor)]
+    const spans: ToldSpan[] = [...this.#frontSpans(isBlocked, times, floor)]
     for (const { version, beside, from, to } of this.#spans) {
       spans.push({ version, beside, from: from.at, to: Math.max(from.at, to.at) })
     }
     if (this.#since !== null) {
       const step = { at: this.#since.at, revision: document.revision, channel: current }
-      spans.push(...stepSpans(step, undefined, isBlocked, now))
+      spans.push(...stepSpans(step, undefined, isBlocked, times.expiryTime))
     }
     return this.#withRunning(spans)
   }
 
-  #frontSpans(isBlocked: IsBlocked, now: number, floor: number): readonly ToldSpan[] {
+  #frontSpans(isBlocked: IsBlocked, { now, expiryTime }: Times, floor: number): readonly ToldSpan[] {
     const front = this.#front
     if (front === null || front.channel === null) return []
     const { revision, channel, end } = front
@@ -152,7 +153,7 @@ export class ChannelPast {
     const madeAt = Date.parse(channel.updatedAt)
     const at = Number.isNaN(madeAt) ? endAt : Math.min(Math.max(madeAt, floor), endAt)
     const next = end === null ? undefined : { at: endAt, channel: end.later }
-    return stepSpans({ at, revision, channel }, next, end === null ? isBlocked : neverBlocked, now)
+    return stepSpans({ at, revision, channel }, next, end === null ? isBlocked : neverBlocked, expiryTime)
   }
 
   /** A channel that told nothing at the oldest moment known had told something before: its agents were to stay on that. */

@@ -101,14 +101,15 @@ export function readUntil(
   if (text === undefined || text === null) return { outcome: 'until', moment: null }
   const moment = parseMoment(text)
   if (moment.outcome === 'unparsed') return malformed(field, moment.message)
-  if (hasPassed(moment.value, context.now))
+  // What ends at once by either of the two times was not meant.
+  if (hasPassed(moment.value, Math.max(context.now, context.expiryTime)))
     return malformed(field, `${moment.value} has passed; give a moment in the future`)
   return { outcome: 'until', moment: moment.value }
 }
 
 /** The refusal of a text that is no version. */
 export function notAVersion(channel: Channel, field: string, message: string, context: ChangeContext): Refusal {
-  const served = targetAt(channel, context.isBlocked, context.now).version
+  const served = targetAt(channel, context.isBlocked, context.expiryTime).version
   const verdicts: Verdict[] = [{ guard: 'not-a-version', verdict: 'refused', detail: message }]
   return { outcome: 'refused', why: 'guard', guard: 'not-a-version', field, served, message, verdicts }
 }

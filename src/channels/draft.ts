@@ -6,7 +6,7 @@ import { draftRolledOut } from './draft-ramp.ts'
 import { draftAnswered, draftSource, followsUpstream, notAVersion, readUntil, withSource } from './draft-source.ts'
 import { parseChannelName } from './name.ts'
 import { malformed, type Refusal } from './outcome.ts'
-import { momentOf } from './time.ts'
+import { momentOf, type Times } from './time.ts'
 import { compareVersions, parseVersion } from './version.ts'
 
 /** A source as it is asked for: texts not yet read. */
@@ -67,9 +67,7 @@ export type ChannelChange =
   | { readonly kind: 'upstream'; readonly version: string | null; readonly critical: boolean }
   | { readonly kind: 'upstream-problem'; readonly problem: Omit<UpstreamProblem, 'at'> }
 
-export interface ChangeContext {
-  /** Milliseconds since the epoch. */
-  readonly now: number
+export interface ChangeContext extends Times {
   readonly actor: string
   readonly reason: string | null
   readonly force: boolean

@@ -2,7 +2,7 @@
 import type { IsBlocked } from './blocked-version.ts'
 import type { Channel } from './channel.ts'
 import { quoted, type Refusal } from './outcome.ts'
-import { nextExpiry, targetAt, versionsTold, type Because } from './target.ts'
+import { hasPassed, nextExpiry, targetAt, versionsTold, type Because } from './target.ts'
 import { momentOf } from './time.ts'
 import { lowestVersion, parseVersion } from './version.ts'
 
@@ -29,44 +29,55 @@ export interface ServedSpan {
 export type ToldSpan = Pick<ServedSpan, 'version' | 'beside' | 'from' | 'to'>
 
 /** What was served when, oldest first, from a channel's steps (oldest first). Expiries split a step where they took effect. */
-export function servedSpans(steps: readonly HistoryStep[], isBlocked: IsBlocked, now: number): readonly ServedSpan[] {
-  return steps.flatMap((step, index) => stepSpans(step, steps[index + 1], isBlocked, now))
+export function servedSpans(
+  steps: readonly HistoryStep[],
+  isBlocked: IsBlocked,
+  expiryTime: number,
+): readonly ServedSpan[] {
+  return steps.flatMap((step, index) => stepSpans(step, steps[index + 1], isBlocked, expiryTime))
 }
 
-/** What was served from one step until the next, or until `now` where none has come. */
+/** What was served from one step until the next; where none has come, with every expiry up to `expiryTime`. */
 export function stepSpans(
   step: HistoryStep,
   next: Omit<HistoryStep, 'revision'> | undefined,
   isBlocked: IsBlocked,
-  now: number,
+  expiryTime: number,
 ): readonly ServedSpan[] {
   const { revision } = step
   const end = next?.at ?? null
-  if (step.channel === null) {
+  const channel = asItWent(step, next)
+  if (channel === null) {
     return [{ version: null, beside: null, critical: false, because: 'deleted', revision, from: step.at, to: end }]
   }
   const spans: ServedSpan[] = []
-  const channel = asItWent(step.channel, next?.channel)
   // What has been decided since was decided by the block list of its day, not by today's.
   const asBlocked = next === undefined ? isBlocked : neverBlocked
   for (let from = step.at; ;) {
-    const expiry = nextExpiry(channel, from)
+    // A step that was made while the clock was not confirmed is after the time up to which expiries have taken effect.
+    const ended = next === undefined ? Math.min(from, expiryTime) : from
+    const expiry = nextExpiry(channel, ended)
     // An expiry takes effect at its own millisecond, so one that comes just now has split the span already.
-    const ends = expiry !== null && (end === null ? expiry <= now : expiry < end)
-    const { version, critical, because } = targetAt(channel, asBlocked, from)
-    const beside = versionsTold(channel, asBlocked, from).find((told) => told !== version) ?? null
+    const ends = expiry !== null && (end === null ? expiry <= expiryTime : expiry < end)
+    const { version, critical, because } = targetAt(channel, asBlocked, ended)
+    const beside = versionsTold(channel, asBlocked, ended).find((told) => told !== version) ?? null
     spans.push({ version, beside, critical, because, revision, from, to: ends ? expiry : end })
     if (!ends) return spans
     from = expiry
   }
 }
 
-/** A channel as it went on until the step after it: a pin that was held there had not ended before. */
-function asItWent(channel: Channel, later: Channel | null | undefined): Channel {
-  const { pin } = channel
-  const held = later?.pin?.held ?? null
-  const same = pin !== null && later?.pin?.at === pin.at && later.pin.version === pin.version
-  return same && held !== null && pin.held === null ? { ...channel, pin: { ...pin, until: null, held } } : channel
+/**
+ * A channel as it went on until the step after it. A change takes out whatever has ended, so a pin that is still there had not
+ * ended: the next step holds it, or its time had passed while the clock was not confirmed (ADR 29).
+ */
+function asItWent({ at, channel }: HistoryStep, next: Omit<HistoryStep, 'revision'> | undefined): Channel | null {
+  const pin = channel?.pin ?? null
+  if (channel === null || pin === null || next === undefined) return channel
+  const later = next.channel?.pin ?? null
+  const stays = later?.at === pin.at && later.version === pin.version
+  if (!stays && !hasPassed(pin.until, at)) return channel
+  return { ...channel, pin: { ...pin, until: null, held: pin.held ?? (stays ? later.held : null) } }
 }
 
 /** The block list of a time that is over: what was decided then was decided by it. */

@@ -6,6 +6,7 @@ import { channelIn, channelNameOf, channelOf } from './channel.ts'
 import { ChannelPast, hasTold } from './channel-past.ts'
 import { EntryTimes, type Moment } from './entry-times.ts'
 import type { ToldSpan } from './history.ts'
+import type { Times } from './time.ts'
 
 /** What a channel served, oldest first, as far as it is known. */
 export interface Served {
@@ -135,21 +136,21 @@ export class ServedHistory {
     this.#unsettled.clear()
   }
 
-  /** What a channel that stands as in this document served until `now`; nothing is known of one that cannot be read. */
-  served(document: Document, isBlocked: IsBlocked, now: number): Served {
+  /** What a channel that stands as in this document has served; nothing is known of one that cannot be read. */
+  served(document: Document, isBlocked: IsBlocked, times: Times): Served {
     try {
-      return this.#served(document, isBlocked, now)
+      return this.#served(document, isBlocked, times)
     } catch {
-      return { spans: [], knownSince: now + 1 }
+      return { spans: [], knownSince: times.now + 1 }
     }
   }
 
-  #served(document: Document, isBlocked: IsBlocked, now: number): Served {
+  #served(document: Document, isBlocked: IsBlocked, times: Times): Served {
     const past = this.#pasts.get(document.key) ?? ChannelPast.of(document.revision, channelOf(document))
     const floor = this.#cursor === null ? Math.max(this.#epochAt ?? -Infinity, this.#beginsAt ?? -Infinity) : -Infinity
-    const spans = past.spans(document, isBlocked, now, floor)
-    const limits = [this.#knownSince(past, spans, now), past.droppedBefore].filter((limit) => limit !== null)
-    if (past.isForgotten) limits.push(firstTold(spans, now))
+    const spans = past.spans(document, isBlocked, times, floor)
+    const limits = [this.#knownSince(past, spans, times.now), past.droppedBefore].filter((limit) => limit !== null)
+    if (past.isForgotten) limits.push(firstTold(spans, times.now))
     return { spans, knownSince: limits.length === 0 ? null : Math.max(...limits) }
   }
 

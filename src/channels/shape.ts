@@ -13,10 +13,31 @@ export const flag: Shape = (value, at) => (typeof value === 'boolean' ? null : w
 export const finite: Shape = (value, at) => (Number.isFinite(value) ? null : wrong(at, 'a number', value))
 
 /** RFC 3339, as everything here stores times. */
-export const moment = textThat((value) => parseMoment(value).outcome === 'parsed', 'a moment in RFC 3339')
+export const moment = textThat(
+  knownBefore((value) => parseMoment(value).outcome === 'parsed'),
+  'a moment in RFC 3339',
+)
 
 /** Without the leading `v`, as everything here stores versions. */
-export const version = textThat((value) => isVersion(value) && !value.startsWith('v'), 'a version like 15.1.4')
+export const version = textThat(
+  knownBefore((value) => isVersion(value) && !value.startsWith('v')),
+  'a version like 15.1.4',
+)
+
+/** Texts that a check remembers, some 100 bytes each. */
+const KNOWN_MAX = 1_000
+
+/** The same check with what has lately held: an entry of 900 channels has the same moments and versions over and over. */
+function knownBefore(holds: (value: string) => boolean): (value: string) => boolean {
+  const known = new Set<string>()
+  return (value) => {
+    if (known.has(value)) return true
+    if (!holds(value)) return false
+    if (known.size >= KNOWN_MAX) known.clear()
+    known.add(value)
+    return true
+  }
+}
 
 export function textThat(holds: (value: string) => boolean, what: string): Shape {
   return (value, at) => (typeof value === 'string' && holds(value) ? null : wrong(at, what, value))
@@ -45,21 +66,29 @@ export function optional(shape: Shape): Shape {
 export function listOf(shape: Shape): Shape {
   return (value, at) => {
     if (!Array.isArray(value)) return wrong(at, 'a list', value)
-    return firstWrong(value.map((item, index) => [item, shape, `${at}/${index}`]))
+    const index = value.findIndex((item) => shape(item, at) !== null)
+    return index === -1 ? null : shape(value[index], `${at}/${index}`)
   }
 }
 
 export function recordOf(shape: Shape): Shape {
   return (value, at) => {
     if (!isObject(value)) return wrong(at, 'an object', value)
-    return firstWrong(Object.entries(value).map(([name, item]) => [item, shape, under(at, name)]))
+    const wrongIn = Object.entries(value).find(([, item]) => shape(item, at) !== null)
+    return wrongIn === undefined ? null : shape(wrongIn[1], under(at, wrongIn[0]))
   }
 }
 
 export function objectWith(members: Readonly<Record<string, Shape>>): Shape {
+  const shapes = Object.entries(members)
   return (value, at) => {
     if (!isObject(value)) return wrong(at, 'an object', value)
-    return firstWrong(Object.entries(members).map(([name, shape]) => [own(value, name), shape, under(at, name)]))
+    for (const [name, shape] of shapes) {
+      const inner = own(value, name)
+      // Nearly nothing is ever wrong, so the path to it is put together only then.
+      if (shape(inner, at) !== null) return shape(inner, under(at, name))
+    }
+    return null
   }
 }
 
@@ -79,14 +108,6 @@ function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
 
 function own(value: Readonly<Record<string, unknown>>, name: string): unknown {
   return Object.hasOwn(value, name) ? value[name] : undefined
-}
-
-function firstWrong(parts: readonly (readonly [value: unknown, shape: Shape, at: string])[]): string | null {
-  for (const [value, shape, at] of parts) {
-    const problem = shape(value, at)
-    if (problem !== null) return problem
-  }
-  return null
 }
 
 function under(at: string, name: string): string {

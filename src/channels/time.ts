@@ -5,6 +5,19 @@ const MOMENT = /^(\d{4}-\d{2}-\d{2})T(\d{2}:\d{2}:\d{2})(?:\.\d{1,9})?(?:Z|[+-]\
 const DURATION = /^P(?:(\d{1,6})W)?(?:(\d{1,6})D)?(?:T(?=\d)(?:(\d{1,6})H)?(?:(\d{1,6})M)?(?:(\d{1,6})S)?)?$/
 const SECOND_MS = 1_000
 
+/** The times that a decision goes by: the same while the clock is confirmed (ADR 29). Milliseconds since the epoch. */
+export interface Times {
+  /** What is written down happened then; windows, ramps and soakings go by it. */
+  readonly now: number
+  /** Pins and critical flags up to here have ended: what polls, answers and rules take for served. -Infinity: none has. */
+  readonly expiryTime: number
+}
+
+/** Whether the clock is confirmed: only while it is not, the time up to which pins have ended stands still behind `now`. */
+export function isConfirmed({ now, expiryTime }: Times): boolean {
+  return expiryTime >= now
+}
+
 /** Reads an RFC 3339 moment; gives it in UTC with milliseconds, as everything here stores times. */
 export function parseMoment(text: string): Parsed<string> | Unparsed {
   const match = MOMENT.exec(text)

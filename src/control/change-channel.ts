@@ -119,10 +119,10 @@ function judge(
   { spans, document }: { readonly spans: readonly ServedSpan[]; readonly document: Document | undefined },
   tx: Transaction,
 ): Judged {
-  const { now, isBlocked } = tx
+  const { isBlocked, expiryTime } = tx
   // Where agents go while there is no such channel is asked only where that begins or ends.
-  const fallback = change.kind === 'create' || change.kind === 'delete' ? fallbackOf(tx, name, now) : null
-  const context = { now, actor, reason, force, fallback, isBlocked }
+  const fallback = change.kind === 'create' || change.kind === 'delete' ? fallbackOf(tx, name, expiryTime) : null
+  const context = { ...tx.times, actor, reason, force, fallback, isBlocked }
   const stored = document === undefined ? null : channelOf(document)
   const refusedHost = upstreamRefusal(control, change)
   if (refusedHost !== null) return malformed('source/url', refusedHost)

@@ -10,6 +10,7 @@ import {
 } from '../channels/history.ts'
 import { JOURNAL_PAGE_MAX, type Document } from '../store/port.ts'
 import { momentOf } from '../channels/time.ts'
+import { timesOf } from '../serve/trusted-clock.ts'
 import { currentState, knownState, type Control } from './control.ts'
 import { restoreInBackground } from './restore-history.ts'
 
@@ -49,11 +50,11 @@ export async function channelSpans(control: Control, name: string): Promise<read
     beforeSeq = page.next
   } while (beforeSeq !== null && steps.length < HISTORY_ENTRIES_MAX && pages < HISTORY_PAGES_MAX)
   // What the oldest entry found was told before it, from when on is not asked here.
-  const now = control.clock.now()
+  const { now, expiryTime } = timesOf(control.clock)
   if (found !== null) {
     steps.push({ at: steps.at(-1)?.at ?? now, revision: found.revision, channel: channelIn(found) })
   }
-  return servedSpans(steps.toReversed(), state.isBlocked, now)
+  return servedSpans(steps.toReversed(), state.isBlocked, expiryTime)
 }
 
 export interface ChannelCompatibility extends Compatibility {
@@ -66,10 +67,11 @@ export interface ChannelCompatibility extends Compatibility {
  * followed: others may have had it serve what is not known here.
  */
 export function channelCompatibility(control: Control, document: Document, graceMs: number): ChannelCompatibility {
-  const now = control.clock.now()
+  const times = timesOf(control.clock)
+  const { now } = times
   const state = currentState(control)
   state.history.ask(graceMs)
-  const { spans, knownSince } = state.history.served(document, state.isBlocked, now)
+  const { spans, knownSince } = state.history.served(document, state.isBlocked, times)
   const isKnown = knownSince === null || knownSince <= now - graceMs
   if (!isKnown) restoreInBackground(control)
   return { ...compatibility(spans, graceMs, now), unknownBefore: isKnown ? null : momentOf(knownSince) }

@@ -23,29 +23,34 @@ export interface UpstreamRecord {
 }
 
 /** Reads one channel out of a state, null where there is none. */
-export function channelRecord(control: Control, state: ReplicaState, name: string, now: number): ChannelRecord | null {
+export function channelRecord(
+  control: Control,
+  state: ReplicaState,
+  name: string,
+  expiryTime: number,
+): ChannelRecord | null {
   const document = state.document(channelKey(name))
-  return document === undefined ? null : recordOf(control, document, state, now)
+  return document === undefined ? null : recordOf(control, document, state, expiryTime)
 }
 
 /** The channel of a document, judged by the block list of `state`. */
 export function recordOf(
-  { upstreams }: Control,
+  { upstreams, clock }: Control,
   document: Document,
   { isBlocked }: ReplicaState,
-  now: number,
+  expiryTime: number,
 ): ChannelRecord {
   const channel = channelOf(document)
   const at = upstreams.lastAnswerAt(channel.name)
   const lastAnswerAt = at === null ? null : momentOf(at)
-  const ageS = at === null ? null : Math.max(0, now - at) / 1_000
+  const ageS = at === null ? null : Math.max(0, clock.now() - at) / 1_000
   const upstream = channel.source.kind === 'forward' ? { lastAnswerAt, ageS } : null
-  return { channel, revision: document.revision, effective: targetAt(channel, isBlocked, now), upstream }
+  return { channel, revision: document.revision, effective: targetAt(channel, isBlocked, expiryTime), upstream }
 }
 
 /** The version that webapi agents of a channel are told while it does not exist. */
-export function fallbackOf(reader: Reader, name: string, now: number): string | null {
+export function fallbackOf(reader: Reader, name: string, expiryTime: number): string | null {
   if (name === WEBAPI_FALLBACK) return null
   const document = reader.get(channelKey(WEBAPI_FALLBACK))
-  return document === undefined ? null : targetAt(channelOf(document), reader.isBlocked, now).version
+  return document === undefined ? null : targetAt(channelOf(document), reader.isBlocked, expiryTime).version
 }

@@ -1,14 +1,15 @@
 // Drives rollouts: promotes automatic stages, takes ramps further, ends soakings, and pauses where gates fail or packages are
 // gone. One replica at a time does, the one that has the lease; that two do for a moment promotes nothing twice, since every step
 // is committed against the rollout as it was decided on.
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { stageUnderWay } from '../rollouts/advance.ts'
 import { rolloutOf, stageAt, type Rollout } from '../rollouts/rollout.ts'
 import type { ReplicaLog } from '../serve/replica.ts'
-import { StoreOutcomeUnknown, StoreUnavailable } from '../store/port.ts'
+import { CommitTooLarge, StoreOutcomeUnknown, StoreUnavailable } from '../store/port.ts'
 import { currentState, type Control } from './control.ts'
 import { runningRollouts } from './find-rollout.ts'
 import { GateWatch, type EvaluateGate } from './gate-watch.ts'
-import { endOvertaken, pauseForPackages, takeNextStep, type OnMoved } from './next-step.ts'
+import { endOvertaken, pauseByItself, takeNextStep, type OnMoved } from './next-step.ts'
 import { PackageWatch } from './package-watch.ts'
 
 const LEASE = 'rollouts'
@@ -95,11 +96,17 @@ export class RolloutDriver {
     this.#packages.look(replica.state, rollouts)
     for (const pipeline of new Set(rollouts.map((rollout) => rollout.pipeline)))
       await endOvertaken(this.#control, pipeline)
-    for (const { key } of running) {
+    for (const [index, { key }] of running.entries()) {
+      // A rollout can have 900 channels; polls are answered in between.
+      if (index > 0) await nextTurn()
       if (this.#stopped) return
-      await this.#drive(key).catch((error: unknown) => {
+      await this.#drive(key).catch(async (error: unknown) => {
         if (isAway(error)) throw error
-        this.#log.warn({ err: error, rollout: key }, 'a rollout could not be driven')
+        // No retry makes it smaller: people must see to it.
+        if (error instanceof CommitTooLarge) {
+          const reason = `its next step is too large: ${error.message}`
+          await pauseByItself(this.#control, key, reason, this.#onMoved(key))
+        } else this.#log.warn({ err: error, rollout: key }, 'a rollout could not be driven')
       })
     }
   }
@@ -111,7 +118,7 @@ export class RolloutDriver {
       const rollout = document === undefined ? null : rolloutOf(document)
       if (rollout === null) return
       const lost = this.#packages.problemOf(rollout)
-      if (lost !== null) await pauseForPackages(this.#control, key, lost, this.#onMoved(key))
+      if (lost !== null) await pauseByItself(this.#control, key, lost, this.#onMoved(key))
       if (lost !== null || !isDriven(rollout)) return
       const index = stageUnderWay(rollout) ?? 0
       // Also while it is paused: whoever is to resume it sees how its gates stand.

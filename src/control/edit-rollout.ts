@@ -31,13 +31,13 @@ export function editRollout(
       if ('outcome' in document) return replyWith(document)
       if (!isExpected(expectedRevisions, document)) return replyWith({ outcome: 'stale', current: document })
       const rollout = rolloutOf(document)
-      const drafted = draftEdit(tx, rollout, edit, ruleContext(request, tx.now))
+      const drafted = draftEdit(tx, rollout, edit, ruleContext(request, tx.times))
       if (drafted.outcome === 'refused') return replyWith(drafted)
       if (drafted.rollout === rollout) return leaveUnchanged(document)
       putRollout(tx, drafted.rollout)
       return commitWith(null)
     },
-    reply: (applied, _, state) => rolloutDone(applied, null, state, control.clock.now()),
+    reply: (applied, _, state) => rolloutDone(applied, null, state, control.clock.expiryTime()),
     replyUnchanged: unchangedRollout,
   })
 }

@@ -41,7 +41,7 @@ export function endRollback(
       if ('outcome' in document) return replyWith(document)
       if (!isExpected(expectedRevisions, document)) return replyWith({ outcome: 'stale', current: document })
       const rollout = rolloutOf(document)
-      const context = { ...ruleContext(request, tx.now), force }
+      const context = { ...ruleContext(request, tx.times), force }
       if (how === 'resume' && rollout.state !== 'rolled back') {
         const resumed = resumeRollout(rollout, context)
         if (resumed.outcome === 'refused') return replyWith(resumed)
@@ -51,7 +51,7 @@ export function endRollback(
       const plan = how === 'unpin' ? putUnpinned(tx, rollout, context) : putResumed(control, tx, rollout, context)
       return plan.outcome === 'refused' ? replyWith(plan) : commitWith(plan.untouched)
     },
-    reply: (applied, untouched, state) => rolloutDone(applied, untouched, state, control.clock.now()),
+    reply: (applied, untouched, state) => rolloutDone(applied, untouched, state, control.clock.expiryTime()),
   })
 }
 

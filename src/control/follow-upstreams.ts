@@ -2,6 +2,7 @@
 // journals. A replica that dies loses the lease with its time, and the next one polls on.
 import { CHANNEL_KIND, channelKey, channelNameOf, channelOf } from '../channels/channel.ts'
 import type { ReplicaLog } from '../serve/replica.ts'
+import type { ReplicaState } from '../serve/replica-state.ts'
 import { StoreOutcomeUnknown, StoreUnavailable } from '../store/port.ts'
 import type { Control } from './control.ts'
 import { journalUpstream, type UpstreamOutcome } from './journal-upstream.ts'
@@ -60,6 +61,7 @@ class UpstreamFollower {
   #holdsUntil = 0
   #renewAt = 0
   #learnAt = 0
+  #forward: { state: ReplicaState; generation: number; channels: ReadonlyMap<string, string> } | null = null
 
   constructor(control: Control, options: FollowOptions, log: FollowLog) {
     this.#control = control
@@ -96,7 +98,7 @@ class UpstreamFollower {
     const { replica, clock, upstreams, coordination } = this.#control
     // While the store is not followed nothing may be decided, so there is no use in asking.
     if (replica.fault !== null || replica.state === null) return
-    const channels = this.#forwardChannels()
+    const channels = this.#forwardChannels(replica.state)
     if (channels.size === 0 && this.#due.size === 0) return
     const now = clock.now()
     if (!(await this.#hasLease(now))) {
@@ -120,14 +122,17 @@ class UpstreamFollower {
     }
   }
 
-  /** Forward channels and their URLs. */
-  #forwardChannels(): ReadonlyMap<string, string> {
+  /** Forward channels and their URLs, read again only where a channel has changed. */
+  #forwardChannels(state: ReplicaState): ReadonlyMap<string, string> {
+    const generation = state.generationOf(CHANNEL_KIND)
+    if (this.#forward?.state === state && this.#forward.generation === generation) return this.#forward.channels
     const channels = new Map<string, string>()
-    for (const document of this.#control.replica.state?.documentsOf(CHANNEL_KIND) ?? []) {
+    for (const document of state.documentsOf(CHANNEL_KIND)) {
       const name = channelNameOf(document.key)
       const source = name === null ? null : channelOf(document).source
       if (name !== null && source?.kind === 'forward') channels.set(name, source.url)
     }
+    this.#forward = { state, generation, channels }
     return channels
   }
 

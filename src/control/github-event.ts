@@ -5,6 +5,7 @@ import type { GithubEvent } from '../rollouts/github-event.ts'
 import { COMMIT_WRITES_MAX } from '../store/port.ts'
 import type { Control, Request } from './control.ts'
 import { commitWith, executeCommand, replyWith } from './core/execute.ts'
+import { fitting } from './fitting.ts'
 import type { GithubOutcome } from './github-outcome.ts'
 import { registerRelease } from './register-release.ts'
 
@@ -25,7 +26,7 @@ function hear(control: Control, request: Request, label: Label): Promise<GithubO
     kind: label.isVerified ? 'release.verify' : 'release.unverify',
     dryRun: false,
     run(tx) {
-      const context = { now: tx.now, actor: request.actor, reason: request.reason }
+      const context = { ...tx.times, actor: request.actor, reason: request.reason }
       // Candidates: each release that is written is expected by its write.
       const heard = [...tx.untracked.documentsOf(RELEASE_KIND)].flatMap(
         (document) => hearLabel(releaseOf(document), label, context) ?? [],
@@ -35,7 +36,8 @@ function hear(control: Control, request: Request, label: Label): Promise<GithubO
         return replyWith({ outcome: 'nothing', why })
       }
       // The newest are the ones that somebody still waits for.
-      const written = heard.toSorted((a, b) => (a.cutAt < b.cutAt ? 1 : -1)).slice(0, COMMIT_WRITES_MAX)
+      const [newest, ...older] = heard.toSorted((a, b) => (a.cutAt < b.cutAt ? 1 : -1))
+      const written = newest === undefined ? [] : [newest, ...fitting(older, COMMIT_WRITES_MAX - 1)]
       for (const release of written) tx.put(releaseKey(release.version), releaseBody(release))
       return commitWith(null)
     },

@@ -83,10 +83,10 @@ function problemDecision(
 }
 
 function apply(
-  { now, isBlocked }: Transaction,
+  { times, isBlocked }: Transaction,
   document: Document,
   change: ChannelChange,
 ): ReturnType<typeof applyChange> {
-  const context = { now, actor: SYSTEM_ACTOR, reason: null, force: false, fallback: null, isBlocked }
+  const context = { ...times, actor: SYSTEM_ACTOR, reason: null, force: false, fallback: null, isBlocked }
   return applyChange(channelOf(document), change, context)
 }

@@ -80,8 +80,8 @@ function createForward(
   const document = tx.readable(key)
   const stored = document === undefined ? null : channelOf(document)
   if (stored?.source.kind === 'forward' && stored.source.url === url) return null
-  const { now, isBlocked } = tx
-  const context = { now, actor, reason, force: false, fallback: fallbackOf(tx, name, now), isBlocked }
+  const { isBlocked, expiryTime } = tx
+  const context = { ...tx.times, actor, reason, force: false, fallback: fallbackOf(tx, name, expiryTime), isBlocked }
   const applied = applyChange(stored, { kind: 'create', name, source: { kind: 'forward', url } }, context)
   if (applied.outcome === 'refused') {
     return applied.why === 'malformed' ? malformed(`channels/${index}`, applied.message) : applied

@@ -4,11 +4,13 @@ import { advance, isHeldBack, stageUnderWay, type GateSamples } from '../rollout
 import { overtakenNow, planPromotion } from '../rollouts/promotion.ts'
 import { pauseRollout } from '../rollouts/rollout-draft.ts'
 import { rolloutOf, stageAt } from '../rollouts/rollout.ts'
+import { timesOf } from '../serve/trusted-clock.ts'
 import { currentState, type Control, type Request } from './control.ts'
 import { commitWith, executeCommand, replyWith, type Decision } from './core/execute.ts'
 import { SYSTEM_ACTOR } from './core/expiries.ts'
 import { SYSTEM_REQUEST } from './core/record-expiries.ts'
 import { readerOf, type Transaction } from './core/transaction.ts'
+import { fitting } from './fitting.ts'
 import { isRunning, rolloutDocuments } from './find-rollout.ts'
 import { putPromotion } from './promote-stage.ts'
 import { channelsIn, earlyFacts, stageFacts } from './rollout-facts.ts'
@@ -43,8 +45,8 @@ export async function takeNextStep(
   return moved === true
 }
 
-/** Pauses a rollout whose packages are gone: whatever it waits for, nobody else is to be told its release before somebody has looked. */
-export async function pauseForPackages(control: Control, key: string, reason: string, onMoved: OnMoved): Promise<void> {
+/** Pauses a rollout by itself: whatever it waits for, nobody else is to be told its release before somebody has looked. */
+export async function pauseByItself(control: Control, key: string, reason: string, onMoved: OnMoved): Promise<void> {
   const request = { ...SYSTEM_REQUEST, reason, onCommitted: onMoved }
   await executeCommand<Moved, null, null>(control, request, {
     kind: 'rollout.pause',
@@ -53,7 +55,7 @@ export async function pauseForPackages(control: Control, key: string, reason: st
       const document = tx.get(key)
       const rollout = document === undefined ? null : rolloutOf(document)
       if (rollout === null || !isRunning(rollout) || rollout.paused !== null) return replyWith(false)
-      const paused = pauseRollout(rollout, { now: tx.now, actor: SYSTEM_ACTOR, reason })
+      const paused = pauseRollout(rollout, { ...tx.times, actor: SYSTEM_ACTOR, reason })
       if (paused.outcome !== 'drafted') return replyWith(false)
       putRollout(tx, paused.rollout)
       return commitWith(null)
@@ -70,9 +72,9 @@ export async function endOvertaken(control: Control, pipeline: string): Promise<
     dryRun: false,
     run(tx) {
       const ahead = rolloutDocuments(tx, pipeline, ({ state }) => state === 'running' || state === 'done')
-      const [first, ...others] = overtakenNow(ahead.map(rolloutOf), tx.now).slice(0, ENDED_AT_ONCE_MAX)
+      const [first, ...others] = overtakenNow(ahead.map(rolloutOf), tx.now)
       if (first === undefined) return replyWith(false)
-      putRollout(tx, first, [], others)
+      putRollout(tx, first, [], fitting(others, ENDED_AT_ONCE_MAX))
       return commitWith(null)
     },
     reply: () => true,
@@ -90,7 +92,7 @@ function isAnythingDue(control: Control, key: string, samples: GateSamples): boo
   const { rules, progress } = stageAt(rollout, index)
   // Channels are looked at only once the stage has moved them.
   const channels = channelsIn(reader, progress.state === 'waiting' ? [] : rules.channels)
-  const facts = { ...earlyFacts(reader, rollout, control.clock.now()), channels }
+  const facts = { ...earlyFacts(reader, rollout, timesOf(control.clock)), channels }
   return !isHeldBack(facts, index, samples)
 }
 
@@ -99,7 +101,7 @@ function decideNext(control: Control, tx: Transaction, key: string, samples: Gat
   const rollout = document === undefined ? null : rolloutOf(document)
   const index = rollout === null ? null : stageUnderWay(rollout)
   if (rollout === null || index === null) return replyWith(false)
-  const facts = stageFacts(control, tx, { rollout, index, purpose: 'go on' }, tx.now)
+  const facts = stageFacts(control, tx, { rollout, index, purpose: 'go on' }, tx.times)
   const next = advance(facts, samples, { actor: SYSTEM_ACTOR })
   switch (next.outcome) {
     case 'waits':

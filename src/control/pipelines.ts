@@ -24,10 +24,8 @@ export type PipelineOutcome =
   | Unfinished
 
 /** Every pipeline by name. */
-export function listPipelines(state: ReplicaState): readonly PipelineRecord[] {
-  return [...state.documentsOf(PIPELINE_KIND)]
-    .map((document) => pipelineRecordOf(state, pipelineOf(document), document.revision))
-    .toSorted((a, b) => (a.pipeline.name < b.pipeline.name ? -1 : 1))
+export function listPipelines(state: ReplicaState): readonly Pipeline[] {
+  return [...state.documentsOf(PIPELINE_KIND)].map(pipelineOf).toSorted((a, b) => (a.name < b.name ? -1 : 1))
 }
 
 export function pipelineRecord(state: ReplicaState, name: string): PipelineRecord | null {

@@ -5,6 +5,7 @@ import { COMMIT_WRITES_MAX } from '../store/port.ts'
 import { isExpected, type Conditions, type Control, type Request } from './control.ts'
 import { commitWith, executeCommand, replyWith } from './core/execute.ts'
 import type { Transaction } from './core/transaction.ts'
+import { fitting } from './fitting.ts'
 import { findStage, isRunning, rolloutDocuments, type RolloutChoice } from './find-rollout.ts'
 import { putRollout, rolloutDone, type RolloutOutcome, type Untouched } from './rollout-result.ts'
 import { stageFacts } from './rollout-facts.ts'
@@ -39,14 +40,14 @@ export function promoteStage(
       if ('outcome' in found) return replyWith(found)
       const { document, index } = found
       if (!isExpected(expectedRevisions, document)) return replyWith({ outcome: 'stale', current: document })
-      const facts = stageFacts(control, tx, { rollout: rolloutOf(document), index, purpose: 'promote' }, tx.now)
+      const facts = stageFacts(control, tx, { rollout: rolloutOf(document), index, purpose: 'promote' }, tx.times)
       const { actor, reason } = request
       const plan = planPromotion(facts, index, { actor, reason, force, critical })
       if (plan.outcome === 'refused') return replyWith(plan)
       putPromotion(tx, plan, index)
       return commitWith(plan.leftBehind)
     },
-    reply: (applied, untouched, state) => rolloutDone(applied, untouched, state, control.clock.now()),
+    reply: (applied, untouched, state) => rolloutDone(applied, untouched, state, control.clock.expiryTime()),
   })
 }
 
@@ -57,5 +58,5 @@ export function putPromotion(tx: Transaction, plan: Promotion, index: number): v
   const others = rolloutDocuments(tx, rollout.pipeline, isOther).map(rolloutOf)
   // More than fit are ended by the driver (drive-rollouts.ts).
   const room = COMMIT_WRITES_MAX - channels.length - 1
-  putRollout(tx, rollout, channels, overtaken(others, rollout, index, tx.now).slice(0, room))
+  putRollout(tx, rollout, channels, fitting(overtaken(others, rollout, index, tx.now), room))
 }

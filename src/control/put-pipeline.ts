@@ -26,7 +26,7 @@ export function putPipeline(
       const document = tx.get(key)
       if (!isExpected(expectedRevisions, document)) return replyWith({ outcome: 'stale', current: document ?? null })
       const { actor, reason } = request
-      const drafted = draftPipeline(draft, gateRefusal, { now: tx.now, actor, reason })
+      const drafted = draftPipeline(draft, gateRefusal, { ...tx.times, actor, reason })
       if (drafted.outcome === 'refused') return replyWith(drafted)
       const { pipeline } = drafted
       const names = pipeline.stages.flatMap(({ channels }) => channels)

@@ -32,7 +32,7 @@ export async function registerRelease(
     prepare: packageFinder(control, request, urls),
     run(tx, packages) {
       if (packages.outcome !== 'found') return replyWith(packages)
-      const context = { now: tx.now, actor: request.actor, reason: request.reason }
+      const context = { ...tx.times, actor: request.actor, reason: request.reason }
       const drafted = draftRelease(draft, packages.packages, context)
       if (drafted.outcome === 'refused') return replyWith(drafted)
       const { release } = drafted

@@ -4,6 +4,7 @@ import { lowestVersion } from '../channels/version.ts'
 import { tooOldFor, type TooOld } from '../rollouts/conditions.ts'
 import { takes } from '../rollouts/pipeline-draft.ts'
 import type { Release } from '../rollouts/release.ts'
+import { timesOf } from '../serve/trusted-clock.ts'
 import { currentState, type Control } from './control.ts'
 import { readerOf } from './core/transaction.ts'
 import { listPipelines } from './pipelines.ts'
@@ -37,9 +38,7 @@ export async function releaseCompatibility(
   isGone: () => boolean,
 ): Promise<ReleaseCompatibility | null> {
   const state = currentState(control)
-  const asked = listPipelines(state)
-    .map((record) => record.pipeline)
-    .filter((one) => (pipeline === null ? takes(one, version) : one.name === pipeline))
+  const asked = listPipelines(state).filter((one) => (pipeline === null ? takes(one, version) : one.name === pipeline))
   const stages: ReleaseCompatibility['stages'][number][] = []
   for (const one of asked) {
     for (const { name, channels } of one.stages) {
@@ -50,7 +49,7 @@ export async function releaseCompatibility(
         control,
         readerOf(state),
         { names: channels, grace: grace ?? one.grace },
-        control.clock.now(),
+        timesOf(control.clock),
       )
       const oldest = lowestVersion([...versions.values()].flat())
       const tooOld = tooOldFor(minAgentVersion, versions)

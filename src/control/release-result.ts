@@ -71,7 +71,7 @@ export function changeRelease<P = null>(
       if (!isExpected(expectedRevisions, document)) return replyWith({ outcome: 'stale', current: document })
       const before = releaseOf(document)
       const { actor, reason } = request
-      const context = { now: tx.now, actor, reason }
+      const context = { ...tx.times, actor, reason }
       const drafted = draft(before, context, prepared)
       if (drafted.outcome !== 'drafted') return replyWith(drafted)
       tx.put(key, releaseBody(drafted.release))

@@ -67,7 +67,13 @@ export function restoreHistory(control: Reader, signal?: AbortSignal): Promise<v
   return reading
 }
 
-function isWanted({ clock }: Reader, state: ReplicaState): boolean {
+/** Whether all is known of what channels served that anybody may ask about now, so that nothing is read in the background. */
+export function isHistoryRestored(control: Pick<Reader, 'replica' | 'clock'>): boolean {
+  const { state } = control.replica
+  return state !== null && !isWanted(control, state)
+}
+
+function isWanted({ clock }: Pick<Reader, 'clock'>, state: ReplicaState): boolean {
   const { history } = state
   return history.cursor !== null && history.wants(clock.now() - graceInUseMs(state))
 }

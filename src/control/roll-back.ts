@@ -46,23 +46,23 @@ export function rollBack(
       if ('outcome' in document) return replyWith(document)
       if (!isExpected(expectedRevisions, document)) return replyWith({ outcome: 'stale', current: document })
       const rollout = rolloutOf(document)
-      if (frontierOf(rollout) === -1 && !hasReached(tx, rollout, tx.now)) {
+      if (frontierOf(rollout) === -1 && !hasReached(tx, rollout, tx.expiryTime)) {
         const message = `release ${rollout.release} has not reached any channel; withdraw it instead`
         return replyWith(refuse('nothing_reached', message))
       }
-      if (asked.release === null && !isTold(tx, rollout, tx.now)) {
-        return replyWith(refuse('which_rollout', untoldInWords(tx.untracked, rollout, tx.now)))
+      if (asked.release === null && !isTold(tx, rollout, tx.expiryTime)) {
+        return replyWith(refuse('which_rollout', untoldInWords(tx.untracked, rollout, tx.expiryTime)))
       }
-      const context = ruleContext(request, tx.now)
+      const context = ruleContext(request, tx.times)
       const plan = planRollback(rollbackFacts(tx, rollout), { ...context, ...asked })
       if (plan.outcome === 'refused') return replyWith(plan)
       putRollout(tx, plan.rollout, plan.channels)
       tx.put(releaseKey(rollout.release), releaseBody(plan.release))
       putBlocked(tx, plan.release, context)
-      return commitWith(plan.untouched)
+      return commitWith(plan.untouched, { isUrgent: true })
     },
     reply(applied, untouched, state) {
-      const done = rolloutDone(applied, untouched, state, control.clock.now())
+      const done = rolloutDone(applied, untouched, state, control.clock.expiryTime())
       return withServedBy(done, state, dryRun ? applied : null)
     },
   })
@@ -80,7 +80,7 @@ function findRollback(tx: Transaction, choice: RolloutChoice): Document | Rollou
       return refuse('which_rollout', message)
     }
   }
-  return chooseRollout(tx, choice, (rollout) => hasReached(advice, rollout, tx.now), true)
+  return chooseRollout(tx, choice, (rollout) => hasReached(advice, rollout, tx.expiryTime), true)
 }
 
 /** Says which channels, whatever moves them, tell agents the release still: all that do but those that `preview` would move. */

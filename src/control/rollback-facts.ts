@@ -29,21 +29,21 @@ export function stands(reader: Reader, document: Document): boolean {
 }
 
 /** Whether a release was told by a stage of its rollout, or is told by a channel of one that somebody has set by hand. */
-export function hasReached(reader: Reader, rollout: Rollout, now: number): boolean {
+export function hasReached(reader: Reader, rollout: Rollout, expiryTime: number): boolean {
   if (rollout.state === 'rolled back') return false
-  return rollout.stages.some(({ moved }) => moved.length > 0) || isTold(reader, rollout, now)
+  return rollout.stages.some(({ moved }) => moved.length > 0) || isTold(reader, rollout, expiryTime)
 }
 
-export function isTold(reader: Reader, rollout: Rollout, now: number): boolean {
+export function isTold(reader: Reader, rollout: Rollout, expiryTime: number): boolean {
   const channels = channelsIn(reader, channelsOf(rollout)).values()
-  return [...channels].some((channel) => isToTakeBack(channel, rollout.release, reader.isBlocked, now))
+  return [...channels].some((channel) => isToTakeBack(channel, rollout.release, reader.isBlocked, expiryTime))
 }
 
 /** To take back the one before it instead would move a fleet that nobody has spoken of. */
-export function untoldInWords(state: ReplicaState, { pipeline, release }: Rollout, now: number): string {
+export function untoldInWords(state: ReplicaState, { pipeline, release }: Rollout, expiryTime: number): string {
   const message = `no channel tells ${release} any more, the newest release that has reached one; name with \`release\` what to take back`
   const older = documentsNewestFirst(state, pipeline).map(rolloutOf)
-  const told = older.find((rollout) => rollout.state !== 'rolled back' && isTold(readerOf(state), rollout, now))
+  const told = older.find((rollout) => rollout.state !== 'rolled back' && isTold(readerOf(state), rollout, expiryTime))
   return told === undefined ? message : `${message}: ${told.release} is told by some`
 }
 
@@ -104,9 +104,9 @@ export function heldInOthers(reader: Reader, { pipeline, release }: Rollout): Re
 
 /** What a resume is decided from beside the channels. */
 export function resumeFacts(control: Control, tx: Transaction, rollout: Rollout): StageFacts {
-  const facts = earlyFacts(tx, rollout, tx.now)
+  const facts = earlyFacts(tx, rollout, tx.times)
   if (facts.release.minAgentVersion === null) return facts
-  const { versions, unknown } = runningIn(control, tx, { names: heldIn(rollout), grace: rollout.rules.grace }, tx.now)
+  const { versions, unknown } = runningIn(control, tx, { names: heldIn(rollout), grace: rollout.rules.grace }, tx.times)
   return { ...facts, running: versions, unknown }
 }
 

@@ -2,7 +2,7 @@
 // versions their agents may still run.
 import { channelKey, channelOf, type Channel } from '../channels/channel.ts'
 import { versionsInUse } from '../channels/history.ts'
-import { momentOf, parseDuration } from '../channels/time.ts'
+import { momentOf, parseDuration, type Times } from '../channels/time.ts'
 import type { StageFacts } from '../rollouts/conditions.ts'
 import { releaseKey, releaseOf, type Release } from '../rollouts/release.ts'
 import { ROLLOUT_KIND, rolloutOf, stageAt, type Rollout, type StageProgress } from '../rollouts/rollout.ts'
@@ -24,24 +24,25 @@ export interface Running {
 
 const NOT_ASKED: Running = { versions: new Map(), unknown: new Map() }
 
-/** What agents of these channels may still run: every version served within `grace` (ISO 8601) before `now`. */
+/** What agents of these channels may still run: every version served within `grace` (ISO 8601) before now. */
 export function runningIn(
   control: Control,
   reader: Reader,
   { names, grace }: { readonly names: readonly string[]; readonly grace: string },
-  now: number,
+  times: Times,
 ): Running {
   const duration = parseDuration(grace)
   const graceMs = duration.outcome === 'parsed' ? duration.value : 0
   // The history belongs to the revisions of the channels' documents, which are recorded.
   const state = reader.untracked
+  const { now } = times
   state.history.ask(graceMs)
   const versions = new Map<string, readonly string[]>()
   const unknown = new Map<string, string>()
   for (const name of names) {
     const document = reader.get(channelKey(name))
     if (document === undefined) continue
-    const { spans, unknownBefore } = servedSince(state, document, now - graceMs, now)
+    const { spans, unknownBefore } = servedSince(state, document, now - graceMs, times)
     if (unknownBefore !== null) unknown.set(name, momentOf(unknownBefore))
     versions.set(name, versionsInUse(spans, graceMs, now))
   }
@@ -64,13 +65,13 @@ export function stageFacts(
   control: Control,
   reader: Reader,
   { rollout, index, purpose }: StageQuestion,
-  now: number,
+  times: Times,
 ): StageFacts {
   const { rules, progress } = stageAt(rollout, index)
-  const early = earlyFacts(reader, rollout, now)
+  const early = earlyFacts(reader, rollout, times)
   const isAsked = early.release.minAgentVersion !== null && tellsMore(progress, purpose)
   const running = isAsked
-    ? runningIn(control, reader, { names: rules.channels, grace: rollout.rules.grace }, now)
+    ? runningIn(control, reader, { names: rules.channels, grace: rollout.rules.grace }, times)
     : NOT_ASKED
   return {
     ...early,
@@ -87,7 +88,7 @@ function tellsMore({ state }: StageProgress, purpose: Purpose): boolean {
 }
 
 /** The facts but for channels and what they served: enough to know that a stage waits for something else. */
-export function earlyFacts(reader: Reader, rollout: Rollout, now: number): StageFacts {
+export function earlyFacts(reader: Reader, rollout: Rollout, times: Times): StageFacts {
   return {
     rollout,
     release: releaseIn(reader, rollout),
@@ -98,7 +99,7 @@ export function earlyFacts(reader: Reader, rollout: Rollout, now: number): Stage
     embargoes: reader.view(embargoView).embargoes,
     taken: new Map(),
     isUnderWay: isUnderWayIn(reader),
-    now,
+    ...times,
   }
 }
 

@@ -5,6 +5,7 @@ import type { Blocker } from '../rollouts/outcome.ts'
 import { isTold, planPromotion, whyNotTold, type LeftBehind } from '../rollouts/promotion.ts'
 import { rolloutKey, rolloutOf, stageAt, type Rollout, type StageProgress } from '../rollouts/rollout.ts'
 import type { ReplicaState } from '../serve/replica-state.ts'
+import { timesOf } from '../serve/trusted-clock.ts'
 import { StoreUnavailable, type Document } from '../store/port.ts'
 import { knownState, type Control } from './control.ts'
 import { readerOf } from './core/transaction.ts'
@@ -80,7 +81,7 @@ function blockersOf(
   if (progress.state === 'done') return []
   if (rollout.state !== 'running') return endBlockers(rollout)
   if (control.replica.fault !== null) return [blocker('compatibility', AWAY)]
-  const facts = stageFacts(control, readerOf(state), { rollout, index, purpose: 'go on' }, control.clock.now())
+  const facts = stageFacts(control, readerOf(state), { rollout, index, purpose: 'go on' }, timesOf(control.clock))
   if (progress.state === 'waiting') {
     const plan = planPromotion(facts, index, NOBODY)
     return plan.outcome === 'refused' && plan.why === 'held-back' ? plan.blockers : []
@@ -111,7 +112,7 @@ function leftBehindIn(control: Control, state: ReplicaState, rollout: Rollout, i
   return rules.channels.flatMap((name) => {
     const channel = channels.get(name)
     if (channel === undefined) return { channel: name, why: 'does not exist' }
-    if (isTold(rollout, progress, channel, state.isBlocked, control.clock.now())) return []
+    if (isTold(rollout, progress, channel, state.isBlocked, control.clock.expiryTime())) return []
     return { channel: name, why: whyNotTold(rollout, channel) }
   })
 }

@@ -1,5 +1,6 @@
 // What a command about a rollout writes, and its answer, read off what it has written.
 import { channelBody, channelKey, channelNameOf, channelOf, type Channel } from '../channels/channel.ts'
+import type { Times } from '../channels/time.ts'
 import { cohortsAt, targetAt } from '../channels/target.ts'
 import type { RolloutRefusal } from '../rollouts/outcome.ts'
 import type { RuleContext } from '../rollouts/release-draft.ts'
@@ -77,8 +78,8 @@ function keyOf({ pipeline, release }: Rollout): string {
 }
 
 /** Who asks, in the words of the rules. */
-export function ruleContext({ actor, reason }: Request, now: number): RuleContext {
-  return { now, actor, reason }
+export function ruleContext({ actor, reason }: Request, times: Times): RuleContext {
+  return { ...times, actor, reason }
 }
 
 function newestTold(channel: Channel, { isBlocked }: ReplicaState, now: number): string | null {

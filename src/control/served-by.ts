@@ -10,17 +10,20 @@ export function servedBy(state: ReplicaState, version: string): readonly string[
   return names.toSorted()
 }
 
-/** The same for every version that is served. */
-export function servedByVersion(state: ReplicaState): ReadonlyMap<string, readonly string[]> {
+/** The same for several versions at once: there may be 100,000 channels. */
+export function servedByVersion(
+  state: ReplicaState,
+  wanted: ReadonlySet<string>,
+): ReadonlyMap<string, readonly string[]> {
   const versions = new Map<string, string[]>()
-  const channels = [...state.snapshot.channels()].toSorted((a, b) => (a.name < b.name ? -1 : 1))
-  for (const { name, target, ramp } of channels) {
+  for (const { name, target, ramp } of state.snapshot.channels()) {
     for (const version of new Set([target.version, ramp?.early.version ?? null, ramp?.late.version ?? null])) {
-      if (version === null) continue
+      if (version === null || !wanted.has(version)) continue
       const names = versions.get(version)
       if (names === undefined) versions.set(version, [name])
       else names.push(name)
     }
   }
+  for (const names of versions.values()) names.sort()
   return versions
 }

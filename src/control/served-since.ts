@@ -1,5 +1,6 @@
 // What channels have served since a moment: asked of the history that the state keeps (channels/served-history.ts).
 import type { ToldSpan } from '../channels/history.ts'
+import type { Times } from '../channels/time.ts'
 import type { ReplicaState } from '../serve/replica-state.ts'
 import type { Document } from '../store/port.ts'
 
@@ -11,9 +12,9 @@ export interface ServedSince {
   readonly unknownBefore: number | null
 }
 
-/** What the channel that stands as in this document served from `sinceMs` to `now` (milliseconds since the epoch). */
-export function servedSince(state: ReplicaState, document: Document, sinceMs: number, now: number): ServedSince {
-  const { spans, knownSince } = state.history.served(document, state.isBlocked, now)
+/** What the channel that stands as in this document has served from `sinceMs` (milliseconds since the epoch) on. */
+export function servedSince(state: ReplicaState, document: Document, sinceMs: number, times: Times): ServedSince {
+  const { spans, knownSince } = state.history.served(document, state.isBlocked, times)
   const first = spans.findIndex(({ to }) => to === null || to > sinceMs)
   const begin = first === -1 ? spans.length - 1 : first
   const running = isSilent(spans[begin]) ? spans.slice(0, begin).findLastIndex((span) => !isSilent(span)) : -1

@@ -41,10 +41,10 @@ export function startRollout(
         const message = `release ${version} has a rollout in ${pipeline}, which is ${before.state}`
         return replyWith(refuse('rollout_exists', message))
       }
-      const fresh = beginning(tx, document, release, ruleContext(request, tx.now))
+      const fresh = beginning(tx, document, release, ruleContext(request, tx.times))
       putRollout(tx, before === null ? fresh : startAgain(fresh, before))
       return commitWith(null)
     },
-    reply: (applied, _, state) => rolloutDone(applied, null, state, control.clock.now()),
+    reply: (applied, _, state) => rolloutDone(applied, null, state, control.clock.expiryTime()),
   })
 }

@@ -11,6 +11,7 @@ import { startRollout } from '../rollouts/rollout-draft.ts'
 import type { ReplicaState } from '../serve/replica-state.ts'
 import type { Document } from '../store/port.ts'
 import { readerOf, type Reader, type Transaction } from './core/transaction.ts'
+import { fitting } from './fitting.ts'
 import { isRunning, rolloutDocuments } from './find-rollout.ts'
 import { putRollout } from './rollout-result.ts'
 
@@ -26,7 +27,7 @@ export function putRollouts(tx: Transaction, release: Release, context: RuleCont
     const pipeline = pipelineOf(document)
     return takes(pipeline, release.version)
   })
-  const outdated: string[] = []
+  const outdated: Document[] = []
   for (const document of pipelines) {
     const { name } = pipelineOf(document)
     if (tx.get(rolloutKey(name, release.version)) !== undefined) continue
@@ -34,7 +35,7 @@ export function putRollouts(tx: Transaction, release: Release, context: RuleCont
     outdated.push(...outdatedRollouts(tx.untracked, name))
   }
   // That each has ended, and nothing needs it, does not change any more; and a write expects what it deletes.
-  for (const key of outdated.slice(0, PRUNED_AT_ONCE_MAX)) tx.put(key, null)
+  for (const { key } of fitting(outdated, PRUNED_AT_ONCE_MAX)) tx.put(key, null)
 }
 
 /** A rollout of this release in the pipeline of a document as it begins now: over at once where a newer one has overtaken it. */
@@ -48,7 +49,7 @@ export function beginning(reader: Reader, pipeline: Document, release: Release, 
  * The oldest of many ended rollouts, those first that never reached a channel: they stay in the journal. What a channel of theirs
  * tells or would tell is kept, and so are rollbacks that stand.
  */
-function outdatedRollouts(state: ReplicaState, pipeline: string): readonly string[] {
+function outdatedRollouts(state: ReplicaState, pipeline: string): readonly Document[] {
   const ended = rolloutDocuments(readerOf(state), pipeline, (rollout) => !isRunning(rollout))
   if (ended.length <= ENDED_MAX) return []
   const inUse = versionsInUse(state)
@@ -61,7 +62,6 @@ function outdatedRollouts(state: ReplicaState, pipeline: string): readonly strin
     })
     .toSorted((a, b) => hasMoved(a) - hasMoved(b) || compareReleases(rolloutOf(a).release, rolloutOf(b).release))
     .slice(0, Math.min(ended.length - ENDED_MAX, PRUNED_AT_ONCE_MAX))
-    .map(({ key }) => key)
 }
 
 /** Every version that a channel tells, or would without its pin. */

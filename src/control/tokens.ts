@@ -37,6 +37,8 @@ interface StoredToken extends Token {
 export type Identification =
   | { readonly outcome: 'identified'; readonly identity: Identity }
   | { readonly outcome: 'expired'; readonly at: string }
+  /** It has the form of a stored token, and this replica has loaded none to compare it with. */
+  | { readonly outcome: 'not-loaded' }
   | { readonly outcome: 'unknown' }
 
 export function tokenKey(id: string): string {
@@ -59,7 +61,9 @@ export function identify(control: Control, adminToken: string, text: string): Id
     return { outcome: 'identified', identity: { actor: 'admin', role: 'admin', channels: null } }
   }
   const id = TOKEN.exec(text)?.[1] ?? ''
-  const document = control.replica.state?.document(tokenKey(id))
+  const { state } = control.replica
+  if (state === null && id !== '') return { outcome: 'not-loaded' }
+  const document = state?.document(tokenKey(id))
   const stored = document === undefined ? null : tokenOf(document)
   const same = timingSafeEqual(hash, stored === null ? Buffer.alloc(hash.length) : Buffer.from(stored.hash, 'hex'))
   if (stored === null || !same) return { outcome: 'unknown' }
@@ -89,7 +93,12 @@ export function presentToken(document: Document): TokenRecord {
 export function listTokens(control: Control): readonly TokenRecord[] {
   const tokens: TokenRecord[] = []
   for (const document of knownState(control).documentsOf(TOKEN_KIND)) tokens.push(presentToken(document))
-  return tokens.toSorted((a, b) => (a.name === b.name ? compare(a.id, b.id) : compare(a.name, b.name)))
+  return tokens.toSorted(compareTokens)
+}
+
+/** The order of the list of tokens. */
+export function compareTokens(a: Pick<Token, 'name' | 'id'>, b: Pick<Token, 'name' | 'id'>): number {
+  return a.name === b.name ? compare(a.id, b.id) : compare(a.name, b.name)
 }
 
 /** What is stored of a token whose text is `secret`. */

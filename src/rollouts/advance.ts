@@ -5,7 +5,7 @@ import type { Channel } from '../channels/channel.ts'
 import { COHORTS } from '../channels/cohort.ts'
 import { momentOf } from '../channels/time.ts'
 import { blocker, conditionBlockers, endBlockers, named, type StageFacts } from './conditions.ts'
-import { gateStanding, unwatchedSince } from './gate-standing.ts'
+import { STORED_SAMPLES_MAX, gateStanding, unwatchedSince } from './gate-standing.ts'
 import type { Blocker } from './outcome.ts'
 import type { StageRules } from './pipeline.ts'
 import { finishStage, isTold, seedOf, startSoaking, whyItStays, whyNotTold } from './promotion.ts'
@@ -57,7 +57,7 @@ export function advance(facts: StageFacts, samples: GateSamples, context: Advanc
   const failing = failingGate(facts, rules, since, samples)
   if (failing !== null) {
     const paused = { reason: failing.message, by: context.actor, at: momentOf(now), gate: failing.gate }
-    const next = withStage({ ...rollout, paused }, index, { gates: samples })
+    const next = withStage({ ...rollout, paused }, index, { gates: stored(samples) })
     return { outcome: 'pauses', rollout: next, reason: failing.message }
   }
   if (!isServed(facts, index)) return suspend(facts, index)
@@ -68,7 +68,15 @@ export function advance(facts: StageFacts, samples: GateSamples, context: Advanc
   const blockers = waitBlockers(facts, index, samples)
   if (progress.state === 'promoting') return step(facts, index, samples, blockers, context)
   if (blockers.length > 0) return { outcome: 'waits', blockers }
-  return { outcome: 'finishes', rollout: finishStage(withStage(rollout, index, { gates: samples }), index, now) }
+  return {
+    outcome: 'finishes',
+    rollout: finishStage(withStage(rollout, index, { gates: stored(samples) }), index, now),
+  }
+}
+
+/** What stays in the document of what the gates have found. */
+function stored(samples: GateSamples): GateSamples {
+  return Object.fromEntries(Object.entries(samples).map(([gate, all]) => [gate, all.slice(-STORED_SAMPLES_MAX)]))
 }
 
 /**
@@ -110,7 +118,7 @@ function step(
   waits: readonly Blocker[],
   { actor }: AdvanceContext,
 ): Advance {
-  const { rollout, now, isBlocked } = facts
+  const { rollout, now, expiryTime, isBlocked } = facts
   const { rules, progress } = stageAt(rollout, index)
   const blockers = [...waits, ...conditionBlockers(facts, index)]
   const percent = rules.rampPercent.find((share) => share > progress.percent) ?? COHORTS
@@ -120,22 +128,22 @@ function step(
     // Whoever has pinned, halted or moved it meanwhile has the last word; one that began anew can be further already.
     if (channel?.ramp?.seed !== seedOf(rollout) || whyItStays(channel) !== null || channel.ramp.percent >= percent)
       continue
-    const context = { now, actor, reason: null, force: false, isBlocked, fallback: null }
+    const context = { now, expiryTime, actor, reason: null, force: false, isBlocked, fallback: null }
     const applied = applyChange(channel, { kind: 'ramp', percent }, context)
     if (applied.outcome === 'refused') blockers.push(blocker('guard', `channel ${name}: ${applied.message}`))
     else channels.push(applied.channel)
   }
   if (blockers.length > 0) return { outcome: 'waits', blockers }
-  const stepped = withStage(rollout, index, { percent, since: momentOf(now), gates: samples })
+  const stepped = withStage(rollout, index, { percent, since: momentOf(now), gates: stored(samples) })
   return { outcome: 'steps', rollout: percent < COHORTS ? stepped : startSoaking(stepped, index, now), channels }
 }
 
 /** Whether some channel of the stage, whoever has set it, tells the release to as many of its agents as the stage has come to. */
-function isServed({ rollout, channels, isBlocked, now }: StageFacts, index: number): boolean {
+function isServed({ rollout, channels, isBlocked, expiryTime }: StageFacts, index: number): boolean {
   const { rules, progress } = stageAt(rollout, index)
   return rules.channels.some((name) => {
     const channel = channels.get(name)
-    return channel !== undefined && isTold(rollout, progress, channel, isBlocked, now)
+    return channel !== undefined && isTold(rollout, progress, channel, isBlocked, expiryTime)
   })
 }
 

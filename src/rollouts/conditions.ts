@@ -1,6 +1,7 @@
 // What must hold of a release and its rollout before a stage may tell more agents of it, whatever the channels say.
 import type { IsBlocked } from '../channels/blocked-version.ts'
 import type { Channel } from '../channels/channel.ts'
+import { isConfirmed, type Times } from '../channels/time.ts'
 import { compareVersions } from '../channels/version.ts'
 import { missingFix, type Embargo } from './embargo.ts'
 import type { Blocker, BlockerCode } from './outcome.ts'
@@ -10,7 +11,7 @@ import { stageAt, type Rollout, type StageProgress } from './rollout.ts'
 import type { StageRules } from './pipeline.ts'
 
 /** Everything that a decision about one stage is made from. */
-export interface StageFacts {
+export interface StageFacts extends Times {
   readonly rollout: Rollout
   readonly release: Release
   /** The stage's channels that exist, by name. */
@@ -25,8 +26,6 @@ export interface StageFacts {
   readonly taken: ReadonlyMap<string, string>
   /** Whether the rollout that a ramp belongs to, by its seed, goes on. */
   readonly isUnderWay: (seed: string) => boolean
-  /** Milliseconds since the epoch. */
-  readonly now: number
 }
 
 /** So many names stand in one message; the rest is counted. */
@@ -41,7 +40,7 @@ export function conditionBlockers(facts: StageFacts, index: number): readonly Bl
     ...stageBeforeBlockers(facts.rollout, index),
     ...signOffBlockers(facts.release, rules),
     ...approvalBlockers(facts.release, rules, progress),
-    ...windowBlockers(rules, facts.now),
+    ...windowBlockers(rules, facts),
     ...compatibilityBlockers(facts),
     ...takenBlockers(facts),
   ]
@@ -117,8 +116,14 @@ function approvalBlockers(release: Release, rules: StageRules, progress: StagePr
   return [blocker('approvals', message)]
 }
 
-function windowBlockers({ promoteWindow }: StageRules, now: number): readonly Blocker[] {
-  if (promoteWindow === null || isWindowOpen(promoteWindow, now)) return []
+function windowBlockers({ promoteWindow }: StageRules, times: Times): readonly Blocker[] {
+  if (promoteWindow === null) return []
+  if (!isConfirmed(times)) {
+    const message =
+      'the clock is not confirmed, so nobody knows whether the window is open; see the warnings of /readyz'
+    return [blocker('window', message)]
+  }
+  if (isWindowOpen(promoteWindow, times.now)) return []
   return [blocker('window', `the window is closed; agents are moved ${windowInWords(promoteWindow)}`)]
 }
 

@@ -9,6 +9,9 @@ const ASKING_MS_MAX = 30_000
 /** Samples that are kept of each gate: enough to draw, and far more than failures in a row can be. */
 export const SAMPLES_MAX = 60
 
+/** Samples of each gate that stay in the rollout's document: a pipeline can have 200 gates, and each step of it is in the journal. */
+export const STORED_SAMPLES_MAX = 10
+
 export type GateStanding =
   | { readonly outcome: 'passing' }
   /** Not asked since, or not lately, or failing, but not often enough yet. */

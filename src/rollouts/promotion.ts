@@ -116,7 +116,7 @@ function dispose(
   percent: number,
   { actor, reason, force, critical }: PromotionContext,
 ): Disposition {
-  const { rollout, channels, isBlocked, isUnderWay, now } = facts
+  const { rollout, channels, isBlocked, isUnderWay, now, expiryTime } = facts
   const { rules, progress } = stageAt(rollout, index)
   const { release: version } = rollout
   const channel = channels.get(name)
@@ -152,7 +152,7 @@ function dispose(
   const reached = Math.max(percent, isOurs ? ramp.percent : 0)
   const share = percent < COHORTS ? { percent: reached, plainPath: rules.plainPath } : null
   const urgent = progress.state === 'waiting' ? critical : critical || progress.critical
-  const context = { now, actor, reason, force, isBlocked, fallback: null }
+  const context = { now, expiryTime, actor, reason, force, isBlocked, fallback: null }
   const applied = applyChange(
     channel,
     { kind: 'promote', version, critical: urgent, seed: seedOf(rollout), ramp: share },
@@ -188,9 +188,9 @@ export function isTold(
   { percent }: StageProgress,
   channel: Channel,
   isBlocked: IsBlocked,
-  now: number,
+  expiryTime: number,
 ): boolean {
-  return cohortsTold(channel, release, isBlocked, now) >= Math.max(percent, 1)
+  return cohortsTold(channel, release, isBlocked, expiryTime) >= Math.max(percent, 1)
 }
 
 /**

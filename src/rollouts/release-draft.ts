@@ -1,6 +1,6 @@
 // Releases as they are asked for, and every change of one as a pure function: (release, what is asked) → the next release.
 import { malformed, quoted } from '../channels/outcome.ts'
-import { momentOf, parseMoment } from '../channels/time.ts'
+import { momentOf, parseMoment, type Times } from '../channels/time.ts'
 import { parseVersion } from '../channels/version.ts'
 import { parseCloudRelease } from './cloud-version.ts'
 import { EMBARGOED, leakingChange, tidied, withPast } from './embargo.ts'
@@ -33,9 +33,7 @@ export interface ReleaseDraft extends ReleaseEdit {
   readonly kind: ReleaseKind
 }
 
-export interface RuleContext {
-  /** Milliseconds since the epoch. */
-  readonly now: number
+export interface RuleContext extends Times {
   readonly actor: string
   readonly reason: string | null
 }

@@ -58,7 +58,7 @@ export interface RollbackPlan {
  */
 export function planRollback(facts: RollbackFacts, context: RollbackContext): RollbackPlan | RolloutRefusal {
   const { rollout, release, channels, isBlocked } = facts
-  const { now, actor, force, critical } = context
+  const { now, expiryTime, actor, force, critical } = context
   const reason = context.reason?.trim() ?? ''
   if (reason === '') return malformed('reason', 'is missing; say what is wrong with the release')
   const to = context.to === null ? null : parseVersion(context.to)
@@ -69,11 +69,11 @@ export function planRollback(facts: RollbackFacts, context: RollbackContext): Ro
   const moved = movesOf(rollout)
   const steps: RolledBackChannel[] = []
   const untouched: Untouched[] = []
-  const changes = new Changes({ now, actor, reason, force, isBlocked, fallback: null })
+  const changes = new Changes({ now, expiryTime, actor, reason, force, isBlocked, fallback: null })
   for (const name of channelsOf(rollout)) {
     const channel = channels.get(name)
     const why =
-      channel === undefined ? 'does not exist any more' : whyUntouched(channel, release.version, isBlocked, now)
+      channel === undefined ? 'does not exist any more' : whyUntouched(channel, release.version, isBlocked, expiryTime)
     if (channel === undefined || why !== null) {
       if (moved.has(name)) untouched.push({ channel: name, why: why ?? '' })
       continue
@@ -116,15 +116,15 @@ function whyNotTo({ release, isKnown }: RollbackFacts, version: string, force: b
 }
 
 /** Whether a channel tells some agent the release, or would once its halt ends. */
-export function isToTakeBack(channel: Channel, version: string, isBlocked: IsBlocked, now: number): boolean {
+export function isToTakeBack(channel: Channel, version: string, isBlocked: IsBlocked, expiryTime: number): boolean {
   const { halt, pin, source } = channel
-  const told = halt === null ? versionsTold(channel, isBlocked, now) : [pin?.version ?? source.version]
+  const told = halt === null ? versionsTold(channel, isBlocked, expiryTime) : [pin?.version ?? source.version]
   return told.includes(version)
 }
 
 /** Why a channel is left alone: it does not tell any agent the release. */
-function whyUntouched(channel: Channel, version: string, isBlocked: IsBlocked, now: number): string | null {
-  if (isToTakeBack(channel, version, isBlocked, now)) return null
+function whyUntouched(channel: Channel, version: string, isBlocked: IsBlocked, expiryTime: number): string | null {
+  if (isToTakeBack(channel, version, isBlocked, expiryTime)) return null
   const { pin, source } = channel
   if (pin !== null) return `is pinned to ${pin.version} by ${pin.by} already`
   return `is at ${source.version ?? 'no version'}, not at ${version}`

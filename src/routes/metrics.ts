@@ -3,6 +3,7 @@ import type { FastifyInstance } from 'fastify'
 import { collectDefaultMetrics, Counter, Gauge, Registry } from 'prom-client'
 import { Type } from 'typebox'
 import type { Control } from '../control/control.ts'
+import { isHistoryRestored } from '../control/restore-history.ts'
 import type { SnapshotHolder } from '../serve/holder.ts'
 import type { Replica } from '../serve/replica.ts'
 import type { TrustedClock } from '../serve/trusted-clock.ts'
@@ -89,6 +90,11 @@ function gaugesOf({ holder, replica, clock }: MetricsSources): Gauges {
       'bellwether_unreadable_documents',
       'Documents of the store that this build cannot act on; each fails closed, see the warnings of /readyz.',
       () => replica.state?.unreadable.size ?? 0,
+    ],
+    [
+      'bellwether_history_restored',
+      '1 once what channels served before the start is known as far back as anybody may ask, else 0.',
+      () => Number(isHistoryRestored({ replica, clock })),
     ],
     [
       'bellwether_clock_unconfirmed',

@@ -29,6 +29,8 @@ export class ReplicaState {
   #seq: number
   #mark: string
   #snapshot: Snapshot
+  /** The time up to which expiries have taken effect in the snapshot. */
+  #renderedAt: number
 
   /**
    * `now` is the time up to which expiries take effect, `at` the one that the snapshot is stamped with. `before` is the state that
@@ -49,6 +51,7 @@ export class ReplicaState {
     this.history = hasPosition(before, state)
       ? before.history
       : new ServedHistory(state.seq, this.documentsOf(CHANNEL_KIND), now)
+    this.#renderedAt = now
     this.#snapshot = Snapshot.of(served, this.#stamp(at), maxAgeS)
   }
 
@@ -140,7 +143,9 @@ export class ReplicaState {
   /** The snapshot of everything applied, with every expiry up to `now`, stamped with `at`. */
   publish(now: number, at = now): Snapshot {
     for (const [name, moment] of this.#expiries) if (moment <= now) this.#dirty.add(name)
-    for (const name of this.#lapsed) this.#dirty.add(name)
+    // What has ended lasts on where the clock was set back. Else it is rendered already: there may be 100,000 that ended together.
+    if (now < this.#renderedAt) for (const name of this.#lapsed) this.#dirty.add(name)
+    this.#renderedAt = now
     if (this.#dirty.size > 0 || this.#snapshot.seq !== this.#seq) {
       const changed = new Map<string, ServedChannel | null>()
       for (const name of this.#dirty) changed.set(name, this.#render(name, now))

@@ -1,5 +1,6 @@
 // The time by which pins, critical flags and stages end: confirmed by the store, or by two clocks of the machine that agree.
 // What a wrong clock ends cannot be undone, so while the time is not confirmed nothing ends (ADR 29).
+import type { Times } from '../channels/time.ts'
 import type { Clock, MachineClock } from './clock.ts'
 
 /** Clocks that are further apart are not both right; machines that synchronise theirs are within a second. */
@@ -18,11 +19,20 @@ export interface TrustedClock extends Clock {
   readonly doubt: ClockDoubt | null
 }
 
+/** The times that one decision goes by. */
+export function timesOf(clock: TrustedClock): Times {
+  const [now, expiryTime] = [clock.now(), clock.expiryTime()]
+  // A millisecond may have gone by, either way where the clock is kept right.
+  return { now, expiryTime: clock.doubt === null ? now : expiryTime }
+}
+
 /** The time of a store that replicas share, as of the last contact, and the machine's monotonic clock since. */
 export class SharedClock implements TrustedClock {
   readonly #machine: MachineClock
   readonly #ask: () => Promise<number>
   #contact: { readonly time: number; readonly at: number } | null = null
+  /** Why the store did not tell its time when it was last asked; null where it did. */
+  #problem: string | null = null
   #confirmedAt = Number.NEGATIVE_INFINITY
 
   /** `ask` gives the store's time in milliseconds since the epoch. */
@@ -46,7 +56,10 @@ export class SharedClock implements TrustedClock {
   }
 
   get doubt(): ClockDoubt | null {
-    if (this.#contact === null) return doubted('the store has not told its time since the start')
+    if (this.#contact === null) {
+      const why = this.#problem === null ? '' : ` (${this.#problem})`
+      return doubted(`the store has not told its time since the start${why}`)
+    }
     const aheadMs = this.#machine.now() - this.now()
     if (Math.abs(aheadMs) <= CLOCK_DIFFERENCE_MAX_MS) return null
     return doubted(`this machine's clock is ${secondsOf(aheadMs)} the store's: set whichever is wrong`)
@@ -54,10 +67,16 @@ export class SharedClock implements TrustedClock {
 
   /** Asks the store for its time; rejects where it does not tell. */
   async look(): Promise<void> {
-    const time = await this.#ask()
-    if (!Number.isFinite(time)) throw new RangeError('the store has told a time that is none')
-    // As of now, so late by the way back at most: what ends late is harmless.
-    this.#contact = { time, at: this.#machine.monotonicMs() }
+    try {
+      const time = await this.#ask()
+      if (!Number.isFinite(time)) throw new RangeError('the store has told a time that is none')
+      this.#problem = null
+      // As of now, so late by the way back at most: what ends late is harmless.
+      this.#contact = { time, at: this.#machine.monotonicMs() }
+    } catch (error) {
+      this.#problem = error instanceof Error ? error.message : String(error)
+      throw error
+    }
   }
 }
 

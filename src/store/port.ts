@@ -13,6 +13,13 @@ export const FORMAT = 1
 /** At most this many documents change in one commit: one entry must stay small enough to apply in one go. */
 export const COMMIT_WRITES_MAX = 1_000
 
+/**
+ * At most this many bytes of JSON in one entry, documents before and after included: Redis then answers within half of its time limit
+ * for a command, and the entry is parsed in some 0.2 s. Every step of a rollout is below it by the limits of what documents hold;
+ * a rollback is not asked.
+ */
+export const COMMIT_BYTES_MAX = 32 * 1024 * 1024
+
 /** At most this many entries are given in one page of the journal. */
 export const JOURNAL_PAGE_MAX = 500
 
@@ -104,6 +111,8 @@ export interface Change {
   readonly decidedOn: StorePosition | null
   readonly writes: readonly Write[]
   readonly reads: readonly Expectation[]
+  /** A change that must never be refused for its size, like a rollback: COMMIT_BYTES_MAX does not hold for it. */
+  readonly isUrgent?: boolean
 }
 
 export interface Committed {
@@ -175,7 +184,7 @@ export interface Store {
    * has decided that the store's epoch replaces it. */
   load(known?: StorePosition | null): Promise<StoreState>
   /** All or nothing; resolves once the change is durable. Rejects with a RangeError what can only be a mistake, with
-   * StoreRegressed where `decidedOn` is not in the store's history, and with StoreOutcomeUnknown where it cannot say. */
+   * CommitTooLarge what would make an entry above COMMIT_BYTES_MAX, with StoreRegressed where `decidedOn` is not in the store's history, and with StoreOutcomeUnknown where it cannot say. */
   commit(change: Change): Promise<Committed | Conflict>
   /** The entry that was committed with this `requestId`, null where the journal has none. */
   committed(requestId: string): Promise<JournalEntry | null>
@@ -224,6 +233,15 @@ export interface Coordination {
 export interface StoreWarning {
   readonly code: string
   readonly message: string
+}
+
+/** A change whose entry would be too large; nothing was changed, and no retry helps. */
+export class CommitTooLarge extends Error {
+  override readonly name = 'CommitTooLarge'
+
+  constructor(bytes: number) {
+    super(`The change would make a journal entry of ${bytes} bytes; one has ${COMMIT_BYTES_MAX} at most`)
+  }
 }
 
 /** The store cannot be reached or cannot write now; nothing was changed. */

@@ -210,6 +210,7 @@ class History {
     const before = this.agents.last
     const context: ChangeContext = {
       now: this.now,
+      expiryTime: this.now,
       actor: 'ada',
       reason: 'because',
       force,
@@ -342,7 +343,7 @@ t.test(
         const outcome = applyChange(
           frozen(stored),
           frozen(change),
-          frozen({ ...more, fallback: null, now: history.now, isBlocked: () => false }),
+          frozen({ ...more, fallback: null, now: history.now, expiryTime: history.now, isBlocked: () => false }),
         )
         tally.add(outcome.outcome)
         if (outcome.outcome === 'refused') return isOneShortLine(outcome.message)

@@ -9,7 +9,7 @@ import {
   type HistoryStep,
   type ServedSpan,
 } from '../../src/channels/history.ts'
-import { targetAt } from '../../src/channels/target.ts'
+import { hasPassed, targetAt } from '../../src/channels/target.ts'
 import { momentOf } from '../../src/channels/time.ts'
 import { lowestVersion } from '../../src/channels/version.ts'
 import { anyBlocked, anyChannel, T0, TICK_MS } from '../fixtures/channel-arbitraries.ts'
@@ -45,11 +45,14 @@ function toldAt(steps: readonly HistoryStep[], isBlocked: (version: string) => b
   if (step === undefined) return undefined
   const later = steps[index + 1]
   if (step.channel === null) return { version: null, critical: false, because: 'deleted', revision: step.revision }
-  // What the step after it has written down is what had been decided; only what is still open is judged by today's list.
+  // What the step after it has written down is what had been decided; only what is still open is judged by today's list. A change
+  // takes out what has ended, so a pin that is there after its time, or in the step after it, had not ended.
   const { pin } = step.channel
   const laterPin = later?.channel?.pin ?? null
-  const held = pin?.held === null && laterPin?.at === pin.at && laterPin.version === pin.version ? laterPin.held : null
-  const channel = pin === null || held === null ? step.channel : { ...step.channel, pin: { ...pin, until: null, held } }
+  const stays = laterPin?.at === pin?.at && laterPin?.version === pin?.version
+  const isOpen = later === undefined || (!stays && !hasPassed(pin?.until ?? null, step.at))
+  const held = pin?.held ?? (stays ? (laterPin?.held ?? null) : null)
+  const channel = pin === null || isOpen ? step.channel : { ...step.channel, pin: { ...pin, until: null, held } }
   const { version, critical, because } = targetAt(channel, later === undefined ? isBlocked : () => false, at)
   return { version, critical, because, revision: step.revision }
 }

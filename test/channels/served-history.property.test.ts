@@ -120,7 +120,7 @@ t.test('what is kept says what the whole journal says, or that it does not know'
         const applied = entries.length - coming.length
         if (!isEnd && applied < entries.length) return
         for (const [key, document] of states[applied] ?? []) {
-          const { spans, knownSince } = history.served(document, isBlocked, now)
+          const { spans, knownSince } = history.served(document, isBlocked, { now, expiryTime: now })
           const [found, meant] = [compatibility(spans, graceMs, now), naive(world, key, isBlocked, graceMs)]
           const all = naive(world, key, isBlocked, now - T0 + 1)
           if (knownSince === null) {

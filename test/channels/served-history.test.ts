@@ -52,7 +52,7 @@ function learned(entries: readonly HistoryEntry[], now: number): ServedHistory {
 
 /** The versions that agents may run after so many hours of grace, and since when all is known, in hours from NOW. */
 function known(history: ServedHistory, document: Document, now: number, graceMs: number): unknown {
-  const { spans, knownSince } = history.served(document, nothingBlocked, now)
+  const { spans, knownSince } = history.served(document, nothingBlocked, { now, expiryTime: now })
   const { versions } = compatibility(spans, graceMs, now)
   return [versions.map(({ version }) => version), knownSince === null ? null : (knownSince - NOW) / HOUR_MS]
 }

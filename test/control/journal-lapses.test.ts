@@ -2,9 +2,13 @@
 import { silent } from '../fixtures/silent-log.ts'
 import t, { type Test } from 'tap'
 import { startExpiryTask } from '../../src/control/expiry-task.ts'
+import { recordExpiries } from '../../src/control/core/record-expiries.ts'
+import type { Change, Store } from '../../src/store/port.ts'
 import { at } from '../fixtures/admin-json.ts'
 import { channelPath, startAdmin, type AdminSession } from '../fixtures/admin-session.ts'
 import { HOUR_MS } from '../fixtures/channel-samples.ts'
+import { range } from '../fixtures/store-changes.ts'
+import { wrapped } from '../fixtures/store-wrapped.ts'
 
 const CLOUD = channelPath('stable/cloud')
 const reason = 'because'
@@ -38,6 +42,38 @@ t.test(
     t.equal(await session.planes.asAgent('/v1/stable/cloud/version'), '15.1.4')
   },
 )
+
+t.test('many pins that end together are journaled in parts, with turns of the event loop between them', async (t) => {
+  const session = await startAdmin(t)
+  const names = range(1, 250).map((number) => `c${number}`)
+  for (const name of names) {
+    await session.channel(name)
+    await session.done('PUT', channelPath(name, '/pin'), { version: '15.1.2', until, reason })
+  }
+  await session.planes.clock.advance(HOUR_MS)
+  const { store } = session.planes.deps
+  const turns: number[] = []
+  let turn = 0
+  let isOver = false
+  const count = (): void => {
+    turn += 1
+    if (!isOver) setImmediate(count)
+  }
+  setImmediate(count)
+  const commit = (change: Change): ReturnType<Store['commit']> => {
+    turns.push(turn)
+    return store.commit(change)
+  }
+  await recordExpiries({ ...session.planes.deps, store: wrapped(store, { commit }) })
+  isOver = true
+  t.equal(turns.length, 3)
+  t.equal(new Set(turns).size, 3, 'each in a turn of its own')
+  const entries = (await session.journal()).filter(({ kind }) => kind === 'channel.expire')
+  t.strictSame(
+    entries.map(({ changes }) => changes.length),
+    [100, 100, 50],
+  )
+})
 
 t.test('a critical flag that has ended is journaled too', async (t) => {
   const session = await lapsing(t)

@@ -95,10 +95,14 @@ t.test('until it was read what was before the start is not known, which holds a 
   t.hasStrict(await compatible(session), { compatible: false, stages: [{ unknown }] })
   const refused = await session.step('promote', { stage: 'all' })
   t.match(at(refused.body, 'blockers'), [{ code: 'compatibility', message: /not known/ }])
+  const isRestored = async (): Promise<unknown> =>
+    /^bellwether_history_restored (\d)$/m.exec(String((await session.inject({ url: '/metrics' })).body))?.[1]
+  t.equal(await isRestored(), '0')
   reads.isAway = false
   const stop = restoreHistories(deps, silent)
   await clock.advance(1_000)
   await stop()
+  t.equal(await isRestored(), '1')
   t.hasStrict(await compatible(session), { compatible: true, stages: [{ unknown: [] }] })
   t.equal((await session.step('promote', { stage: 'all' })).status, 200)
 })

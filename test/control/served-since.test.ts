@@ -5,6 +5,7 @@ import { channelKey } from '../../src/channels/channel.ts'
 import { momentOf } from '../../src/channels/time.ts'
 import { restoreHistory } from '../../src/control/restore-history.ts'
 import { servedSince } from '../../src/control/served-since.ts'
+import { timesOf } from '../../src/serve/trusted-clock.ts'
 import { knownState } from '../../src/control/control.ts'
 import { writeLastKnownGood } from '../../src/store/last-known-good.ts'
 import { at } from '../fixtures/admin-json.ts'
@@ -28,7 +29,7 @@ async function since(session: RolloutSession, name: string, days: number): Promi
   const document = state.document(channelKey(name))
   if (document === undefined) throw new Error(`there is no channel ${name}`)
   await restoreHistory(deps)
-  const { spans, unknownBefore } = servedSince(state, document, clock.now() - days * DAY_MS, clock.now())
+  const { spans, unknownBefore } = servedSince(state, document, clock.now() - days * DAY_MS, timesOf(clock))
   return [spans.map(({ version }) => version), unknownBefore === null ? null : momentOf(unknownBefore)]
 }
 

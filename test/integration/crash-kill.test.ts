@@ -83,12 +83,12 @@ async function check(t: Test, server: Running, model: CrashModel, writers: Write
     channels.map(({ revision: _revision, effective: _effective, upstream: _upstream, ramp: _ramp, ...body }) => body),
     [...model.bodies('channel/').values()],
   )
-  const tokens = jsonOf(await server.control.admin('GET', '/tokens'))['items'] as Shown[] // The same.
+  const tokens = jsonOf(await server.control.admin('GET', '/tokens?limit=500'))['items'] as Shown[] // The same.
   t.same(
     new Map(tokens.map((token) => [`token/${String(token['id'])}`, { ...token, hash: '(hidden)' }])),
     model.bodies('token/'),
   )
-  const blocked = jsonOf(await server.control.admin('GET', '/blocked-versions'))['items'] as Shown[] // The same.
+  const blocked = jsonOf(await server.control.admin('GET', '/blocked-versions?limit=500'))['items'] as Shown[] // The same.
   t.equal(blocked.length, model.bodies('blocked-version/').size)
   const [secret] = [...writers.secrets.values()].slice(-1)
   if (secret !== undefined)

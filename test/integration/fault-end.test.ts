@@ -142,6 +142,31 @@ await t.test(
   },
 )
 
+await t.test('a change that has begun is carried out and acknowledged while the server ends', async (t) => {
+  const dataDir = await dataFolder(t)
+  const server = await run(t, { dataDir })
+  await createChannel(server, 'a', '15.1.4')
+  const { socket, text, closed } = await openSocket(server.controlUrl)
+  const body = '{"version":"15.1.5"}'
+  const head = [
+    'PUT /admin/v1/channels/a/version HTTP/1.1',
+    ...['Host: a', `Authorization: Bearer ${BENCH_TOKEN}`, 'Content-Type: application/json'],
+  ]
+  socket.write(head.map((line) => `${line}\r\n`).join(''))
+  // An answer on another connection shows that the server has read what came before.
+  t.match(jsonOf(await server.control.get('/readyz')), { ready: true })
+  const ended = server.end('SIGTERM')
+  const { hostname, port } = new URL(server.controlUrl)
+  await refused(hostname, Number(port))
+  socket.write(`Content-Length: ${body.length}\r\n\r\n${body}`)
+  await closed
+  t.equal(await ended, 0)
+  t.match(text(), /^HTTP\/1\.1 200 OK\r\n/)
+  t.match(text(), /^connection: close\r$/im)
+  const again = await run(t, { dataDir })
+  t.equal(await again.asAgent('/v1/a/version'), '15.1.5')
+})
+
 /** Resolves once nobody listens there any more: the server has begun to end. */
 async function refused(host: string, port: number): Promise<void> {
   for (;;) {

@@ -88,6 +88,31 @@ const faults: Readonly<Record<string, { plant: (run: Run, n: number) => Run; kin
     }),
     kinds: ['wrong answer'],
   },
+  'no target for a channel that has one': {
+    plant: (run, n) => ({
+      ...run,
+      observations: replaced(run.observations, n * 6, (o) => ({
+        ...o,
+        status: 404,
+        body: `channel ${o.channel} has no target version`,
+      })),
+    }),
+    kinds: ['wrong answer'],
+  },
+  'a halt that nobody answers to': {
+    plant: (run, n) => {
+      const halt = { reason: 'stop', at: new Date(NOW).toISOString(), by: 'ann' }
+      const journal = replaced(run.journal, n, (entry) => ({
+        ...entry,
+        changes: entry.changes.map((change) => {
+          if (change.after === null) return change
+          return { ...change, after: { ...change.after, body: { ...change.after.body, halt } } }
+        }),
+      }))
+      return { ...run, journal }
+    },
+    kinds: ['wrong answer'],
+  },
   'critical without a reason': {
     plant: (run, n) => ({
       ...run,
@@ -230,6 +255,32 @@ t.test('no answer, an unknown outcome and an overlapping poll are no violation',
   ]
   const unknown = { ...attempt, marker: 'nobody knows', outcome: 'unknown' as const, revision: null }
   t.strictSame(checkRun({ ...run, observations, attempts: [...run.attempts, unknown] }), [])
+  t.end()
+})
+
+t.test('a replica killed and started from its file may be behind by as much as the file, and no more', (t) => {
+  const run = cleanRun(20)
+  const earlier = run.observations[6 * 6]
+  if (earlier === undefined) throw new Error('the run is empty')
+  const { replica } = earlier
+  const observations = [...run.observations, { ...earlier, sentAt: 25_000, receivedAt: 25_001 }]
+  t.strictSame(checkRun({ ...run, observations, setBacks: [{ replica, killedAt: 2_500 }] }), [])
+  for (const setBack of [
+    { replica: 'another', killedAt: 2_500 },
+    { replica, killedAt: 20_000 },
+    { replica, killedAt: 26_000 },
+  ]) {
+    t.strictSame(kindsIn({ ...run, observations, setBacks: [setBack] }), ['stale read', 'step back'])
+  }
+  const caughtUp = run.observations.findLast((poll) => poll.replica === replica && poll.channel === earlier.channel)
+  if (caughtUp === undefined) throw new Error('it was never polled')
+  const twice = [
+    ...run.observations,
+    { ...caughtUp, sentAt: 3_000, receivedAt: 3_001 },
+    { ...earlier, sentAt: 4_000, receivedAt: 4_001 },
+  ]
+  const setBacks = [{ replica, killedAt: 2_500 }]
+  t.strictSame(kindsIn({ ...run, observations: twice, setBacks }), ['step back'], 'it has caught up, and goes back')
   t.end()
 })
 

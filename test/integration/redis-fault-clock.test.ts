@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
 import { createChannel, dataFolder, jsonOf, run, type Running } from '../fixtures/fault-process.ts'
 import { redisTest, until } from '../fixtures/redis-process.ts'
+import { leastRights } from '../fixtures/redis-rights.ts'
 import { startRedis } from '../fixtures/redis-server.ts'
 
 const FILE_TIMEOUT_MS = 600_000
@@ -92,6 +93,33 @@ await redisTest(t, 'a fleet of wrong clocks ends no pin by itself, and takes cha
   t.equal(lifted.status, 200)
   t.equal(await other.asAgent('/v1/lifted/version'), '15.2.0')
 })
+
+await redisTest(
+  t,
+  'a replica whose user may not ask for the time says so, ends nothing, and does once it may',
+  async (t) => {
+    const redis = await startRedis(t, { keeps: 'aof' })
+    const rights = await leastRights('bellwether')
+    await redis.call('ACL', 'SETUSER', 'bw', 'on', '>password', ...rights, '-time')
+    const url = redis.url.replace('redis://', 'redis://bw:password@')
+    const env = { BELLWETHER_REDIS_URL: url, BELLWETHER_LOG_LEVEL: 'warn' }
+    const server = await run(t, { dataDir: await dataFolder(t), env })
+    await pinned(server, 'short', SOON_MS)
+    t.equal(await isDoubted(server), true)
+    const { warnings } = jsonOf(await server.control.get('/readyz'))
+    t.match(warnings, [
+      { code: 'missing_rights', message: /time/ },
+      { code: 'clock_unconfirmed', message: /time/i },
+    ])
+    t.match((await server.control.get('/metrics')).body, /^bellwether_store_warning\{code="missing_rights"\} 1$/m)
+    t.match(server.output().stderr, /missing_rights.*does not allow time/)
+    await sleep(SOON_MS + A_WHILE_MS)
+    t.equal(await server.asAgent('/v1/short/version'), '15.1.0')
+    await redis.call('ACL', 'SETUSER', 'bw', '+time')
+    await until('the pin has ended', async () => (await server.asAgent('/v1/short/version')) === '15.2.0')
+    t.equal(await isDoubted(server), false)
+  },
+)
 
 t.test('an embedded server whose clock jumps keeps its pins; a restart ends them and names them', async (t) => {
   const dataDir = await dataFolder(t)

@@ -2,6 +2,7 @@
 // for the one that cannot be read, and has it mended by an ordinary write.
 import t from 'tap'
 import { createChannel, dataFolder, jsonOf, run, setVersion } from '../fixtures/fault-process.ts'
+import { junkDocuments } from '../fixtures/junk-documents.ts'
 import { redisTest } from '../fixtures/redis-process.ts'
 import { startRedis } from '../fixtures/redis-server.ts'
 
@@ -9,19 +10,7 @@ const DOCUMENTS = '{bellwether}:documents'
 const KEY = 'channel/broken'
 const WEBAPI = '/webapi/automaticupgrades/channel/broken/version'
 
-/** What becomes of a document: of its form, and of its text. */
-const junk: Readonly<Record<string, (text: string) => string>> = {
-  'a source of a kind that this build does not know': (text) => text.replace('"kind":"static"', '"kind":"scheduled"'),
-  'a version that is a number': (text) => text.replace('"version":"15.1.4"', '"version":123'),
-  'no source': (text) => text.replace(/"source":\{[^}]*\},/, ''),
-  'an empty body': (text) => text.replace(/"body":\{.*\}\}$/, '"body":{}}'),
-  'a text that is cut': (text) => text.slice(0, -20),
-  'a text that is no JSON': () => 'not json',
-  'the document of another key': (text) => text.replace('"key":"channel/broken"', '"key":"channel/other"'),
-  nothing: () => '',
-}
-
-for (const [what, change] of Object.entries(junk)) {
+for (const [what, change] of Object.entries(junkDocuments)) {
   await redisTest(t, `${what} takes nothing else along, and is mended by setting a version`, async (t) => {
     const redis = await startRedis(t, { keeps: 'aof' })
     const options = { dataDir: await dataFolder(t), env: { BELLWETHER_REDIS_URL: redis.url } }

@@ -175,7 +175,12 @@ t.test('a closed window holds back, and says when agents are moved', async (t) =
   const promoteWindow = { days: ['mon'], from: '09:00', to: '17:00', timeZone: 'UTC' } as const
   const rules = { promoteWindow }
   t.strictSame(held({ rules }), ['window: the window is closed; agents are moved mon from 09:00 to 17:00 (UTC)'])
-  t.strictSame(held({ rules, facts: { now: Date.UTC(2026, 2, 2, 9) } }), [])
+  const monday = Date.UTC(2026, 2, 2, 9)
+  t.strictSame(held({ rules, facts: { now: monday } }), [])
+  // By a clock that is not confirmed nobody knows.
+  for (const expiryTime of [monday - 1, Number.NEGATIVE_INFINITY]) {
+    t.match(held({ rules, facts: { now: monday, expiryTime } }), [/^window: the clock is not confirmed/])
+  }
 })
 
 t.test(

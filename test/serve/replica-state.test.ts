@@ -92,6 +92,19 @@ await t.test('the block list decides whether a pin whose time is over may end, u
   t.end()
 })
 
+await t.test('what has ended is rendered once, and again where the clock was set back', (t) => {
+  const state = emptyState()
+  const pin = pinOf('15.1.2', { until: inHours(1) })
+  state.apply(entry(1, [putting(channelDocument('a', 1, { source: sourceOf('15.2.0'), pin }))]))
+  const later = NOW + 2 * 3_600_000
+  const ended = state.publish(later)
+  t.equal(ended.find('a')?.version.body, '15.2.0')
+  t.equal(state.publish(later + 1_000), ended, 'a fleet whose pins end together is not rendered every second')
+  t.equal(state.publish(NOW).find('a')?.version.body, '15.1.2')
+  t.equal(state.publish(later).find('a')?.version.body, '15.2.0')
+  t.end()
+})
+
 const names = ['a', 'b', 'a/b', 'stable/cloud', 'default'] as const
 
 /** One journal entry as a test draws it: some channels put or deleted, a version blocked or not, and time that passes. */

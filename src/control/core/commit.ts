@@ -15,6 +15,8 @@ import type { Transaction } from './transaction.ts'
 export interface Named {
   readonly kind: string
   readonly reason: string | null
+  /** Whether it must never be refused for its size. */
+  readonly isUrgent?: boolean
 }
 
 export type CommitOutcome =
@@ -29,13 +31,13 @@ export type CommitOutcome =
 export async function commitTransaction(
   control: Control,
   request: Request,
-  { kind, reason }: Named,
+  { kind, reason, isUrgent = false }: Named,
   tx: Transaction,
 ): Promise<CommitOutcome> {
   const { store, replica, count } = control
   const { actor } = request
   const committed = await store.commit({
-    ...{ at: momentOf(tx.now), actor, kind, reason },
+    ...{ at: momentOf(tx.now), actor, kind, reason, isUrgent },
     ...idOf(request),
     decidedOn: currentState(control).position,
     ...{ writes: tx.writes, reads: tx.reads },

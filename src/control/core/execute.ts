@@ -10,6 +10,7 @@ import {
   type Request,
 } from '../control.ts'
 import type { ReplicaState } from '../../serve/replica-state.ts'
+import { timesOf } from '../../serve/trusted-clock.ts'
 import type { Document } from '../../store/port.ts'
 import { commitTransaction, earlierEntry } from './commit.ts'
 import { recordExpiries } from './record-expiries.ts'
@@ -24,7 +25,13 @@ const ATTEMPTS_MAX = 200
 
 export type Decision<R, X> =
   /** Commit what was put. `extra` is what the reply needs and the entry does not have. */
-  | { readonly outcome: 'commit'; readonly extra: X; readonly kind?: string; readonly reason?: string }
+  | {
+      readonly outcome: 'commit'
+      readonly extra: X
+      readonly kind?: string
+      readonly reason?: string
+      readonly isUrgent?: boolean
+    }
   /** Write nothing: a refusal. */
   | { readonly outcome: 'reply'; readonly reply: R }
   /** Write nothing, since it is so already. The same request must not change anything later either: its key is kept for a day. */
@@ -53,7 +60,7 @@ export type Unfinished = NotServedYet | Contended | KeyReused
 /** Commits what was put. */
 export function commitWith<X>(
   extra: X,
-  named: { readonly kind?: string; readonly reason?: string } = {},
+  named: Omit<Extract<Decision<never, X>, { outcome: 'commit' }>, 'outcome' | 'extra'> = {},
 ): Extract<Decision<never, X>, { outcome: 'commit' }> {
   return { outcome: 'commit', extra, ...named }
 }
@@ -120,12 +127,12 @@ async function attemptCommand<R, X, P>(
 ): Promise<R | Unfinished | typeof LOST> {
   const { dryRun, run, reply } = command
   if (command.recordExpiries === true && !dryRun) await recordExpiries(control)
-  const tx = new Transaction(currentState(control), control.clock.now())
+  const tx = new Transaction(currentState(control), timesOf(control.clock))
   // Without `prepare` there is nothing that P could be but null.
   const prepared = command.prepare === undefined ? (null as P) : await command.prepare(tx)
   const state = currentState(control)
   if (!tx.isCurrent(state)) return LOST
-  tx.now = control.clock.now()
+  tx.times = timesOf(control.clock)
   const decision = run(tx, prepared)
   if (decision.outcome === 'reply') return decision.reply
   if (decision.outcome === 'unchanged') return answerUnchanged(control, request, command, decision.document)
@@ -135,8 +142,8 @@ async function attemptCommand<R, X, P>(
     return reply(tx.preview, decision.extra, state)
   }
   if (!isWhole) return LOST
-  const { kind = command.kind, reason = request.reason } = decision
-  const committed = await commitTransaction(control, request, { kind, reason }, tx)
+  const { kind = command.kind, reason = request.reason, isUrgent = false } = decision
+  const committed = await commitTransaction(control, request, { kind, reason, isUrgent }, tx)
   if (committed.outcome === 'conflict') return LOST
   if (committed.outcome !== 'served') return committed
   return reply(committed.entry, committed.repeated ? null : decision.extra, knownState(control))

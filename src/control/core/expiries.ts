@@ -29,7 +29,7 @@ export function expiryOf(document: Document, isBlocked: IsBlocked, now: number):
 }
 
 /** Everything that has expired by `now`. */
-export function expiriesIn(state: ReplicaState, now: number): readonly Expiry[] {
+function expiriesIn(state: ReplicaState, now: number): readonly Expiry[] {
   return state.lapsed(now).flatMap((name) => {
     const document = state.document(channelKey(name))
     return document === undefined ? [] : (expiryOf(document, state.isBlocked, now) ?? [])

@@ -2,7 +2,7 @@
 // The commit expects every document that was read to be unchanged, so no command lists its expectations by hand.
 import { isDeepStrictEqual } from 'node:util'
 import { blockedVersionKey, isBlockedVersionKey, type IsBlocked } from '../../channels/blocked-version.ts'
-import { momentOf } from '../../channels/time.ts'
+import { momentOf, type Times } from '../../channels/time.ts'
 import type { ReplicaState } from '../../serve/replica-state.ts'
 import {
   COMMIT_WRITES_MAX,
@@ -69,12 +69,22 @@ export class Transaction implements Reader {
   /** The revision of each document that was read, 0 where there was none. */
   readonly #reads = new Map<string, number>()
   readonly #puts = new Map<string, JsonObject | null>()
-  /** Milliseconds since the epoch; fixed while a command decides. */
-  now: number
+  /** The times that the command decides by; fixed while it does. */
+  times: Times
 
-  constructor(state: ReplicaState, now: number) {
+  constructor(state: ReplicaState, times: Times) {
     this.#state = state
-    this.now = now
+    this.times = times
+  }
+
+  /** Milliseconds since the epoch. */
+  get now(): number {
+    return this.times.now
+  }
+
+  /** The time up to which pins and critical flags have ended. */
+  get expiryTime(): number {
+    return this.times.expiryTime
   }
 
   get untracked(): ReplicaState {
@@ -182,9 +192,9 @@ export class Transaction implements Reader {
   }
 
   #putExpiries(isMeant: (version: string) => boolean): void {
-    for (const { key } of expiriesAt(this.#state, isMeant, this.now)) {
+    for (const { key } of expiriesAt(this.#state, isMeant, this.expiryTime)) {
       const document = this.hasPut(key) ? undefined : this.get(key)
-      const expiry = document === undefined ? null : expiryOf(document, this.isBlocked, this.now)
+      const expiry = document === undefined ? null : expiryOf(document, this.isBlocked, this.expiryTime)
       if (expiry !== null) this.put(key, expiry.body)
     }
   }

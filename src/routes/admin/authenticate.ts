@@ -48,6 +48,7 @@ export async function authenticate(app: FastifyInstance, control: Control, admin
     keyGenerator: (request) => callerOf(request).actor,
   })
   const expired = new WeakMap<FastifyRequest, string>()
+  const undecided = new WeakSet<FastifyRequest>()
   await app.register(bearerAuth, {
     addHook: false,
     // RFC 9110: the scheme's letters may be of either case.
@@ -57,6 +58,7 @@ export async function authenticate(app: FastifyInstance, control: Control, admin
     auth: (text, request) => {
       const found = identify(control, adminToken, text)
       if (found.outcome === 'expired') expired.set(request, found.at)
+      if (found.outcome === 'not-loaded') undecided.add(request)
       if (found.outcome === 'identified') request.identity = found.identity
       return found.outcome === 'identified'
     },
@@ -68,6 +70,15 @@ export async function authenticate(app: FastifyInstance, control: Control, admin
     const { isDryRun } = request.write
     const role = isDryRun && dryRunRole !== undefined ? dryRunRole : ownRole
     const failure = await verify(app, request, reply)
+    // Neither the caller's mistake nor a guess: it must not count as a failed attempt, and the same token is right later.
+    if (undecided.has(request)) {
+      return sendProblem(
+        request,
+        reply,
+        'store_unavailable',
+        'no tokens are loaded yet; try again, or ask another replica',
+      )
+    }
     if (failure !== null) {
       const counted = await failures(request)
       if (!counted.isAllowed && counted.isExceeded) {

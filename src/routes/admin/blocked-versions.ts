@@ -1,19 +1,21 @@
 // The block list of versions.
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
-import { blockedVersionKey, blockedVersionOf } from '../../channels/blocked-version.ts'
+import { blockedVersionKey, blockedVersionOf, type BlockedVersion } from '../../channels/blocked-version.ts'
 import { blockVersion } from '../../control/block-version.ts'
 import { listBlockedVersions } from '../../control/blocked-versions.ts'
 import { unblockVersion } from '../../control/unblock-version.ts'
 import { knownState, type Control } from '../../control/control.ts'
 import { readerOf } from '../../control/core/transaction.ts'
 import { servedBy } from '../../control/served-by.ts'
+import { compareVersions } from '../../channels/version.ts'
 import type { Document } from '../../store/port.ts'
 import { answers, page, writeAnswers } from './answers.ts'
 import { sendRefusal, sendStale, sendUnfinished } from './change.ts'
 import { sendDocument } from './entity-tag.ts'
 import { sendProblem } from './problem.ts'
-import { ReasonBody } from './request-schemas.ts'
+import { afterVersion, sendList, type Lists } from './list-page.ts'
+import { PageQuery, ReasonBody } from './request-schemas.ts'
 import { ref } from './schemas.ts'
 import { handleWrite } from './write-handler.ts'
 import { writing } from './write-request.ts'
@@ -24,18 +26,22 @@ type App = Parameters<FastifyPluginAsyncTypebox>[0]
 const VersionParams = Type.Object({
   version: Type.String({ description: 'The version, percent-encoded where it has a `+`.' }),
 })
+const versionOf = ({ version }: BlockedVersion): string => version
+
 const config = { role: 'admin', dryRunRole: 'viewer', wholeServer: true } as const
 
-export function blockedVersionRoutes(control: Control): FastifyPluginAsyncTypebox {
+export function blockedVersionRoutes(lists: Lists): FastifyPluginAsyncTypebox {
+  const { control } = lists
   return async (app) => {
-    listBlockedVersionsRoute(app, control)
+    listBlockedVersionsRoute(app, lists)
     getBlockedVersionRoute(app, control)
     blockVersionRoute(app, control)
     unblockVersionRoute(app, control)
   }
 }
 
-function listBlockedVersionsRoute(app: App, control: Control): void {
+function listBlockedVersionsRoute(app: App, lists: Lists): void {
+  const { control } = lists
   app.route({
     method: 'GET',
     url: '/blocked-versions',
@@ -45,9 +51,15 @@ function listBlockedVersionsRoute(app: App, control: Control): void {
       summary: 'List blocked versions',
       description: 'Every version that must not be served again, lowest first.',
       tags: ['blocked versions'],
+      querystring: PageQuery,
       response: answers({ 200: page(ref('BlockedVersion')) }),
     },
-    handler: async () => ({ items: listBlockedVersions(control), next: null }),
+    handler: (request, reply) =>
+      sendList(lists, request, reply, {
+        after: (name, count) => afterVersion(listBlockedVersions(control), versionOf, compareVersions, name, count),
+        nameOf: versionOf,
+        present: (blocked) => blocked,
+      }),
   })
 }
 

@@ -5,10 +5,10 @@ import { channelKey } from '../../channels/channel.ts'
 import { parseDuration } from '../../channels/time.ts'
 import { channelCompatibility, hasHistory } from '../../control/channel-history.ts'
 import { knownState, type Control } from '../../control/control.ts'
-import type { JournalReaders } from '../../control/journal-readers.ts'
+import type { PageReaders } from '../../control/page-readers.ts'
 import { answers, page } from './answers.ts'
 import { sendRefusal } from './change.ts'
-import { inTurn } from './journal-turn.ts'
+import { inTurn } from './page-turn.ts'
 import { journalPage } from './journal.ts'
 import { sendProblem } from './problem.ts'
 import { ChannelParams, PageQuery } from './request-schemas.ts'
@@ -28,7 +28,7 @@ const Compatibility = Type.Object({
   }),
 })
 
-export function channelHistoryRoutes(control: Control, readers: JournalReaders): FastifyPluginAsyncTypebox {
+export function channelHistoryRoutes(control: Control, readers: PageReaders): FastifyPluginAsyncTypebox {
   return async (app) => {
     app.route({
       method: 'GET',

@@ -5,22 +5,24 @@ import { CHANNEL_KIND, channelKey, channelNameOf } from '../../channels/channel.
 import { channelRecord } from '../../control/channel-view.ts'
 import { knownState, type Control } from '../../control/control.ts'
 import { readerOf } from '../../control/core/transaction.ts'
-import { covers } from '../../control/identity.ts'
+import { covers, type Identity } from '../../control/identity.ts'
 import { answers, page } from './answers.ts'
 import { callerOf } from './authenticate.ts'
 import { changeAnswers, presentChannel, sendChange } from './change.ts'
-import { readCursor, writeCursor } from './cursor.ts'
 import { sendDocument } from './entity-tag.ts'
+import { firstAfter, sendList, type Lists } from './list-page.ts'
+import type { ReplicaState } from '../../serve/replica-state.ts'
 import { sendProblem } from './problem.ts'
-import { ChannelParams, CreateBody, EditBody, DeleteBody, PAGE_LIMIT_DEFAULT, PageQuery } from './request-schemas.ts'
+import { ChannelParams, CreateBody, EditBody, DeleteBody, PageQuery } from './request-schemas.ts'
 import { ref } from './schemas.ts'
 import { writing } from './write-request.ts'
 
 type App = Parameters<FastifyPluginAsyncTypebox>[0]
 
-export function channelRoutes(control: Control): FastifyPluginAsyncTypebox {
+export function channelRoutes(lists: Lists): FastifyPluginAsyncTypebox {
+  const { control } = lists
   return async (app) => {
-    listChannelsRoute(app, control)
+    listChannelsRoute(app, lists)
     getChannelRoute(app, control)
     createChannelRoute(app, control)
     editChannelRoute(app, control)
@@ -28,7 +30,8 @@ export function channelRoutes(control: Control): FastifyPluginAsyncTypebox {
   }
 }
 
-function listChannelsRoute(app: App, control: Control): void {
+function listChannelsRoute(app: App, lists: Lists): void {
+  const { control } = lists
   app.route({
     method: 'GET',
     url: '/channels',
@@ -41,33 +44,28 @@ function listChannelsRoute(app: App, control: Control): void {
       querystring: PageQuery,
       response: answers({ 200: page(ref('Channel')) }),
     },
-    handler: async (request, reply) => {
-      const { cursor, limit = PAGE_LIMIT_DEFAULT } = request.query
-      const after = cursor === undefined ? '' : readCursor('name', cursor)
-      if (after === null) {
-        const errors = [
-          { field: 'cursor', message: 'is not a cursor of this list; give the `next` of the page before' },
-        ]
-        return sendProblem(request, reply, 'invalid_request', `cursor ${errors[0]?.message}`, { errors })
-      }
+    handler: (request, reply) => {
       const state = knownState(control)
       const identity = callerOf(request)
-      const names: string[] = []
-      for (const { key } of state.documentsOf(CHANNEL_KIND)) {
-        const name = channelNameOf(key)
-        if (name !== null && name > after && covers(identity, name)) names.push(name)
-      }
-      names.sort()
-      const shown = names.slice(0, limit)
-      const now = control.clock.expiryTime()
-      const items = shown.flatMap((name) => {
-        const record = channelRecord(control, state, name, now)
-        return record === null ? [] : [presentChannel(record)]
+      const expiryTime = control.clock.expiryTime()
+      return sendList(lists, request, reply, {
+        after: (name, count) => firstAfter(namesFor(state, identity), name, count),
+        nameOf: (name) => name,
+        present(name) {
+          const record = channelRecord(control, state, name, expiryTime)
+          return record === null ? null : presentChannel(record)
+        },
       })
-      const last = shown.at(-1)
-      return { items, next: names.length > limit && last !== undefined ? writeCursor('name', last) : null }
     },
   })
+}
+
+/** The channels that a caller may see, in no promised order. */
+function* namesFor(state: ReplicaState, identity: Identity): Generator<string> {
+  for (const { key } of state.documentsOf(CHANNEL_KIND)) {
+    const name = channelNameOf(key)
+    if (name !== null && covers(identity, name)) yield name
+  }
 }
 
 function getChannelRoute(app: App, control: Control): void {

@@ -44,6 +44,8 @@ function fieldError(
     case 'type':
       if (field === '' && part === 'body') return { field, message: 'the body must be a JSON object' }
       return { field, message: `must be ${String(params['type'])}` }
+    case 'format':
+      return { field, message: 'is above 3,000 bytes as JSON; shorten it' }
     case 'const':
       return { field, message: `must be ${JSON.stringify(params['allowedValue'])}` }
     default:

@@ -1,7 +1,7 @@
 // What is under an embargo leaves this server for admins only: what people have written is looked through in every JSON answer
 // to anybody else, whatever route it comes from. The detail of a problem that only says back what the caller sent is not:
 // hidden or not, it would tell whether that is a secret.
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { Control } from '../../control/control.ts'
 import { secretsFor } from '../../control/embargoes.ts'
 import type { Json, JsonObject } from '../../store/port.ts'
@@ -17,6 +17,12 @@ const TELLING: ReadonlySet<Json> = new Set([
 
 /** What is answered where something failed, this hook included: fixed words, and ids of the caller's own request. */
 const FAULTS: ReadonlySet<Json> = new Set(['internal_error', 'write_outcome_unknown'])
+
+/** The same for one item of a list, whose JSON is written before the hook would see it. */
+export function hiddenFrom(control: Control, request: FastifyRequest): (item: Json) => Json {
+  const secrets = request.identity === null ? null : secretsFor(control.replica.state, request.identity)
+  return (item) => secrets?.hide(item) ?? item
+}
 
 /** Adds the hook to every route of this scope; the caller must be known by then. */
 export function hideEmbargoed(app: FastifyInstance, control: Control): void {

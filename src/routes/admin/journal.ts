@@ -5,17 +5,17 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Static } from 'typebox'
 import { parseMoment } from '../../channels/time.ts'
 import type { Control } from '../../control/control.ts'
-import type { JournalReaders } from '../../control/journal-readers.ts'
+import type { PageReaders } from '../../control/page-readers.ts'
 import { readJournal } from '../../control/journal-view.ts'
 import { answers, page } from './answers.ts'
 import { callerOf } from './authenticate.ts'
 import { readSeqCursor, writeCursor } from './cursor.ts'
-import { inTurn, type Answer } from './journal-turn.ts'
+import { inTurn, type Answer } from './page-turn.ts'
 import { sendProblem } from './problem.ts'
 import { JournalQuery, PAGE_LIMIT_DEFAULT } from './request-schemas.ts'
 import { ref } from './schemas.ts'
 
-export function journalRoutes(control: Control, readers: JournalReaders): FastifyPluginAsyncTypebox {
+export function journalRoutes(control: Control, readers: PageReaders): FastifyPluginAsyncTypebox {
   return async (app) => {
     app.route({
       method: 'GET',

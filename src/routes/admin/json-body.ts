@@ -13,8 +13,14 @@ const InvalidUtf8 = createError(
 )
 const InvalidJson = createError('BELLWETHER_INVALID_JSON', '%s', 400)
 
-/** Formats are read by channels/time.ts, which says what is wrong; here they only document. */
-const formats = { 'date-time': true } as const
+/**
+ * Bytes of a text as JSON: 1,000 characters of almost any script. A step of a rollout writes 900 channels with up to three such
+ * texts each, before and after, in one entry (COMMIT_BYTES_MAX); control characters alone would make them twice as large.
+ */
+export const TEXT_BYTES_MAX = 3_000
+
+/** Moments are read by channels/time.ts, which says what is wrong; here their format only documents. */
+const formats = { 'date-time': true, text: isShort } as const
 
 /** The schemas themselves are checked by the OpenAPI lint; compiling the meta schema for it here would cost 2 MB. */
 const validation = { allErrors: true, allowUnionTypes: true, meta: false, validateSchema: false, formats } as const
@@ -23,6 +29,10 @@ const validation = { allErrors: true, allowUnionTypes: true, meta: false, valida
 /** A query string has only text, so numbers and booleans are read out of it; in a body "5" is not 5. */
 const ofText = new Ajv({ ...validation, coerceTypes: true })
 const ofJson = new Ajv({ ...validation, coerceTypes: false })
+
+function isShort(text: string): boolean {
+  return Buffer.byteLength(JSON.stringify(text)) <= TEXT_BYTES_MAX + 2
+}
 
 /** Sets the body parser and the validators of this scope. */
 export function readBodies(app: FastifyInstance): void {

@@ -8,7 +8,8 @@ import { listPipelines, pipelineRecord } from '../../control/pipelines.ts'
 import { putPipeline } from '../../control/put-pipeline.ts'
 import { answers, page, writeAnswers } from './answers.ts'
 import { sendDocument } from './entity-tag.ts'
-import { OptionalReasonBody } from './request-schemas.ts'
+import { OptionalReasonBody, PageQuery } from './request-schemas.ts'
+import { sendList, type Lists } from './list-page.ts'
 import { presentPipeline, sendPipelineOutcome, sendRolloutRefusal } from './rollout-outcomes.ts'
 import { PIPELINE_BODY_BYTES_MAX, PipelineBody, PipelineParams } from './rollout-requests.ts'
 import { ref } from './schemas.ts'
@@ -21,16 +22,18 @@ const reading = { role: 'viewer', wholeServer: true } as const
 const changing = { role: 'admin', dryRunRole: 'viewer', wholeServer: true } as const
 const tags = ['pipelines']
 
-export function pipelineRoutes(control: Control): FastifyPluginAsyncTypebox {
+export function pipelineRoutes(lists: Lists): FastifyPluginAsyncTypebox {
+  const { control } = lists
   return async (app) => {
-    listPipelinesRoute(app, control)
+    listPipelinesRoute(app, lists)
     getPipelineRoute(app, control)
     putPipelineRoute(app, control)
     deletePipelineRoute(app, control)
   }
 }
 
-function listPipelinesRoute(app: App, control: Control): void {
+function listPipelinesRoute(app: App, lists: Lists): void {
+  const { control } = lists
   app.route({
     method: 'GET',
     url: '/pipelines',
@@ -40,9 +43,23 @@ function listPipelinesRoute(app: App, control: Control): void {
       summary: 'List pipelines',
       description: 'Every pipeline by name.',
       tags,
+      querystring: PageQuery,
       response: answers({ 200: page(ref('Pipeline')) }),
     },
-    handler: async () => ({ items: listPipelines(knownState(control)).map(presentPipeline), next: null }),
+    handler: (request, reply) => {
+      const state = knownState(control)
+      return sendList(lists, request, reply, {
+        after: (name, count) =>
+          listPipelines(state)
+            .filter((one) => one.name > name)
+            .slice(0, count),
+        nameOf: ({ name }) => name,
+        present({ name }) {
+          const record = pipelineRecord(state, name)
+          return record === null ? null : presentPipeline(record)
+        },
+      })
+    },
   })
 }
 

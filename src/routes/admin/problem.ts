@@ -3,6 +3,7 @@ import { UnreadableDocument } from '../../control/core/unreadable-document.ts'
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import { statusOf, titleOf, type ErrorCode } from '../../errors.ts'
 import {
+  CommitTooLarge,
   JournalTrimmed,
   NewerFormat,
   StoreDamaged,
@@ -71,6 +72,10 @@ export function sendError(thrown: unknown, request: FastifyRequest, reply: Fasti
     return sendProblem(request, reply, fault.code, fault.detail)
   }
   if (thrown instanceof UnreadableDocument) return sendProblem(request, reply, 'document_unreadable', thrown.message)
+  if (thrown instanceof CommitTooLarge) {
+    const detail = `${thrown.message}. Nothing was changed. Do it in several steps, or shorten what is in the documents: descriptions and reasons of channels, changes and packages of releases, stages and gates of pipelines`
+    return sendProblem(request, reply, 'change_too_large', detail)
+  }
   const error = isOfFramework(thrown) ? thrown : null
   if (error?.validation !== undefined) {
     const errors = fieldErrors(error.validation, error.validationContext ?? 'body')

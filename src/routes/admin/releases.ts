@@ -3,6 +3,7 @@ import { unknownPipeline, unknownRelease } from '../../rollouts/outcome.ts'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import { servedBy, servedByVersion } from '../../control/served-by.ts'
+import type { ReleaseRecord } from '../../control/release-result.ts'
 import { knownState, type Control } from '../../control/control.ts'
 import { pipelineRecord } from '../../control/pipelines.ts'
 import { releaseCompatibility } from '../../control/release-compatibility.ts'
@@ -10,15 +11,14 @@ import { editRelease } from '../../control/edit-release.ts'
 import { listReleases, releaseRecord } from '../../control/releases.ts'
 import { registerRelease } from '../../control/register-release.ts'
 import { rolloutsOf } from '../../control/find-rollout.ts'
-import { makeCloudVersion } from '../../rollouts/cloud-version.ts'
+import { compareReleases, makeCloudVersion } from '../../rollouts/cloud-version.ts'
 import { graceMistake } from '../../rollouts/pipeline-draft.ts'
 import { answers, page, writeAnswers } from './answers.ts'
 import { callerOf } from './authenticate.ts'
 import { sendRefusal } from './change.ts'
-import { readCursor, writeCursor } from './cursor.ts'
 import { sendDocument } from './entity-tag.ts'
-import { sendProblem } from './problem.ts'
-import { PAGE_LIMIT_DEFAULT, PageQuery } from './request-schemas.ts'
+import { afterVersion, sendList, type Lists } from './list-page.ts'
+import { PageQuery } from './request-schemas.ts'
 import { presentRelease, sendReleaseOutcome, sendRolloutRefusal } from './rollout-outcomes.ts'
 import {
   CompatibilityQuery,
@@ -36,10 +36,11 @@ type App = Parameters<FastifyPluginAsyncTypebox>[0]
 const reading = { role: 'viewer', wholeServer: true } as const
 const tags = ['releases']
 
-export function releaseRoutes(control: Control): FastifyPluginAsyncTypebox {
+export function releaseRoutes(lists: Lists): FastifyPluginAsyncTypebox {
+  const { control } = lists
   return async (app) => {
     nextVersionRoute(app, control)
-    listReleasesRoute(app, control)
+    listReleasesRoute(app, lists)
     getReleaseRoute(app, control)
     compatibilityRoute(app, control)
     registerReleaseRoute(app, control)
@@ -69,7 +70,8 @@ function nextVersionRoute(app: App, control: Control): void {
   })
 }
 
-function listReleasesRoute(app: App, control: Control): void {
+function listReleasesRoute(app: App, lists: Lists): void {
+  const { control } = lists
   app.route({
     method: 'GET',
     url: '/releases',
@@ -82,28 +84,24 @@ function listReleasesRoute(app: App, control: Control): void {
       querystring: PageQuery,
       response: answers({ 200: page(ref('Release')) }),
     },
-    handler: async (request, reply) => {
-      const { cursor, limit = PAGE_LIMIT_DEFAULT } = request.query
-      const after = cursor === undefined ? null : readCursor('name', cursor)
+    handler: (request, reply) => {
       const state = knownState(control)
-      const all = listReleases(state)
-      const start = after === null ? 0 : all.findIndex(({ release }) => release.version === after) + 1
-      if (cursor !== undefined && (after === null || start === 0)) {
-        const errors = [
-          { field: 'cursor', message: 'is not a cursor of this list; give the `next` of the page before' },
-        ]
-        return sendProblem(request, reply, 'invalid_request', `cursor ${errors[0]?.message}`, { errors })
-      }
-      const shown = all.slice(start, start + limit)
-      const served = servedByVersion(state)
-      const items = shown.map((record) => {
-        const { version } = record.release
-        const rollouts = rolloutsOf(state, version)
-        return presentRelease(control, callerOf(request), record, { servedBy: served.get(version) ?? [], rollouts })
+      const nameOf = ({ release }: ReleaseRecord): string => release.version
+      // Read for all releases of a page at once, when its turn has come.
+      let served: ReadonlyMap<string, readonly string[]> = new Map()
+      return sendList(lists, request, reply, {
+        after(name, count) {
+          const found = afterVersion(listReleases(state), nameOf, (a, b) => compareReleases(b, a), name, count)
+          served = servedByVersion(state, new Set(found?.map(nameOf)))
+          return found
+        },
+        nameOf,
+        present(record) {
+          const version = nameOf(record)
+          const rollouts = rolloutsOf(state, version)
+          return presentRelease(control, callerOf(request), record, { servedBy: served.get(version) ?? [], rollouts })
+        },
       })
-      const last = shown.at(-1)
-      const isLast = start + limit >= all.length
-      return { items, next: isLast || last === undefined ? null : writeCursor('name', last.release.version) }
     },
   })
 }

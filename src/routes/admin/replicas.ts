@@ -1,9 +1,10 @@
 // The live replicas of the store, as they tell of themselves.
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
-import type { Control } from '../../control/control.ts'
 import { listReplicas, type ReplicaFacts } from '../../control/replicas.ts'
 import { answers } from './answers.ts'
+import { sendList, type Lists } from './list-page.ts'
+import { PageQuery } from './request-schemas.ts'
 import { Nullable } from './schemas.ts'
 
 const ReplicaSchema = Type.Object({
@@ -30,7 +31,7 @@ const ReplicaList = Type.Object({
   }),
 })
 
-export function replicaRoutes(control: Control, facts: ReplicaFacts): FastifyPluginAsyncTypebox {
+export function replicaRoutes(lists: Lists, facts: ReplicaFacts): FastifyPluginAsyncTypebox {
   return async (app) => {
     app.route({
       method: 'GET',
@@ -42,11 +43,18 @@ export function replicaRoutes(control: Control, facts: ReplicaFacts): FastifyPlu
         description:
           'Every replica that was heard of in the last seconds. Where the store cannot be reached, only the one that answers.',
         tags: ['replicas'],
+        querystring: PageQuery,
         response: answers({ 200: ReplicaList }),
       },
-      handler: async () => {
-        const { replicas, warnings } = await listReplicas(control, facts)
-        return { items: replicas, next: null, warnings }
+      handler: async (request, reply) => {
+        // Before its turn: others do not wait for Redis.
+        const { replicas, warnings } = await listReplicas(lists.control, facts)
+        return sendList(lists, request, reply, {
+          after: (id, count) => replicas.filter((replica) => replica.id > id).slice(0, count),
+          nameOf: (replica) => replica.id,
+          present: (replica) => replica,
+          more: { warnings: warnings.map(({ code, message }) => ({ code, message })) },
+        })
       },
     })
   }

@@ -6,7 +6,7 @@ import { roles } from '../../control/identity.ts'
 import { MIRROR_CHANNELS_MAX } from '../../control/mirror.ts'
 import { TOKEN_PATTERNS_MAX } from '../../control/tokens.ts'
 import { JOURNAL_PAGE_MAX } from '../../store/port.ts'
-import { Nullable, Closed, Version, Moment, Reason, Force, Critical } from './schemas.ts'
+import { Nullable, Closed, Text, Version, Moment, Reason, Force, Critical } from './schemas.ts'
 
 const SourceDraft = Type.Object(
   {
@@ -26,7 +26,7 @@ const SourceDraft = Type.Object(
 )
 
 const limits = {
-  description: Type.Optional(Type.String({ maxLength: 1_000 })),
+  description: Type.Optional(Text('What the channel is for.')),
   source: Type.Optional(SourceDraft),
   floor: Type.Optional(Nullable(Version)),
   ceiling: Type.Optional(Nullable(Version)),
@@ -163,7 +163,7 @@ const pagingOf = (limitDefault: number, limitMax: number) => ({
       minimum: 1,
       maximum: limitMax,
       default: limitDefault,
-      description: `Items in a page; ${limitDefault} unless told.`,
+      description: `Items in a page at most; ${limitDefault} unless told. A page that would be above 1 MB ends early.`,
     }),
   ),
 })

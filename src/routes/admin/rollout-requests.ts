@@ -4,7 +4,7 @@ import { NAME_LENGTH_MAX } from '../../channels/name.ts'
 import { PACKAGE_URL_LENGTH_MAX, PACKAGE_URLS_MAX } from '../../control/package-client.ts'
 import { GATES_MAX, PIPELINE_CHANNELS_MAX, STAGES_MAX } from '../../rollouts/pipeline-draft.ts'
 import { GATE_OPS, WEEKDAYS } from '../../rollouts/pipeline.ts'
-import { Closed, Critical, Force, Moment, Nullable, Reason, Version } from './schemas.ts'
+import { Closed, Critical, Force, Moment, Nullable, Reason, Text, Version } from './schemas.ts'
 
 /** A pipeline may name 900 channels of 128 characters, and queries besides. */
 export const PIPELINE_BODY_BYTES_MAX = 256 * 1024
@@ -165,7 +165,7 @@ const StageDraft = Type.Object(
 export const PipelineParams = Type.Object({ pipeline: Type.String() })
 export const PipelineBody = Type.Object(
   {
-    description: Type.Optional(Type.String({ maxLength: 1_000 })),
+    description: Type.Optional(Text('What the pipeline is for.')),
     versions: Type.Optional(
       Nullable(
         Type.String({ maxLength: 200, description: 'The releases that it takes, as a semver range; null for all.' }),

@@ -15,13 +15,12 @@ import { documentsNewestFirst, type RolloutChoice } from '../../control/find-rol
 import { readRollout } from '../../control/rollout-record.ts'
 import type { RolloutOutcome } from '../../control/rollout-result.ts'
 import { refuse, unknownPipeline } from '../../rollouts/outcome.ts'
+import { compareReleases } from '../../rollouts/cloud-version.ts'
 import { rolloutOf } from '../../rollouts/rollout.ts'
-import type { ReplicaState } from '../../serve/replica-state.ts'
 import type { Document } from '../../store/port.ts'
 import { answers, page, writeAnswers } from './answers.ts'
-import { readCursor, writeCursor } from './cursor.ts'
 import { sendDocument } from './entity-tag.ts'
-import { sendProblem } from './problem.ts'
+import { afterVersion, sendList, type List, type Lists } from './list-page.ts'
 import { ROLLOUTS_PAGE_LIMIT_DEFAULT, RolloutsPageQuery } from './request-schemas.ts'
 import { presentRollout, sendRolloutOutcome, sendRolloutRefusal } from './rollout-outcomes.ts'
 import {
@@ -44,16 +43,18 @@ type App = Parameters<FastifyPluginAsyncTypebox>[0]
 const reading = { role: 'viewer', wholeServer: true } as const
 const tags = ['rollouts']
 
-export function rolloutRoutes(control: Control): FastifyPluginAsyncTypebox {
+export function rolloutRoutes(lists: Lists): FastifyPluginAsyncTypebox {
+  const { control } = lists
   return async (app) => {
-    listRolloutsRoute(app, control)
+    listRolloutsRoute(app, lists)
     getRolloutRoute(app, control)
     startRoute(app, control)
     stepRoutes(app, control)
   }
 }
 
-function listRolloutsRoute(app: App, control: Control): void {
+function listRolloutsRoute(app: App, lists: Lists): void {
+  const { control } = lists
   app.route({
     method: 'GET',
     url: '/rollouts/:pipeline',
@@ -69,41 +70,22 @@ function listRolloutsRoute(app: App, control: Control): void {
     },
     handler: async (request, reply) => {
       const { pipeline } = request.params
-      const { cursor, limit = ROLLOUTS_PAGE_LIMIT_DEFAULT } = request.query
       const state = knownState(control)
       if (!isKnownPipeline(state, pipeline)) return sendRolloutRefusal(request, reply, unknownPipeline(pipeline))
-      const all = documentsNewestFirst(state, pipeline)
-      const after = cursor === undefined ? null : readCursor('name', cursor)
-      const start = after === null ? 0 : all.findIndex((document) => rolloutOf(document).release === after) + 1
-      if (cursor !== undefined && (after === null || start === 0)) {
-        const errors = [
-          { field: 'cursor', message: 'is not a cursor of this list; give the `next` of the page before' },
-        ]
-        return sendProblem(request, reply, 'invalid_request', `cursor ${errors[0]?.message}`, { errors })
+      const nameOf = (document: Document): string => rolloutOf(document).release
+      const list: List<Document> = {
+        after: (name, count) =>
+          afterVersion(documentsNewestFirst(state, pipeline), nameOf, (a, b) => compareReleases(b, a), name, count),
+        nameOf,
+        async present(document) {
+          // A turn for the polls before each: one can have 880 channels. It is judged by the channels of then.
+          await nextTurn()
+          return presentRollout(await rolloutRecord(control, state, state.document(document.key) ?? document))
+        },
       }
-      const shown = all.slice(start, start + limit)
-      const last = shown.at(-1)
-      const isLast = start + limit >= all.length
-      const next = isLast || last === undefined ? null : writeCursor('name', rolloutOf(last).release)
-      return { items: await presentAll(control, state, shown), next }
+      return sendList(lists, request, reply, list, ROLLOUTS_PAGE_LIMIT_DEFAULT)
     },
   })
-}
-
-/** Rollouts as they are shown, with a turn of the event loop between each two for the polls: one can have 880 channels. */
-async function presentAll(
-  control: Control,
-  state: ReplicaState,
-  documents: readonly Document[],
-): Promise<readonly object[]> {
-  const items: object[] = []
-  for (const document of documents) {
-    if (items.length > 0) await nextTurn()
-    // It is judged by the channels of now, and those may have moved with it meanwhile.
-    const current = state.document(document.key) ?? document
-    items.push(presentRollout(await rolloutRecord(control, state, current)))
-  }
-  return items
 }
 
 function getRolloutRoute(app: App, control: Control): void {

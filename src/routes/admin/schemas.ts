@@ -4,7 +4,7 @@ import { VERSION_LENGTH_MAX } from '../../channels/version.ts'
 import { roles } from '../../control/identity.ts'
 
 /** Long enough for a sentence and a link; a reason is shown in lists and stays in the journal for good. */
-const REASON_LENGTH_MAX = 1_000
+const TEXT_LENGTH_MAX = 1_000
 
 export const Nullable = <T extends TSchema>(schema: T) => Type.Union([schema, Type.Null()])
 
@@ -18,7 +18,14 @@ export const Moment = Type.String({
   maxLength: 64,
   description: 'A moment in RFC 3339, e.g. `2026-03-01T00:00:00Z`.',
 })
-export const Reason = Type.String({ maxLength: REASON_LENGTH_MAX, description: 'Why; it is kept in the journal.' })
+/** What people write: so many characters, and not above TEXT_BYTES_MAX (json-body.ts). */
+export const Text = (description: string) =>
+  Type.String({
+    maxLength: TEXT_LENGTH_MAX,
+    format: 'text',
+    description: `${description} At most 3,000 bytes as JSON.`,
+  })
+export const Reason = Text('Why; it is kept in the journal.')
 export const Force = Type.Boolean({ description: 'Overrules the guards on majors. Needs role admin and a reason.' })
 export const Critical = Type.Boolean({
   description: 'Whether agents update at once, outside their maintenance window.',

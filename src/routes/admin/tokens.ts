@@ -5,15 +5,16 @@ import { knownState, type Control } from '../../control/control.ts'
 import { readerOf } from '../../control/core/transaction.ts'
 import { roles } from '../../control/identity.ts'
 import { createToken } from '../../control/create-token.ts'
-import { listTokens, presentToken, tokenKey } from '../../control/tokens.ts'
+import { compareTokens, listTokens, presentToken, tokenKey } from '../../control/tokens.ts'
 import { revokeToken } from '../../control/revoke-token.ts'
 import type { Document } from '../../store/port.ts'
 import { answers, page, writeAnswers } from './answers.ts'
 import { callerOf } from './authenticate.ts'
 import { sendRefusal, sendStale, sendUnfinished } from './change.ts'
 import { sendDocument } from './entity-tag.ts'
+import { sendList, type Lists } from './list-page.ts'
 import { sendProblem } from './problem.ts'
-import { OptionalReasonBody, TokenBody } from './request-schemas.ts'
+import { OptionalReasonBody, PageQuery, TokenBody } from './request-schemas.ts'
 import { Nullable, ref } from './schemas.ts'
 import { handleWrite } from './write-handler.ts'
 import { writing } from './write-request.ts'
@@ -30,10 +31,11 @@ const Identity = Type.Object({
 
 const config = { role: 'admin', wholeServer: true } as const
 
-export function tokenRoutes(control: Control): FastifyPluginAsyncTypebox {
+export function tokenRoutes(lists: Lists): FastifyPluginAsyncTypebox {
+  const { control } = lists
   return async (app) => {
     whoAmIRoute(app)
-    listTokensRoute(app, control)
+    listTokensRoute(app, lists)
     getTokenRoute(app, control)
     createTokenRoute(app, control)
     revokeTokenRoute(app, control)
@@ -56,7 +58,8 @@ function whoAmIRoute(app: App): void {
   })
 }
 
-function listTokensRoute(app: App, control: Control): void {
+function listTokensRoute(app: App, lists: Lists): void {
+  const { control } = lists
   app.route({
     method: 'GET',
     url: '/tokens',
@@ -66,9 +69,20 @@ function listTokensRoute(app: App, control: Control): void {
       summary: 'List tokens',
       description: 'Every token that was not revoked, by name. What is secret of them is not stored.',
       tags: ['tokens'],
+      querystring: PageQuery,
       response: answers({ 200: page(ref('Token')) }),
     },
-    handler: async () => ({ items: listTokens(control), next: null }),
+    handler: (request, reply) =>
+      sendList(lists, request, reply, {
+        after: (cursor, count) => {
+          // A name has no slash.
+          const [name = '', id = ''] = cursor.split('/')
+          const after = listTokens(control).filter((token) => compareTokens(token, { name, id }) > 0)
+          return after.slice(0, count)
+        },
+        nameOf: ({ name, id }) => `${name}/${id}`,
+        present: (token) => token,
+      }),
   })
 }
 

@@ -4,7 +4,7 @@ import { randomUUID } from 'node:crypto'
 import { chmodSync, closeSync, existsSync, fsyncSync, openSync, renameSync, rmSync, statSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { open, type Database as Tree, type RootDatabase } from 'lmdb'
-import { FORMAT, StoreDamaged, StoreNotOpened, type Document, type JournalEntry } from '../port.ts'
+import { CommitTooLarge, FORMAT, StoreDamaged, StoreNotOpened, type Document, type JournalEntry } from '../port.ts'
 import { checkFile } from './check-file.ts'
 import * as records from './records.ts'
 
@@ -142,10 +142,11 @@ export class Database {
     return bytes === undefined ? null : (records.decodeValue(key, bytes) as number)
   }
 
-  /** Appends an entry and indexes it by subject and request; answers it as it will be read. */
-  appendEntry(entry: JournalEntry): JournalEntry {
+  /** Appends an entry and indexes it by subject and request; answers it as it will be read. Throws CommitTooLarge above `bytesMax`. */
+  appendEntry(entry: JournalEntry, bytesMax = Number.POSITIVE_INFINITY): JournalEntry {
     const key = records.journalKey(entry.seq)
     const bytes = records.encodeValue(key, entry)
+    if (bytes.length > bytesMax) throw new CommitTooLarge(bytes.length)
     this.#trees.journal.putSync(key, bytes)
     for (const subject of entry.subjects) {
       const name = records.subjectKey(subject, entry.seq)

@@ -4,7 +4,7 @@
 // because what has returned is then on the disk and what has thrown is certainly not: lmdb-js' asynchronous
 // transactions give neither where the disk is full.
 import { isDeepStrictEqual } from 'node:util'
-import { checkChange } from '../change.ts'
+import { checkChange, entryBytesMax } from '../change.ts'
 import { newMark, planEpoch } from '../epoch-start.ts'
 import {
   FORMAT,
@@ -188,7 +188,8 @@ export class EmbeddedStore implements Store {
     const hash = requestHash === undefined ? {} : { requestHash }
     const entry = { seq, mark, format: FORMAT, at, actor, kind, subjects, reason, requestId, ...hash, changes }
     this.#database.putMeta({ ...meta, seq, mark })
-    return { outcome: 'committed', entry: this.#database.appendEntry(entry), repeated: false }
+    const appended = this.#database.appendEntry(entry, entryBytesMax(change))
+    return { outcome: 'committed', entry: appended, repeated: false }
   }
 
   /** Inside a transaction: the new epoch's entries and, where they are restored, its documents as they were. */

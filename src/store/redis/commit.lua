@@ -5,12 +5,12 @@
 --       1 format of this build, 2 epoch to begin a store with that was never filled, 3 mark of the entry,
 --       4 request id ('' for none), 5-7 what was decided on: epoch ('' for whatever is there), seq, mark,
 --       8 members of the entry from `at` to `requestHash` as JSON without braces,
---       9 entries to keep, 10 entries to trim at most,
---       11 number of writes, then for each: key, key as JSON, expected revision, body as JSON ('' to delete);
+--       9 entries to keep, 10 entries to trim at most, 11 bytes of the entry at most ('' for any),
+--       12 number of writes, then for each: key, key as JSON, expected revision, body as JSON ('' to delete);
 --       then for each read: key, expected revision
 -- returns {'committed', entry} | {'repeated', entry} | {'conflict', key, expected, actual}
 --       | {'regressed', epoch, seq, mark} | {'newer', format} | {'damaged', what}
---       | {'forbidden', command, key} | {'halfway', why} | {'allowed'}
+--       | {'too-large', bytes} | {'forbidden', command, key} | {'halfway', why} | {'allowed'}
 -- Bodies are passed on as text and never decoded: cjson would turn [] into {} and round large numbers.
 -- It has three parts: it reads, it plans, it writes. The last one has no reads in it, and its rights are proven before.
 
@@ -21,7 +21,7 @@ local WRITES = {
 if ARGV[1] == 'prove' then return forbidden(WRITES) or {'allowed'} end
 
 local FORMAT = tonumber(ARGV[1])
-local WRITES_AT = 12
+local WRITES_AT = 13
 
 local head = headOf(KEYS[1])
 local format = tonumber(head.format)
@@ -60,7 +60,7 @@ if ARGV[4] ~= '' then
 end
 
 -- Every expectation is looked at before anything is written.
-local writes = tonumber(ARGV[11])
+local writes = tonumber(ARGV[12])
 local before, revisions, junk = {}, {}, {}
 
 -- Whether a text is a document as it is written below. Decoded only where that is in doubt: see documents.ts.
@@ -121,6 +121,8 @@ for i = 1, writes do
 end
 local entry = '{"seq":' .. id .. ',"mark":"' .. ARGV[3] .. '","format":' .. ARGV[1] .. ',' .. ARGV[8]
   .. ',"changes":[' .. table.concat(changes, ',') .. ']}'
+
+if ARGV[11] ~= '' and #entry > tonumber(ARGV[11]) then return {'too-large', int(#entry)} end
 
 -- Trimmed entries take their places in the indexes with them.
 local oldSubjects, oldRequests = {}, {}

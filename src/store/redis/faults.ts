@@ -1,6 +1,7 @@
 // What an error of a Redis call means: was the command certainly not carried out, or does nobody know? The port's errors keep
 // no cause, because ioredis hangs a command's arguments on its errors: documents, and passwords.
 import {
+  CommitTooLarge,
   JournalTrimmed,
   NewerFormat,
   StoreDamaged,
@@ -22,7 +23,15 @@ const OF_SCRIPT = /\bscript: [0-9a-f]{40}\b|Error (?:running|compiling) script|u
 
 /** Whether an error is one of the port's already, so that whoever asked is told that. */
 export function isPortError(error: unknown): error is Error {
-  const kinds = [StoreUnavailable, StoreOutcomeUnknown, StoreDamaged, StoreRegressed, JournalTrimmed, NewerFormat]
+  const kinds = [
+    CommitTooLarge,
+    StoreUnavailable,
+    StoreOutcomeUnknown,
+    StoreDamaged,
+    StoreRegressed,
+    JournalTrimmed,
+    NewerFormat,
+  ]
   return kinds.some((kind) => error instanceof kind) || error instanceof RangeError
 }
 

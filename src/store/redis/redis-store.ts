@@ -1,7 +1,7 @@
 // The Redis store: documents and their journal, shared by any number of replicas. Each step that must hold together is one
 // script on the server (*.lua); what is read in several steps is proven to be one state before it is given out.
 import { randomUUID } from 'node:crypto'
-import { checkChange } from '../change.ts'
+import { checkChange, entryBytesMax } from '../change.ts'
 import { newMark, planEpoch } from '../epoch-start.ts'
 import {
   FORMAT,
@@ -193,12 +193,14 @@ export class RedisStore implements Store {
   async #commit(client: RedisClient, change: Change): Promise<Committed | Conflict> {
     const { at, actor, kind, reason, requestId, requestHash, decidedOn, writes, reads } = change
     const { journalMax, trimMax } = this.#session.limits
+    const bytesMax = entryBytesMax(change)
     const subjects = writes.map(({ key }) => key)
     const head = JSON.stringify({ at, actor, kind, subjects, reason, requestId, requestHash }).slice(1, -1)
     const args = [
       ...[String(FORMAT), randomUUID(), newMark(), requestId ?? ''],
       ...[decidedOn?.epoch ?? '', String(decidedOn?.seq ?? 0), decidedOn?.mark ?? ''],
-      ...[head, String(journalMax), String(trimMax), String(writes.length)],
+      ...[head, String(journalMax), String(trimMax), Number.isFinite(bytesMax) ? String(bytesMax) : ''],
+      String(writes.length),
       ...writes.flatMap(({ key, expected, body }) => {
         return [key, JSON.stringify(key), String(expected), body === null ? '' : JSON.stringify(body)]
       }),

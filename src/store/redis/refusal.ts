@@ -1,5 +1,12 @@
 // What a script says that has not done what it was asked for, as the error that its caller is given.
-import { StoreDamaged, StoreOutcomeUnknown, StoreRegressed, StoreUnavailable, type StorePosition } from '../port.ts'
+import {
+  CommitTooLarge,
+  StoreDamaged,
+  StoreOutcomeUnknown,
+  StoreRegressed,
+  StoreUnavailable,
+  type StorePosition,
+} from '../port.ts'
 import { newerFormat } from './documents.ts'
 
 /** Every one of these but 'halfway' comes before the script's first write, so nothing was changed. */
@@ -10,6 +17,8 @@ export function refusal([verdict, first = '', seq, mark = '']: readonly string[]
       return new StoreRegressed(known ?? found, found)
     case 'newer':
       return newerFormat('the store', Number(first))
+    case 'too-large':
+      return new CommitTooLarge(Number(first))
     case 'forbidden':
       return new StoreUnavailable(missingRight(first, String(seq)))
     case 'halfway':

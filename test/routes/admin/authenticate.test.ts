@@ -5,10 +5,14 @@ import { adminRoutes, prepareForRoutes, writeRoutes, idOf } from '../../fixtures
 import { bearer, channelPath, startAdmin } from '../../fixtures/admin-session.ts'
 import { HOUR_MS } from '../../fixtures/channel-samples.ts'
 import { ADMIN_TOKEN } from '../../fixtures/planes.ts'
+import { unavailableStore } from '../../../src/store/unavailable-store.ts'
+import { makeTokenText } from '../../../src/control/tokens.ts'
 import { roleReaches, roles } from '../../../src/control/identity.ts'
 
 const CLOUD = channelPath('stable/cloud')
 const reason = 'because'
+/** Failed attempts before an address has to wait. */
+const FAILURES_ALLOWED = 20
 
 t.test('every guarded route of the OpenAPI document is in the list that these tests go through', async (t) => {
   const session = await startAdmin(t)
@@ -28,6 +32,21 @@ t.test('every guarded route of the OpenAPI document is in the list that these te
     '/readyz',
   ])
 })
+
+t.test(
+  'while nothing is loaded no stored token is called wrong: store_unavailable, and no failed attempt',
+  async (t) => {
+    const session = await startAdmin(t, { wrapStore: () => unavailableStore('down') })
+    const token = makeTokenText('0123456789ab')
+    for (let tries = 0; tries < FAILURES_ALLOWED * 2; tries += 1) {
+      const reply = await session.call('GET', '/whoami', undefined, { token })
+      t.match(reply, { status: 503, body: { code: 'store_unavailable' } })
+    }
+    const wrong = await session.call('GET', '/whoami', undefined, { token: 'no token of this server' })
+    t.match(wrong, { status: 401, body: { code: 'unauthenticated' } }, 'what is no stored token is wrong at any time')
+    t.equal((await session.call('GET', '/whoami')).status, 200, 'the first token needs no store')
+  },
+)
 
 t.test(
   'without a valid token every route is unauthenticated, reads nothing of the body, and does nothing',

@@ -1,6 +1,7 @@
 // How many items a page of a list has where nobody says, and at most: as the OpenAPI document promises, in every list. And that
 // a page that is long to make lets others be answered meanwhile.
 import t from 'tap'
+import type { JsonObject } from '../../../src/store/port.ts'
 import { at, itemsOf } from '../../fixtures/admin-json.ts'
 import { listAt, startRollouts } from '../../fixtures/rollout-session.ts'
 
@@ -14,7 +15,24 @@ const LISTS = new Map([
   ['readJournal', '/journal'],
   ['listReleases', '/releases'],
   ['listRollouts', '/rollouts/cloud'],
+  ['listPipelines', '/pipelines'],
+  ['listBlockedVersions', '/blocked-versions'],
+  ['listTokens', '/tokens'],
+  ['listReplicas', '/replicas'],
 ])
+
+function announced(id: string): JsonObject {
+  const standing = { seq: 1, epoch: 'e', snapshotAgeS: 0, pollProcesses: 1 }
+  return {
+    id,
+    role: 'all',
+    status: 'following',
+    problem: null,
+    ...standing,
+    build: 'test',
+    startedAt: '2026-01-01T00:00:00.000Z',
+  }
+}
 
 t.test('a list has the page that its document promises, unless it is told another limit', async (t) => {
   const session = await startRollouts(t)
@@ -23,6 +41,10 @@ t.test('a list has the page that its document promises, unless it is told anothe
     await session.register(made)
     await session.channel(`c${made}`)
     await session.done('PATCH', '/channels/c0', { description: `the ${made}th` })
+    await session.pipeline([{ name: 'all', channels: [`c${made}`] }], { versions: '<1.0.0' }, `p${made}`)
+    await session.done('PUT', `/blocked-versions/1.0.${made}`, { reason: 'for the test' })
+    await session.token('viewer', null, null, `t${made}`)
+    await session.planes.deps.coordination.announce(`r${made}`, announced(`r${made}`), 60_000)
   }
   const limits = session.contract.operations.flatMap(({ id, spec }) => {
     const parameters = spec['parameters'] === undefined ? [] : listAt(spec, 'parameters')

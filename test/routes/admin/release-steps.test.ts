@@ -229,7 +229,7 @@ t.test('every step of a release honours If-Match and dryRun', async (t) => {
     ['POST', '/changes/12/withdraw', { reason }],
     ['POST', '/withdraw', { reason }],
     ['POST', '/embargo/lift', { reason }],
-    ['PATCH', '', { notesUrl: null }],
+    ['PATCH', '', { notesUrl: 'https://notes.example/1' }],
   ] as const) {
     const stale = await session.call(method, path(1, rest), body, { headers: { 'if-match': '"1"' } })
     t.equal(stale.status, 412, rest)

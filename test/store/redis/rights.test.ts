@@ -153,6 +153,14 @@ await redisTest(
     t.equal(await contents(server), before)
     await server.call('ACL', 'SETUSER', 'bw', '+zrem')
     t.same(await store.serverWarnings(), [])
+    await server.call('ACL', 'SETUSER', 'bw', '-time')
+    t.match(await store.serverWarnings(), [
+      { code: 'missing_rights', message: /does not allow time .*docs\/redis\.md/ },
+    ])
+    await t.rejects(store.time(), { name: 'StoreUnavailable', message: /time/ })
+    await server.call('ACL', 'SETUSER', 'bw', '+time')
+    t.same(await store.serverWarnings(), [])
+    t.ok((await store.time()) > 0)
     for (const [taken, given] of [
       ['-evalsha', '+evalsha'],
       ['resetkeys', '~*'],

@@ -1,18 +1,18 @@
 // Who may read the journal now: two at once, the others in order, and nobody waits for one that has gone.
 import t from 'tap'
-import { JournalReaders, type ReadPlace } from '../../src/control/journal-readers.ts'
+import { PageReaders, type ReadPlace } from '../../src/control/page-readers.ts'
 import { range } from '../fixtures/store-changes.ts'
 
 const stays = new AbortController().signal
 
-async function place(readers: JournalReaders): Promise<ReadPlace> {
+async function place(readers: PageReaders): Promise<ReadPlace> {
   const entered = await readers.enter(stays)
   if (entered.outcome !== 'entered') throw new Error(entered.outcome)
   return entered.place
 }
 
 t.test('two read at once, and the others do in the order in which they came', async (t) => {
-  const readers = new JournalReaders()
+  const readers = new PageReaders()
   const [one, two] = [await place(readers), await place(readers)]
   const order: number[] = []
   const later = range(1, 3).map(async (number) => {
@@ -34,7 +34,7 @@ t.test('two read at once, and the others do in the order in which they came', as
 })
 
 t.test('sixteen pages are in memory at most, read or not', async (t) => {
-  const readers = new JournalReaders()
+  const readers = new PageReaders()
   const places: ReadPlace[] = []
   for (const _ of range(1, 16)) {
     const mine = await place(readers)
@@ -52,7 +52,7 @@ t.test('sixteen pages are in memory at most, read or not', async (t) => {
 })
 
 t.test('one that goes leaves the line, and one that has gone already never enters it', async (t) => {
-  const readers = new JournalReaders()
+  const readers = new PageReaders()
   const [one] = [await place(readers), await place(readers)]
   const leaving = new AbortController()
   const left = readers.enter(leaving.signal)
@@ -65,7 +65,7 @@ t.test('one that goes leaves the line, and one that has gone already never enter
 })
 
 t.test('two hundred wait at most', async (t) => {
-  const readers = new JournalReaders()
+  const readers = new PageReaders()
   const [one] = [await place(readers), await place(readers)]
   const line = range(1, 200).map(() => readers.enter(stays))
   t.equal((await readers.enter(stays)).outcome, 'full')

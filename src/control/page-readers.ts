@@ -1,9 +1,9 @@
-// Who may read the journal now: a few readers at once, the others wait in line. What a change is decided on is not read through
-// here, so that no reader is ever in the way of a halt, a pin or a rollback.
+// Who may read a page now, of the journal or of a list: a few readers at once, the others wait in line. What a change is decided on
+// is not read through here, so that no reader is ever in the way of a halt, a pin or a rollback.
 
 /** Pages that are read at once: more would take as long and hold more memory. */
 const READS_MAX = 2
-/** Pages that are read, or that their readers have not taken yet: each is a page of the journal in memory. */
+/** Pages that are read, or that their readers have not taken yet: each is a page in memory. */
 const ANSWERS_MAX = 16
 /** Readers in line; each holds a connection and nothing else. */
 const WAITING_MAX = 200
@@ -18,7 +18,7 @@ export interface ReadPlace {
 
 export type Entered = { readonly outcome: 'entered'; readonly place: ReadPlace } | { readonly outcome: 'full' | 'gone' }
 
-export class JournalReaders {
+export class PageReaders {
   readonly #waiting = new Set<() => void>()
   #reading = 0
   #answering = 0

@@ -1,6 +1,6 @@
-// Reads of the journal, each in its turn: routes that read much go through here.
+// Pages that are read, each in its turn: routes that read much go through here.
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import type { JournalReaders } from '../../control/journal-readers.ts'
+import type { PageReaders } from '../../control/page-readers.ts'
 import type { Clock } from '../../serve/clock.ts'
 import { sendProblem } from './problem.ts'
 
@@ -13,7 +13,7 @@ export type Answer = () => FastifyReply
 /** Calls `read` once the request has its turn, and sends the answer. The turn of others comes when the answer was read, and a
  * place for another answer when this one was taken. */
 export async function inTurn(
-  readers: JournalReaders,
+  readers: PageReaders,
   clock: Clock,
   request: FastifyRequest,
   reply: FastifyReply,
@@ -26,12 +26,7 @@ export async function inTurn(
     case 'gone':
       return reply.hijack()
     case 'full':
-      return sendProblem(
-        request,
-        reply,
-        'too_many_reads',
-        'too many reads of the journal wait for their turn; try again',
-      )
+      return sendProblem(request, reply, 'too_many_reads', 'too many reads wait for their turn; try again')
     case 'entered':
   }
   const { place } = entered
