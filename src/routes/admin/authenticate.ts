@@ -6,15 +6,10 @@ import { covers, coversAll, roleReaches, type Identity, type Role } from '../../
 import { identify } from '../../control/tokens.ts'
 import type { Control } from '../../control/control.ts'
 import { sendProblem } from './problem.ts'
+import { COUNTED_MAX, limitFailures, limitRequests } from './rate-limits.ts'
 
-/** Failed tokens from one address before it has to wait; a valid token is never made to. */
-const FAILURES_MAX = 20
 /** Dry runs of one caller in a minute: far more than people and their tools try, and no load to speak of. */
 const DRY_RUNS_MAX = 600
-const DRY_RUNS_WINDOW_MS = 60_000
-const FAILURES_WINDOW_MS = 60_000
-/** Addresses whose failures are counted at the same time; the longest quiet one is forgotten. */
-const FAILURE_ADDRESSES_MAX = 10_000
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -40,12 +35,12 @@ export function callerOf(request: FastifyRequest): Identity {
 /** Adds the hooks to every route of this scope. */
 export async function authenticate(app: FastifyInstance, control: Control, adminToken: string): Promise<void> {
   app.decorateRequest('identity', null)
-  await app.register(rateLimit, { global: false, cache: FAILURE_ADDRESSES_MAX })
-  const failures = app.createRateLimit({ max: FAILURES_MAX, timeWindow: FAILURES_WINDOW_MS })
-  const dryRuns = app.createRateLimit({
+  await app.register(rateLimit, { global: false, cache: COUNTED_MAX })
+  const countFailure = limitFailures(app, 'before you try another token')
+  const countDryRun = limitRequests(app, {
     max: DRY_RUNS_MAX,
-    timeWindow: DRY_RUNS_WINDOW_MS,
-    keyGenerator: (request) => callerOf(request).actor,
+    why: `with more dry runs than ${DRY_RUNS_MAX} a minute`,
+    keyOf: (request) => callerOf(request).actor,
   })
   const expired = new WeakMap<FastifyRequest, string>()
   const undecided = new WeakSet<FastifyRequest>()
@@ -72,18 +67,12 @@ export async function authenticate(app: FastifyInstance, control: Control, admin
     const failure = await verify(app, request, reply)
     // Neither the caller's mistake nor a guess: it must not count as a failed attempt, and the same token is right later.
     if (undecided.has(request)) {
-      return sendProblem(
-        request,
-        reply,
-        'store_unavailable',
-        'no tokens are loaded yet; try again, or ask another replica',
-      )
+      const detail = 'no tokens are loaded yet; try again, or ask another replica'
+      return sendProblem(request, reply, 'store_unavailable', detail)
     }
     if (failure !== null) {
-      const counted = await failures(request)
-      if (!counted.isAllowed && counted.isExceeded) {
-        return refuseRate(request, reply, counted.ttlInSeconds, 'before you try another token')
-      }
+      const refused = await countFailure(request, reply)
+      if (refused !== null) return refused
       void reply.header('WWW-Authenticate', 'Bearer realm="bellwether"')
       return sendProblem(request, reply, 'unauthenticated', explain(request, expired.get(request)))
     }
@@ -93,27 +82,23 @@ export async function authenticate(app: FastifyInstance, control: Control, admin
       return sendProblem(request, reply, 'role_too_low', detail, { needs: role })
     }
     if (wholeServer === true && !coversAll(identity)) return refuseScope(request, reply, identity, '*')
-    const counted = isDryRun ? await dryRuns(request) : null
-    if (counted !== null && !counted.isAllowed && counted.isExceeded) {
-      return refuseRate(request, reply, counted.ttlInSeconds, `with more dry runs than ${DRY_RUNS_MAX} a minute`)
-    }
-    return undefined
+    return isDryRun ? ((await countDryRun(request, reply)) ?? undefined) : undefined
   })
-  app.addHook('preHandler', async (request, reply) => {
-    if (request.identity === null) return undefined
-    // Both were checked by the route's schema, so they are objects; which members they have is asked here.
-    const name = (request.params as { name?: unknown }).name ?? (request.body as { name?: unknown } | null)?.name
-    const channel = request.routeOptions.config.wholeServer !== true && typeof name === 'string' ? name : null
-    if (channel !== null && !covers(request.identity, channel)) {
-      return refuseScope(request, reply, request.identity, channel)
-    }
-    const force = (request.body as { force?: unknown } | null | undefined)?.force === true
-    if (force && request.identity.role !== 'admin') {
-      const detail = `force needs role admin; the token ${request.identity.actor} has role ${request.identity.role}`
-      return sendProblem(request, reply, 'role_too_low', detail, { needs: 'admin' })
-    }
-    return undefined
-  })
+  app.addHook('preHandler', refuseBeyondScope)
+}
+
+/** Refuses what the role and the scope of the caller do not cover, by what the request is about. */
+async function refuseBeyondScope(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply | undefined> {
+  const { identity } = request
+  if (identity === null) return undefined
+  // Both were checked by the route's schema, so they are objects; which members they have is asked here.
+  const name = (request.params as { name?: unknown }).name ?? (request.body as { name?: unknown } | null)?.name
+  const channel = request.routeOptions.config.wholeServer !== true && typeof name === 'string' ? name : null
+  if (channel !== null && !covers(identity, channel)) return refuseScope(request, reply, identity, channel)
+  const force = (request.body as { force?: unknown } | null | undefined)?.force === true
+  if (!force || identity.role === 'admin') return undefined
+  const detail = `force needs role admin; the token ${identity.actor} has role ${identity.role}`
+  return sendProblem(request, reply, 'role_too_low', detail, { needs: 'admin' })
 }
 
 function verify(app: FastifyInstance, request: FastifyRequest, reply: FastifyReply): Promise<Error | null> {
@@ -127,11 +112,6 @@ function explain(request: FastifyRequest, expiredAt: string | undefined): string
   return request.headers.authorization === undefined
     ? 'send a token: Authorization: Bearer bw_…'
     : 'the token is unknown or was revoked; send Authorization: Bearer bw_…'
-}
-
-function refuseRate(request: FastifyRequest, reply: FastifyReply, seconds: number, why: string): FastifyReply {
-  void reply.header('Retry-After', String(seconds))
-  return sendProblem(request, reply, 'rate_limited', `wait ${seconds} s ${why}`)
 }
 
 function refuseScope(request: FastifyRequest, reply: FastifyReply, identity: Identity, missing: string): FastifyReply {

@@ -14,6 +14,7 @@ import { StoreOutcomeUnknown } from '../../store/port.ts'
 import { writeAnswers } from './answers.ts'
 import { sendRefusal, sendUnfinished } from './change.ts'
 import { sendError, sendProblem } from './problem.ts'
+import { COUNTED_MAX, limitFailures } from './rate-limits.ts'
 import { answerWrites } from './write-request.ts'
 
 type App = Parameters<FastifyPluginAsyncTypebox>[0]
@@ -28,12 +29,6 @@ export interface GithubWebhookOptions extends GithubRules {
  * thousands of commits, which means nothing here. A stranger's body has to be held in memory to find its signature wrong.
  */
 const WEBHOOK_BODY_BYTES_MAX = 1_024 * 1_024
-
-/** Wrong signatures from one address before it has to wait; a right one is never made to. */
-const FAILURES_MAX = 20
-const FAILURES_WINDOW_MS = 60_000
-/** Addresses whose failures are counted at the same time; the longest quiet one is forgotten. */
-const FAILURE_ADDRESSES_MAX = 10_000
 
 /** A UUID from GitHub; the name of an event has at most half as many characters. */
 const HEADER_LENGTH_MAX = 64
@@ -81,8 +76,8 @@ export function githubWebhookRoutes(
 
 /** Lets only signed bodies through to the routes of this scope; nothing of a body is parsed before its signature is proven. */
 async function acceptSigned(app: App, secret: string | null): Promise<void> {
-  await app.register(rateLimit, { global: false, cache: FAILURE_ADDRESSES_MAX })
-  const failures = app.createRateLimit({ max: FAILURES_MAX, timeWindow: FAILURES_WINDOW_MS })
+  await app.register(rateLimit, { global: false, cache: COUNTED_MAX })
+  const countFailure = limitFailures(app, 'before you try another signature')
   const parseJson = app.getDefaultJsonParser('error', 'error')
   app.removeAllContentTypeParsers()
   app.addContentTypeParser(
@@ -99,12 +94,8 @@ async function acceptSigned(app: App, secret: string | null): Promise<void> {
     if (secret !== null && isSigned(secret, bytes, request.headers['x-hub-signature-256'])) {
       return readPayload(request, reply, bytes, parseJson)
     }
-    const counted = await failures(request)
-    if (!counted.isAllowed && counted.isExceeded) {
-      void reply.header('Retry-After', String(counted.ttlInSeconds))
-      const detail = `wait ${counted.ttlInSeconds} s before you try another signature`
-      return sendProblem(request, reply, 'rate_limited', detail)
-    }
+    const refused = await countFailure(request, reply)
+    if (refused !== null) return refused
     const detail = 'X-Hub-Signature-256 must be the signature of this body; give GitHub the secret configured here'
     return sendProblem(request, reply, 'bad_signature', detail)
   })
