@@ -11,6 +11,8 @@ const CLOCK_LOOK_MS = 5_000
 const CLOCK_RETRY_MS = 500
 /** Channels that are named in one line of the log. */
 const ENDED_NAMES_MAX = 100
+/** Entries that are looked at for one that can be read, and so says when it was made. */
+const NEWEST_MAX = 20
 
 export interface OpenClock {
   readonly clock: TrustedClock
@@ -44,9 +46,11 @@ export function logEnded(state: ReplicaState | null, clock: TrustedClock, log: R
 
 async function newestEntryAt(store: Store): Promise<number | null> {
   try {
-    const [newest] = (await store.journal({ limit: 1 })).entries
-    const at = newest === undefined ? Number.NaN : Date.parse(newest.at)
-    return Number.isNaN(at) ? null : at
+    for (const limit of [1, NEWEST_MAX]) {
+      const newest = (await store.journal({ limit })).entries.find(({ unreadable }) => unreadable === undefined)
+      if (newest !== undefined) return Date.parse(newest.at)
+    }
+    return null
   } catch {
     // A damaged store is served from the last-known-good file, and the log says so.
     return null

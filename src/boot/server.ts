@@ -15,7 +15,7 @@ import { announceReplica, type ReplicaFacts } from '../control/replicas.ts'
 import { AllowedHosts } from '../control/allowed-hosts.ts'
 import { openOutside, type OpenOutside } from '../open-outside.ts'
 import { Upstreams } from '../control/upstreams.ts'
-import { documentWarnings, storeChecks, type StoreChecks } from '../control/store-checks.ts'
+import { documentWarnings, entryWarnings, storeChecks, type StoreChecks } from '../control/store-checks.ts'
 import { closePlane, listen } from '../listening.ts'
 import { openPollPlane, type OpenPollPlane } from '../open-poll-plane.ts'
 import { systemClock } from '../serve/clock.ts'
@@ -89,7 +89,11 @@ async function start(config: Config, limits: ServerLimits, logger: Logger): Prom
   const replicaId = config.replicaId ?? newReplicaId()
   const upstreams = new Upstreams(new AllowedHosts(config.upstreamAllow, 'BELLWETHER_UPSTREAM_ALLOW'))
   const outside = openOutside(config, logger)
-  const allWarnings = (): readonly StoreWarning[] => [...checks.warnings(), ...documentWarnings(replica)]
+  const allWarnings = (): readonly StoreWarning[] => [
+    ...checks.warnings(),
+    ...documentWarnings(replica),
+    ...entryWarnings(replica),
+  ]
   const stores = { store, coordination, replica, warnings: allWarnings }
   const shared = { ...stores, replicaId, clock: trusted, upstreams, outside }
   const polls = role === 'control' ? null : await openPollPlane(config, holder, clock, logger)

@@ -135,6 +135,12 @@ export class ServedHistory {
     this.#unsettled.clear()
   }
 
+  /** The entry before the oldest that is known cannot be read: whatever it and older ones have served counts as unknown. */
+  lostBefore(): void {
+    const at = this.#readTo
+    this.learnedAll({ epochAt: at, beginsAt: at })
+  }
+
   /** What a channel that stands as in this document served until `now`; nothing is known of one that cannot be read. */
   served(document: Document, isBlocked: IsBlocked, now: number): Served {
     try {

@@ -80,7 +80,12 @@ async function read(control: Reader, state: ReplicaState, signal?: AbortSignal):
     const { entries, next } = await store.journal({ limit: PAGE_ENTRIES, beforeSeq: history.cursor }, 'reader')
     const begins = next === null ? await store.journalBegins() : null
     if (isOver()) return
-    for (const { seq, at, subjects, changes } of entries) {
+    for (const entry of entries) {
+      const { seq, at, subjects, changes } = entry
+      if (entry.unreadable !== undefined) {
+        replica.unreadableEntries.note(entry)
+        return history.lostBefore()
+      }
       // What was served before an operator decided what the store holds, no entry tells.
       if (subjects.includes(EPOCH_SUBJECT)) return history.learnedAll({ epochAt: timeOr(at, clock.now()) })
       history.learn({ seq, at: Date.parse(at), changes }, clock.now())

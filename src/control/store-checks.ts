@@ -5,7 +5,7 @@ import type { StoreWarning } from '../store/port.ts'
 
 const CHECK_INTERVAL_MS = 60_000
 
-/** Warnings name this many documents at most; the metric counts all. */
+/** Warnings name this many documents, and entries, at most; the metrics count all. */
 const NAMED_MAX = 20
 
 /** A warning for each document that this replica cannot act on, and what mends it. */
@@ -14,6 +14,14 @@ export function documentWarnings({ state }: Pick<Replica, 'state'>): readonly St
   return unreadable.map(({ key, unreadable: why = '' }) => ({
     code: 'unreadable_document',
     message: `the document ${key} cannot be read: ${why}. Mend it with POST /admin/v1/store/repair`,
+  }))
+}
+
+/** A warning for each journal entry that this process has met and cannot read. */
+export function entryWarnings({ unreadableEntries }: Pick<Replica, 'unreadableEntries'>): readonly StoreWarning[] {
+  return unreadableEntries.newest(NAMED_MAX).map(([seq, why]) => ({
+    code: 'unreadable_entry',
+    message: `the journal entry ${seq} cannot be read: ${why}. What channels served before it counts as unknown`,
   }))
 }
 

@@ -91,6 +91,11 @@ function gaugesOf({ holder, replica, clock }: MetricsSources): Gauges {
       () => replica.state?.unreadable.size ?? 0,
     ],
     [
+      'bellwether_unreadable_entries',
+      'Journal entries that this process has met and cannot read (1,000 at most); see the warnings of /readyz.',
+      () => replica.unreadableEntries.count,
+    ],
+    [
       'bellwether_clock_unconfirmed',
       '1 while the time is not confirmed, so that this replica ends no pin, critical flag or stage, else 0.',
       () => Number(clock.doubt !== null),

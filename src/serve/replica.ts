@@ -7,6 +7,7 @@ import {
   StoreRegressed,
   StoreUnavailable,
   type CheckDocument,
+  type JournalEntry,
   type Store,
   type StorePosition,
   type StoreState,
@@ -14,17 +15,15 @@ import {
 import type { SnapshotHolder } from './holder.ts'
 import { LastKnownGoodKeeper } from './last-known-good-keeper.ts'
 import { ReplicaState } from './replica-state.ts'
+import { RetryPause } from './retry-pause.ts'
 import { ServedWaiters } from './served-waiters.ts'
 import type { TrustedClock } from './trusted-clock.ts'
+import { EntryUnreadable, UnreadableEntries } from './unreadable-entries.ts'
 import { UnreadableLog } from './unreadable-log.ts'
 
 /** What a replica is doing; `starting` has nothing to serve yet. */
 export type ReplicaStatus =
   'starting' | 'following' | 'serving last known good' | 'store unavailable' | 'store regressed' | 'newer format'
-
-/** First and longest pause between two tries to reach the store again. */
-const RETRY_FIRST_MS = 250
-const RETRY_LONGEST_MS = 5_000
 
 /** A timer sees no step of the wall clock, so while an expiry is ahead the time is looked at this often. */
 const EXPIRY_CHECK_MAX_MS = 1_000
@@ -46,7 +45,7 @@ export interface ReplicaOptions {
   readonly dataDir: string
   /** Says which documents of the last-known-good file this build cannot act on; all can be read unless given. */
   readonly checkDocument?: CheckDocument
-  /** Longest pause between two tries to reach the store again; RETRY_LONGEST_MS unless given. */
+  /** Longest pause between two tries to reach the store again; 5 s unless given. */
   readonly retryLongestMs?: number
 }
 
@@ -65,14 +64,17 @@ export class Replica {
   #kept: StorePosition | null = null
   /** When what is served was last known to be the store's newest, in milliseconds; null before anything is. */
   #currentAt: number | null = null
-  #retryNow: () => void = () => {}
-  #retryAsked = false
+  readonly #pause: RetryPause
   readonly #unreadable: UnreadableLog
+  /** Journal entries that cannot be read, as far as this process has met them. */
+  readonly unreadableEntries: UnreadableEntries
 
   constructor(options: ReplicaOptions) {
     this.#options = options
     this.#waiters = new ServedWaiters(options.clock)
+    this.#pause = new RetryPause(options.clock, this.#stop.signal, options.retryLongestMs)
     this.#unreadable = new UnreadableLog(options.log)
+    this.unreadableEntries = new UnreadableEntries(options.log)
     this.#keeper = new LastKnownGoodKeeper({ ...options, current: () => this.#state })
   }
 
@@ -121,8 +123,7 @@ export class Replica {
 
   /** Tries the store again at once, where it is waited for: an operator has decided, or has mended it. */
   retry(): void {
-    this.#retryAsked = true
-    this.#retryNow()
+    this.#pause.retry()
   }
 
   /** Waits until `done` holds of what is served, for APPLY_WAIT_MAX_MS at most; says whether it came to that. */
@@ -177,21 +178,17 @@ export class Replica {
   async #run(): Promise<void> {
     const { clock, log } = this.#options
     const { signal } = this.#stop
-    let pauseMs = RETRY_FIRST_MS
     while (!signal.aborted) {
       const known = this.#state
       if (this.#fault === null && known !== null) {
         const since = clock.now()
-        const trimmed = await this.#follow(known)
+        const mustLoad = await this.#follow(known)
         // A store that can be loaded but not followed is not back; it must not be loaded at the shortest pause for ever.
-        if (clock.now() - since >= pauseMs) pauseMs = RETRY_FIRST_MS
-        if (!trimmed) continue
+        this.#pause.wasFollowedFor(clock.now() - since)
+        if (!mustLoad) continue
       }
-      // Asked for while it was being tried, it is tried once more.
-      if (!this.#retryAsked) await this.#pause(pauseMs)
-      this.#retryAsked = false
+      await this.#pause.wait()
       if (signal.aborted) return
-      pauseMs = Math.min(pauseMs * 2, this.#options.retryLongestMs ?? RETRY_LONGEST_MS)
       if (await this.#load()) log.info({ seq: this.#state?.seq }, 'the store is followed again')
     }
   }
@@ -204,29 +201,14 @@ export class Replica {
       await store.follow(known.position, (entry) => this.#apply(known, entry), signal)
       if (!signal.aborted) this.#lost(new StoreUnavailable('the store was closed'))
     } catch (error) {
-      if (error instanceof JournalTrimmed) {
+      // What an unreadable entry has changed is in the documents, so nothing need be guessed.
+      if (error instanceof JournalTrimmed || error instanceof EntryUnreadable) {
         log.warn({ seq: known.seq, why: error.message }, 'the whole state is loaded again')
         return true
       }
       this.#lost(error)
     }
     return false
-  }
-
-  /** Resolves after a time, or when the replica is stopped. */
-  #pause(delayMs: number): Promise<void> {
-    const { signal } = this.#stop
-    return new Promise((resolve) => {
-      const end = (): void => {
-        cancel()
-        this.#retryNow = () => {}
-        signal.removeEventListener('abort', end)
-        resolve()
-      }
-      this.#retryNow = end
-      const cancel = this.#options.clock.after(delayMs, end)
-      signal.addEventListener('abort', end)
-    })
   }
 
   /** Serves a whole state, as it was loaded: a later one of the same history, or one that an operator has chosen. */
@@ -236,7 +218,9 @@ export class Replica {
     this.#publish()
   }
 
-  #apply(state: ReplicaState, entry: Parameters<ReplicaState['apply']>[0]): void {
+  #apply(state: ReplicaState, entry: JournalEntry): void {
+    this.unreadableEntries.note(entry)
+    if (entry.unreadable !== undefined) throw new EntryUnreadable(entry)
     state.apply(entry, this.#options.clock.now())
     if (this.#publishing) return
     // Entries that arrive together are published together: one snapshot for a whole batch of a replica that catches up.

@@ -3,6 +3,7 @@
 import { mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { StoreUnavailable } from './port.ts'
+import { isRecord } from './stored-form.ts'
 
 /** Documents include the hashes of tokens. */
 const FOLDER_MODE = 0o700
@@ -61,10 +62,6 @@ export async function readKeptFile(path: string, { name, format, bytesMax }: Kep
     return refuse(`was written by a newer Bellwether (format ${file['format']}, this one reads up to ${format})`)
   }
   return { outcome: 'read', content: file }
-}
-
-export function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
 async function replace(path: string, pieces: Iterable<string>): Promise<void> {

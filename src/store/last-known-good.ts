@@ -2,9 +2,10 @@
 // moment leaves the old file or the new one whole, and read so that a file with any doubt is refused, never half used.
 import { createHash } from 'node:crypto'
 import { join } from 'node:path'
-import { asStored, checked } from './checked-store.ts'
-import { isRecord, readKeptFile, replaceKeptFile } from './kept-file.ts'
+import { checked } from './checked-store.ts'
+import { readKeptFile, replaceKeptFile } from './kept-file.ts'
 import { FORMAT, type CheckDocument, type Document, type StoreState } from './port.ts'
+import { asStored, isCount, isRecord } from './stored-form.ts'
 
 const FILE = 'last-known-good.json'
 
@@ -101,8 +102,4 @@ function isDocument(value: unknown): value is Document {
     isCount(value['format']) &&
     isRecord(value['body'])
   )
-}
-
-function isCount(value: unknown): value is number {
-  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0
 }

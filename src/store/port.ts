@@ -51,7 +51,10 @@ export interface DocumentChange {
   readonly after: Document | null
 }
 
-/** One commit: who, when, what, why, and the documents before and after. */
+/**
+ * One commit: who, when, what, why, and the documents before and after. One that this build cannot read says so in `unreadable`:
+ * then seq and mark are right, no change is known, and every other member is empty.
+ */
 export interface JournalEntry {
   readonly seq: number
   /** Random, made with the entry: two histories that have parted have other marks at the same seq. */
@@ -65,6 +68,8 @@ export interface JournalEntry {
   readonly reason: string | null
   readonly requestId: string | null
   readonly changes: readonly DocumentChange[]
+  /** Why the entry cannot be read; not there where it can. The store's reader sets it, and it is never stored. */
+  readonly unreadable?: string
 }
 
 /** One document to write. `expected` is the revision that was read, 0 for a document that must not exist; `body` null deletes it. */
@@ -171,7 +176,8 @@ export interface Store {
   /** All or nothing; resolves once the change is durable. Rejects with a RangeError what can only be a mistake, with
    * StoreRegressed where `decidedOn` is not in the store's history, and with StoreOutcomeUnknown where it cannot say. */
   commit(change: Change): Promise<Committed | Conflict>
-  /** The entry that was committed with this `requestId`, null where the journal has none. */
+  /** The entry that was committed with this `requestId`, null where the journal has none. Rejects with StoreOutcomeUnknown where
+   * there is one that cannot be read. */
   committed(requestId: string): Promise<JournalEntry | null>
   /** Gives every entry after `after` in order, without gap or repeat, until `signal` aborts; then it resolves. It also
    * resolves when the store is closed, and rejects with what `on` throws, with StoreRegressed where `after` (or what was

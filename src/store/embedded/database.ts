@@ -6,6 +6,16 @@ import { join } from 'node:path'
 import { open, type Database as Tree, type RootDatabase } from 'lmdb'
 import { FORMAT, StoreDamaged, StoreNotOpened, type Document, type JournalEntry } from '../port.ts'
 import { checkFile } from './check-file.ts'
+import {
+  documentFault,
+  entryFault,
+  entryOf,
+  formatOf,
+  isCount,
+  isRecord,
+  unreadableDocument,
+  unreadableEntry,
+} from '../stored-form.ts'
 import * as records from './records.ts'
 
 const DATA_FILE = 'store.mdb'
@@ -75,9 +85,9 @@ export class Database {
   meta(): StoreMeta {
     const bytes = this.#trees.meta.getBinary(META_KEY)
     if (bytes === undefined) throw new StoreDamaged('The store is damaged: it does not know its epoch')
-    // The checksum proves that these are the bytes that putMeta wrote; so in the other reads of this class.
-    const meta = records.decodeValue(META_KEY, bytes) as StoreMeta
-    return readable({ ...BLANK_META, ...meta })
+    const meta = checkFormat(records.decodeValue(META_KEY, bytes))
+    if (isMeta(meta)) return { ...BLANK_META, ...meta }
+    throw new StoreDamaged('The store is damaged: its head is not what was written')
   }
 
   putMeta(meta: StoreMeta): void {
@@ -87,12 +97,12 @@ export class Database {
   document(key: string): Document | null {
     const name = records.documentKey(key)
     const bytes = this.#trees.documents.getBinary(name)
-    return bytes === undefined ? null : readable(records.decodeValue(name, bytes) as Document)
+    return bytes === undefined ? null : documentOf(name, bytes)
   }
 
   *documents(): Generator<Document> {
     for (const { key, value } of this.#trees.documents.getRange()) {
-      yield readable(records.decodeValue(key, value) as Document)
+      yield documentOf(key, value)
     }
   }
 
@@ -109,7 +119,9 @@ export class Database {
   lastRevision(key: string): number {
     const name = records.documentKey(key)
     const bytes = this.#trees.revisions.getBinary(name)
-    return bytes === undefined ? 0 : (records.decodeValue(name, bytes) as number)
+    const revision = bytes === undefined ? 0 : records.decodeValue(name, bytes)
+    if (isCount(revision)) return revision
+    throw new StoreDamaged(`The store is damaged: the kept revision of ${key} is not what was written`)
   }
 
   /** Kept for ever, some 100 bytes each: a document made anew must not repeat a revision that somebody still holds. */
@@ -118,9 +130,9 @@ export class Database {
     this.#trees.revisions.putSync(name, records.encodeValue(name, revision))
   }
 
-  /** One entry that must be there: the journal has no gap. */
+  /** One entry that must be there: the journal has no gap. One that cannot be read has the mark '' where that is not known. */
   entry(seq: number): JournalEntry {
-    return this.parseEntry(this.entryText(seq))
+    return this.parseEntry(this.entryText(seq), seq)
   }
 
   /** The same, not parsed: its size is known, and so is its head (CHANGES_MARK). */
@@ -131,15 +143,21 @@ export class Database {
     return records.textOf(key, bytes)
   }
 
-  parseEntry(text: Buffer): JournalEntry {
-    return readable(JSON.parse(text.toString('utf8')) as JournalEntry)
+  parseEntry(text: Buffer, seq: number): JournalEntry {
+    const value = checkFormat(records.parsedOf(text))
+    const fault = value === undefined ? 'it is no JSON' : entryFault(value, seq, null)
+    if (fault === null) return entryOf(value as JournalEntry) // It was just looked at.
+    const mark = isRecord(value) && typeof value['mark'] === 'string' ? value['mark'] : ''
+    return unreadableEntry(seq, mark, fault)
   }
 
   /** The seq of the entry that a request has made, null where none has. */
   seqOfRequest(requestId: string): number | null {
     const key = Buffer.from(REQUEST_PREFIX + requestId)
     const bytes = this.#trees.meta.getBinary(key)
-    return bytes === undefined ? null : (records.decodeValue(key, bytes) as number)
+    const seq = bytes === undefined ? null : records.decodeValue(key, bytes)
+    if (seq === null || isCount(seq)) return seq
+    throw new StoreDamaged(`The store is damaged: the entry of request ${requestId} is not known`)
   }
 
   /** Appends an entry and indexes it by subject and request; answers it as it will be read. */
@@ -176,7 +194,7 @@ export class Database {
   checkRecords(): void {
     const { seq, holes } = this.meta()
     for (const document of this.documents()) void document
-    for (const { key, value } of this.#trees.revisions.getRange()) records.decodeValue(key, value)
+    for (const { key, value } of this.#trees.revisions.getRange()) records.textOf(key, value)
     for (const { key, value } of this.#trees.subjects.getRange()) records.checkSealedKey(key, value)
     const { journal } = this.#trees
     const [first] = [...journal.getKeys({ limit: 1 })]
@@ -246,10 +264,26 @@ function reserveLockFile(dataPath: string): void {
   }
 }
 
-function readable<T extends { readonly format: number }>(record: T): T {
-  if (record.format <= FORMAT) return record
+/** A document as it is stored; the checksum proves that a Bellwether wrote it, and not that it is one of this form. */
+function documentOf(name: Uint8Array, bytes: Uint8Array): Document {
+  const key = Buffer.from(name).toString('utf8')
+  const value = checkFormat(records.parsedOf(records.textOf(name, bytes)))
+  const fault = documentFault(value, key)
+  return fault === null ? (value as Document) : unreadableDocument(key, fault) // It was just looked at.
+}
+
+function isMeta(value: unknown): value is StoreMeta {
+  if (!isRecord(value)) return false
+  const { epoch, seq, mark = '', supersedes = [], holes = [] } = value
+  const areTexts = [epoch, mark].every((text) => typeof text === 'string')
+  return areTexts && isCount(seq) && isCount(value['format']) && Array.isArray(supersedes) && Array.isArray(holes)
+}
+
+function checkFormat<T>(record: T): T {
+  const format = formatOf(record)
+  if (format === null || format <= FORMAT) return record
   throw new StoreNotOpened(
-    `The store was written by a newer Bellwether (format ${record.format}, this one reads up to ${FORMAT}): ` +
+    `The store was written by a newer Bellwether (format ${format}, this one reads up to ${FORMAT}): ` +
       `start that version, or restore a backup of this one`,
   )
 }

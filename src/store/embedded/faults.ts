@@ -1,6 +1,13 @@
 // What an error of the file system or of lmdb means to the layers above: one of the port's three faults, with one
 // clear sentence.
-import { JournalTrimmed, StoreDamaged, StoreNotOpened, StoreRegressed, StoreUnavailable } from '../port.ts'
+import {
+  JournalTrimmed,
+  StoreDamaged,
+  StoreNotOpened,
+  StoreOutcomeUnknown,
+  StoreRegressed,
+  StoreUnavailable,
+} from '../port.ts'
 
 /** What lmdb answers where the file's content, and not the moment, is the trouble (lmdb.h, "Return Codes"). */
 const DAMAGE_CODES: ReadonlySet<unknown> = new Set([
@@ -50,7 +57,8 @@ export function openingFaultOf(error: unknown, path: string): Error {
 }
 
 function isOfPort(error: unknown): error is Error {
-  return [StoreDamaged, StoreUnavailable, StoreRegressed, JournalTrimmed].some((kind) => error instanceof kind)
+  const kinds = [StoreDamaged, StoreOutcomeUnknown, StoreUnavailable, StoreRegressed, JournalTrimmed]
+  return kinds.some((kind) => error instanceof kind)
 }
 
 export function codeOf(error: unknown): unknown {

@@ -62,7 +62,7 @@ async function scan(
   return documents
 }
 
-/** Takes in the entries after `from` up to `to`; false where one is missing. */
+/** Takes in the entries after `from` up to `to`; false where one is missing, or cannot be read. */
 async function catchUp(
   client: RedisClient,
   keys: Keys,
@@ -79,11 +79,13 @@ async function catchUp(
     const { entries } = await entriesIn(client, keys, place, { what: 'whole', ...portion })
     for (const entry of entries) {
       if (entry.seq !== seq + 1) return false
-      const { changes } = await turns.run(
+      const { changes, unreadable } = await turns.run(
         'operator',
-        () => readEntry(entry.text),
+        () => readEntry(entry.text, entry),
         () => entry.bytes,
       )
+      // What it has changed is only in the documents: they are read again, from after it on.
+      if (unreadable !== undefined) return false
       for (const { key, after } of changes) {
         if (after === null) documents.delete(key)
         else documents.set(key, after)
