@@ -1,6 +1,6 @@
 // The clock that the store asks for, watched: whether it is confirmed is in the log when that changes.
 import type { MachineClock } from '../serve/clock.ts'
-import type { ReplicaLog } from '../serve/replica.ts'
+import type { ReplicaLog } from '../serve/replica-log.ts'
 import type { ReplicaState } from '../serve/replica-state.ts'
 import { LocalClock, SharedClock, type TrustedClock } from '../serve/trusted-clock.ts'
 import type { Store } from '../store/port.ts'

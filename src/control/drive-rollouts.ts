@@ -4,7 +4,7 @@
 import { isHeldBack, stageUnderWay, type GateSamples } from '../rollouts/advance.ts'
 import { overtakenNow } from '../rollouts/promotion.ts'
 import { rolloutKey, rolloutOf, stageAt, type Rollout } from '../rollouts/rollout.ts'
-import type { ReplicaLog } from '../serve/replica.ts'
+import type { ReplicaLog } from '../serve/replica-log.ts'
 import { StoreOutcomeUnknown, StoreUnavailable, type Document } from '../store/port.ts'
 import { lapsed } from './change-release.ts'
 import { currentState, type Control, type Request } from './control.ts'

@@ -1,6 +1,7 @@
 // Looks at the store's settings at the start and every minute: whether it could lose what it was given.
 import type { Clock } from '../serve/clock.ts'
-import type { Replica, ReplicaLog } from '../serve/replica.ts'
+import type { Replica } from '../serve/replica.ts'
+import type { ReplicaLog } from '../serve/replica-log.ts'
 import type { StoreWarning } from '../store/port.ts'
 
 const CHECK_INTERVAL_MS = 60_000

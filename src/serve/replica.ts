@@ -14,6 +14,7 @@ import {
 } from '../store/port.ts'
 import type { SnapshotHolder } from './holder.ts'
 import { LastKnownGoodKeeper } from './last-known-good-keeper.ts'
+import type { ReplicaLog } from './replica-log.ts'
 import { ReplicaState } from './replica-state.ts'
 import { RetryPause } from './retry-pause.ts'
 import { ServedWaiters } from './served-waiters.ts'
@@ -27,13 +28,6 @@ export type ReplicaStatus =
 
 /** A timer sees no step of the wall clock, so while an expiry is ahead the time is looked at this often. */
 const EXPIRY_CHECK_MAX_MS = 1_000
-
-/** What a replica tells of its own doings; the server logs it. */
-export interface ReplicaLog {
-  info(fields: object, message: string): void
-  warn(fields: object, message: string): void
-  error(fields: object, message: string): void
-}
 
 export interface ReplicaOptions {
   readonly store: Store
@@ -59,6 +53,9 @@ export class Replica {
   #running: Promise<void> = Promise.resolve()
   #publishing = false
   #cancelExpiry: () => void = () => {}
+  #stopFollowing = new AbortController()
+  /** Why what was applied is not served; null while it is. */
+  #unserved: Error | null = null
   readonly #keeper: LastKnownGoodKeeper
   /** Where the last-known-good file stood at the start. */
   #kept: StorePosition | null = null
@@ -75,7 +72,11 @@ export class Replica {
     this.#pause = new RetryPause(options.clock, this.#stop.signal, options.retryLongestMs)
     this.#unreadable = new UnreadableLog(options.log)
     this.unreadableEntries = new UnreadableEntries(options.log)
-    this.#keeper = new LastKnownGoodKeeper({ ...options, current: () => this.#state })
+    // What could not be served must not be started from either.
+    this.#keeper = new LastKnownGoodKeeper({
+      ...options,
+      current: () => (this.#unserved === null ? this.#state : null),
+    })
   }
 
   get status(): ReplicaStatus {
@@ -116,15 +117,13 @@ export class Replica {
       const { epoch, seq, mark } = kept.state
       this.#kept = { epoch, seq, mark }
     }
-    if (kept.outcome === 'refused') this.#options.log.error({ why: kept.why }, 'the last-known-good file is refused')
-    if (!(await this.#load())) this.#fallBack(kept)
+    if (kept.outcome === 'refused') await this.#keeper.refuse(kept)
+    if (!(await this.#load())) await this.#fallBack(kept)
     this.#running = this.#run()
   }
 
   /** Tries the store again at once, where it is waited for: an operator has decided, or has mended it. */
-  retry(): void {
-    this.#pause.retry()
-  }
+  readonly retry = (): void => this.#pause.retry()
 
   /** Waits until `done` holds of what is served, for APPLY_WAIT_MAX_MS at most; says whether it came to that. */
   until(done: (state: ReplicaState) => boolean): Promise<boolean> {
@@ -152,12 +151,17 @@ export class Replica {
     }
   }
 
-  #fallBack(read: LastKnownGood): void {
+  async #fallBack(read: LastKnownGood): Promise<void> {
     const { log } = this.#options
     switch (read.outcome) {
       case 'read':
+        try {
+          this.#take(read.state)
+        } catch (error) {
+          this.#kept = null
+          return this.#keeper.refuse({ why: `it cannot be served: ${textOf(error)}` })
+        }
         this.#keeper.has(read.state)
-        this.#take(read.state)
         this.#currentAt = Date.parse(read.savedAt)
         if (this.#status === 'starting') this.#status = 'serving last known good'
         log.warn(
@@ -198,8 +202,10 @@ export class Replica {
     const { store, log } = this.#options
     const { signal } = this.#stop
     try {
-      await store.follow(known.position, (entry) => this.#apply(known, entry), signal)
-      if (!signal.aborted) this.#lost(new StoreUnavailable('the store was closed'))
+      this.#stopFollowing = new AbortController()
+      const either = AbortSignal.any([signal, this.#stopFollowing.signal])
+      await store.follow(known.position, (entry) => this.#apply(known, entry), either)
+      if (!signal.aborted) this.#lost(this.#unserved ?? new StoreUnavailable('the store was closed'))
     } catch (error) {
       // What an unreadable entry has changed is in the documents, so nothing need be guessed.
       if (error instanceof JournalTrimmed || error instanceof EntryUnreadable) {
@@ -214,8 +220,14 @@ export class Replica {
   /** Serves a whole state, as it was loaded: a later one of the same history, or one that an operator has chosen. */
   #take(state: StoreState): void {
     const { clock, maxAgeS } = this.#options
-    this.#state = new ReplicaState(state, maxAgeS, clock.expiryTime(), clock.now(), this.#state)
-    this.#publish()
+    const before = this.#state
+    this.#state = new ReplicaState(state, maxAgeS, clock.expiryTime(), clock.now(), before)
+    try {
+      this.#publish()
+    } catch (error) {
+      this.#state = before
+      throw error
+    }
   }
 
   #apply(state: ReplicaState, entry: JournalEntry): void {
@@ -225,7 +237,18 @@ export class Replica {
     if (this.#publishing) return
     // Entries that arrive together are published together: one snapshot for a whole batch of a replica that catches up.
     this.#publishing = true
-    queueMicrotask(() => this.#publish())
+    queueMicrotask(() => this.#publishAlone())
+  }
+
+  /** Publishes where no caller can be told that it fails: what is served stays, and the state is loaded again. */
+  #publishAlone(): void {
+    try {
+      this.#publish()
+    } catch (error) {
+      this.#unserved = new StoreUnavailable(`what was applied cannot be served: ${textOf(error)}`)
+      this.#options.log.error({ err: error }, 'what was applied cannot be served; the state is loaded again')
+      this.#stopFollowing.abort()
+    }
   }
 
   #publish(): void {
@@ -234,6 +257,7 @@ export class Replica {
     if (state === null) return
     const { holder, clock } = this.#options
     holder.swap(state.publish(clock.expiryTime(), clock.now()))
+    this.#unserved = null
     this.#unreadable.look(state)
     this.#waiters.published(state, holder.spreading)
     this.#scheduleExpiry(state)
@@ -248,26 +272,22 @@ export class Replica {
     if (next === null || this.#stop.signal.aborted) return
     // A clock that is not confirmed stands still, and is looked at again all the same.
     const delayMs = Math.min(clock.doubt === null ? Math.max(next - now, 0) : EXPIRY_CHECK_MAX_MS, EXPIRY_CHECK_MAX_MS)
-    this.#cancelExpiry = clock.after(delayMs, () => this.#publish())
+    this.#cancelExpiry = clock.after(delayMs, () => this.#publishAlone())
   }
 
   #lost(error: unknown): void {
     const { clock, log } = this.#options
-    const fault = error instanceof Error ? error : new Error(String(error))
+    const fault = error instanceof Error ? error : new Error(textOf(error))
     if (this.#fault?.message !== fault.message) log.error({ problem: fault.message }, 'the store is unavailable')
     if (this.#fault === null) {
       this.#currentAt = this.#state === null ? null : clock.now()
       this.#keeper.flush()
     }
     // While a store that has gone back, or that is newer, cannot be reached either, that is still what must be decided.
-    if (!this.#isStuck() || isLasting(fault)) this.#fault = fault
+    if (this.#fault === null || !isLasting(this.#fault) || isLasting(fault)) this.#fault = fault
     if (fault instanceof StoreRegressed) this.#status = 'store regressed'
     else if (fault instanceof NewerFormat) this.#status = 'newer format'
     else if (this.#status === 'following') this.#status = 'store unavailable'
-  }
-
-  #isStuck(): boolean {
-    return this.#fault !== null && isLasting(this.#fault)
   }
 }
 
@@ -275,3 +295,5 @@ export class Replica {
 function isLasting(fault: Error): boolean {
   return fault instanceof StoreRegressed || fault instanceof NewerFormat
 }
+
+const textOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))

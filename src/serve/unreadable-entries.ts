@@ -1,6 +1,6 @@
 // Journal entries that this process has met and cannot read: each is logged once, and named for as long as the process lives.
 import type { JournalEntry } from '../store/port.ts'
-import type { ReplicaLog } from './replica.ts'
+import type { ReplicaLog } from './replica-log.ts'
 
 /** So many are remembered, the newest; the journal of another program is no reason to grow. */
 const REMEMBERED_MAX = 1_000
