@@ -1,9 +1,12 @@
 // What every store refuses before it looks at its documents: changes that can only be a mistake of the caller.
 // Thrown as plain RangeError, because no retry and no operator can mend them.
-import { COMMIT_WRITES_MAX, type Change, type Expectation } from './port.ts'
+import { COMMIT_WRITES_MAX, DOCUMENT_BYTES_MAX, type Change, type Expectation } from './port.ts'
 
 /** Bytes of one key in UTF-8: an index key with length and seq must stay below the 1,978 bytes lmdb takes. */
 export const KEY_BYTES_MAX = 512
+
+/** Bytes of one body as JSON: with key, revision and format it is a document that is read again. */
+export const BODY_BYTES_MAX = DOCUMENT_BYTES_MAX - 4 * 1024
 
 /** Characters of a change's id: a UUID, or whatever a client calls its request. */
 export const REQUEST_ID_LENGTH_MAX = 128
@@ -25,6 +28,10 @@ export function checkChange(change: Change): void {
     checkExpectation(write)
     if (written.has(write.key)) throw new RangeError(`A change writes ${JSON.stringify(write.key)} twice`)
     written.add(write.key)
+    const bytes = write.body === null ? 0 : Buffer.byteLength(JSON.stringify(write.body))
+    if (bytes > BODY_BYTES_MAX) {
+      throw new RangeError(`A body has at most ${BODY_BYTES_MAX} bytes, that of ${JSON.stringify(write.key)} ${bytes}`)
+    }
   }
   for (const read of reads) checkExpectation(read)
 }

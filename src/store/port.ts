@@ -13,6 +13,15 @@ export const FORMAT = 1
 /** At most this many documents change in one commit: one entry must stay small enough to apply in one go. */
 export const COMMIT_WRITES_MAX = 1_000
 
+/**
+ * A document of more bytes is not read: no Bellwether has written it. The largest that one can write is a rollout of 20 stages with
+ * 10 gates each, 60 samples of every gate, its rules and 900 channels: some 3 MB.
+ */
+export const DOCUMENT_BYTES_MAX = 8 * 1024 * 1024
+
+/** The same for a journal entry: a step of a rollout over 900 channels, each before and after, has some 10 MB at most. */
+export const ENTRY_BYTES_MAX = 64 * 1024 * 1024
+
 /** At most this many entries are given in one page of the journal. */
 export const JOURNAL_PAGE_MAX = 500
 

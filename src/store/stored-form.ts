@@ -11,6 +11,11 @@ export function formatOf(value: unknown): number | null {
   return typeof format === 'number' && Number.isSafeInteger(format) ? format : null
 }
 
+/** Why a text of so many bytes is not read, null where it is. */
+export function sizeFault(bytes: number, bytesMax: number): string | null {
+  return bytes <= bytesMax ? null : `it has ${bytes} bytes, and at most ${bytesMax} are read`
+}
+
 /** Why a stored value is not the document `key`, null where it is. */
 export function documentFault(value: unknown, key: string): string | null {
   if (!isRecord(value)) return 'it is not what Bellwether writes'

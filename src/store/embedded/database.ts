@@ -4,19 +4,11 @@ import { randomUUID } from 'node:crypto'
 import { chmodSync, closeSync, existsSync, fsyncSync, openSync, renameSync, rmSync, statSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { open, type Database as Tree, type RootDatabase } from 'lmdb'
-import { FORMAT, StoreDamaged, StoreNotOpened, type Document, type JournalEntry } from '../port.ts'
+import { FORMAT, StoreDamaged, type Document, type JournalEntry } from '../port.ts'
 import { checkFile } from './check-file.ts'
-import {
-  documentFault,
-  entryFault,
-  entryOf,
-  formatOf,
-  isCount,
-  isRecord,
-  unreadableDocument,
-  unreadableEntry,
-} from '../stored-form.ts'
+import { isCount } from '../stored-form.ts'
 import * as records from './records.ts'
+import { checkFormat, documentOf, entryOf, isMeta, type StoreMeta } from './stored-values.ts'
 
 const DATA_FILE = 'store.mdb'
 /** A store is made under this name and renamed when it is whole, so that an empty or half file is always damage. */
@@ -33,20 +25,6 @@ type Trees = Readonly<Record<TreeName, Tree<Buffer, Uint8Array>>>
 
 const META_KEY = Buffer.from('store')
 const REQUEST_PREFIX = 'request/'
-
-/** What the store knows of itself. `format` is the highest that anything in it was written in. */
-export interface StoreMeta {
-  readonly format: number
-  readonly epoch: string
-  /** The last journal entry, 0 before the first. */
-  readonly seq: number
-  /** That entry's mark. */
-  readonly mark: string
-  /** Epochs whose replicas go on with this one, because an operator has decided so. */
-  readonly supersedes: readonly string[]
-  /** Seqs that have no entry, first and last of each stretch: what a store that had gone back did not have any more. */
-  readonly holes: readonly (readonly [first: number, last: number])[]
-}
 
 /** What a store that was made before these were kept does not say. */
 const BLANK_META = { mark: '', supersedes: [], holes: [] } as const
@@ -144,11 +122,7 @@ export class Database {
   }
 
   parseEntry(text: Buffer, seq: number): JournalEntry {
-    const value = checkFormat(records.parsedOf(text))
-    const fault = value === undefined ? 'it is no JSON' : entryFault(value, seq, null)
-    if (fault === null) return entryOf(value as JournalEntry) // It was just looked at.
-    const mark = isRecord(value) && typeof value['mark'] === 'string' ? value['mark'] : ''
-    return unreadableEntry(seq, mark, fault)
+    return entryOf(text, seq)
   }
 
   /** The seq of the entry that a request has made, null where none has. */
@@ -262,28 +236,4 @@ function reserveLockFile(dataPath: string): void {
   } finally {
     closeSync(fd)
   }
-}
-
-/** A document as it is stored; the checksum proves that a Bellwether wrote it, and not that it is one of this form. */
-function documentOf(name: Uint8Array, bytes: Uint8Array): Document {
-  const key = Buffer.from(name).toString('utf8')
-  const value = checkFormat(records.parsedOf(records.textOf(name, bytes)))
-  const fault = documentFault(value, key)
-  return fault === null ? (value as Document) : unreadableDocument(key, fault) // It was just looked at.
-}
-
-function isMeta(value: unknown): value is StoreMeta {
-  if (!isRecord(value)) return false
-  const { epoch, seq, mark = '', supersedes = [], holes = [] } = value
-  const areTexts = [epoch, mark].every((text) => typeof text === 'string')
-  return areTexts && isCount(seq) && isCount(value['format']) && Array.isArray(supersedes) && Array.isArray(holes)
-}
-
-function checkFormat<T>(record: T): T {
-  const format = formatOf(record)
-  if (format === null || format <= FORMAT) return record
-  throw new StoreNotOpened(
-    `The store was written by a newer Bellwether (format ${format}, this one reads up to ${FORMAT}): ` +
-      `start that version, or restore a backup of this one`,
-  )
 }

@@ -26,11 +26,12 @@ import {
   type StoreState,
 } from '../port.ts'
 import { Turns, TURN_BYTES_MAX } from '../turns.ts'
-import { openDatabase, type Database, type StoreMeta } from './database.ts'
+import { openDatabase, type Database } from './database.ts'
 import { checkRoom } from './disk-room.ts'
 import { faultOf, openingFaultOf } from './faults.ts'
 import { lockFolder, type FolderLock } from './folder-lock.ts'
 import { readPage } from './read-journal.ts'
+import type { StoreMeta } from './stored-values.ts'
 import { deletionOfNothing, restoreDocument, writeDocument } from './write-documents.ts'
 
 /**

@@ -1,6 +1,14 @@
 // Documents and entries as the text that Redis keeps. commit.lua reads revision and format by the fixed head of a document.
-import { FORMAT, NewerFormat, type Document, type JournalEntry } from '../port.ts'
-import { documentFault, entryFault, entryOf, formatOf, unreadableDocument, unreadableEntry } from '../stored-form.ts'
+import { DOCUMENT_BYTES_MAX, ENTRY_BYTES_MAX, FORMAT, NewerFormat, type Document, type JournalEntry } from '../port.ts'
+import {
+  documentFault,
+  entryFault,
+  entryOf,
+  formatOf,
+  sizeFault,
+  unreadableDocument,
+  unreadableEntry,
+} from '../stored-form.ts'
 
 /** A document as commit.lua writes it. */
 export function documentText({ revision, format, key, body }: Document): string {
@@ -8,10 +16,12 @@ export function documentText({ revision, format, key, body }: Document): string 
 }
 
 /**
- * The document `key`. One that is not what commit.lua writes is unreadable, at revision 0: a commit may write over it, and it
+ * The document `key`, whose text has so many bytes and is not there where they are too many. One that is not what commit.lua writes is unreadable, at revision 0: a commit may write over it, and it
  * holds nothing else up. Throws NewerFormat where a newer build has written it.
  */
-export function readDocument(key: string, text: string): Document {
+export function readDocument(key: string, text: string, bytes: number): Document {
+  const large = sizeFault(bytes, DOCUMENT_BYTES_MAX)
+  if (large !== null) return unreadableDocument(key, large)
   const value = parsedOf(text)
   const fault = documentFault(value, key)
   if (fault !== null) return unreadableDocument(key, fault)
@@ -23,10 +33,14 @@ export function readDocument(key: string, text: string): Document {
 export interface EntryPlace {
   readonly seq: number
   readonly mark: string
+  /** The size of the text, which is not there where that is too large. */
+  readonly bytes: number
 }
 
 /** The entry at a place; one that is not what commit.lua writes is unreadable. Throws NewerFormat where a newer build has written it. */
-export function readEntry(text: string, { seq, mark }: EntryPlace): JournalEntry {
+export function readEntry(text: string, { seq, mark, bytes }: EntryPlace): JournalEntry {
+  const large = sizeFault(bytes, ENTRY_BYTES_MAX)
+  if (large !== null) return unreadableEntry(seq, mark, large)
   const value = parsedOf(text)
   checkFormat(value, `journal entry ${seq}`)
   const fault = value === undefined ? 'it is no JSON' : entryFault(value, seq, mark)

@@ -160,6 +160,6 @@ function parsed({ turns }: JournalSource, entry: EntryText, lane: ReadLane): Pro
 function headOf({ text, bytes, ...place }: EntryText): EntryHead | null {
   // A text in another form than this build writes is whole.
   if (Buffer.byteLength(text) !== bytes) return readHead(text)
-  const entry = readEntry(text, place)
+  const entry = readEntry(text, { ...place, bytes })
   return entry.unreadable === undefined ? entry : null
 }

@@ -211,7 +211,7 @@ export class RedisStore implements Store {
       case 'repeated':
         return {
           outcome: 'committed',
-          entry: knownEntry(readEntry(first, { seq: Number(second), mark: third })),
+          entry: knownEntry(readEntry(first, { seq: Number(second), mark: third, bytes: first.length })),
           repeated: verdict === 'repeated',
         }
       case 'conflict':

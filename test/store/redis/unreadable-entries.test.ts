@@ -1,6 +1,12 @@
 // Journal entries in Redis that are none: nobody is stopped by one, and nobody is given anything that it does not say.
 import t from 'tap'
-import { StoreOutcomeUnknown, type JournalEntry, type Store } from '../../../src/store/port.ts'
+import {
+  DOCUMENT_BYTES_MAX,
+  ENTRY_BYTES_MAX,
+  StoreOutcomeUnknown,
+  type JournalEntry,
+  type Store,
+} from '../../../src/store/port.ts'
 import { RedisJunk } from '../../fixtures/redis-junk.ts'
 import { redisTest } from '../../fixtures/redis-process.ts'
 import { startRedis } from '../../fixtures/redis-server.ts'
@@ -157,3 +163,39 @@ await redisTest(
     await t.rejects(commit(store, [{ key: 'a', expected: 0, body: null }]), RangeError)
   },
 )
+
+await redisTest(t, 'an entry or a document that is too large is named with its size, and is not given', async (t) => {
+  const server = await startRedis(t)
+  const store = openAt(t, server.url)
+  const junk = new RedisJunk(server)
+  await commit(store, [put('a', 0), put('b', 0)])
+  const decidedOn = await store.position()
+  const fill = (bytes: number) => (text: string) => `${text.slice(0, -2)},"more":"${'x'.repeat(bytes)}"}}`
+  const stored = String(await server.call('HGET', junk.key('documents'), 'a'))
+  await junk.putDocument('a', fill(DOCUMENT_BYTES_MAX)(stored))
+  const { documents } = await store.load()
+  t.match(
+    documents.find(({ key }) => key === 'a'),
+    { revision: 0, body: {}, unreadable: /^it has 83\d{5} bytes, and at most 8388608 are read$/ },
+  )
+  t.match(
+    documents.find(({ key }) => key === 'b'),
+    { revision: 1 },
+  )
+  t.match(await commit(store, [put('a', 1)], { decidedOn }), { changes: [{ before: null, after: { revision: 2 } }] })
+
+  const seq = await junk.append((entry) => JSON.stringify({ ...entry, more: 'x'.repeat(ENTRY_BYTES_MAX) }))
+  await commit(store, [put('b', 1)])
+  const named = { seq, mark: `junk-${seq}`, unreadable: /bytes, and at most 67108864 are read$/ }
+  for (const query of [{}, { actor: 'ann' }]) {
+    const { entries } = await allPages(store, { limit: 10, ...query })
+    t.match(
+      entries.map(({ changes, ...entry }) => ({ ...entry, changes: changes.length })),
+      [{ seq: 4 }, named, { seq: 2 }, { seq: 1 }],
+    )
+  }
+  const late = follower(store, 2)
+  await late.reached(4)
+  await late.stop()
+  t.match(late.entries[0], named)
+})
