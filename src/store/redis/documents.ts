@@ -25,7 +25,7 @@ export function readDocument(key: string, text: string, bytes: number): Document
   const value = parsedOf(text)
   const fault = documentFault(value, key)
   if (fault !== null) return unreadableDocument(key, fault)
-  checkFormat(value, `document ${key}`)
+  checkFormat(value, `a document of the kind ${key.slice(0, key.indexOf('/'))}`)
   return value as Document // It was just looked at.
 }
 
