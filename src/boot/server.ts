@@ -48,12 +48,20 @@ export async function runServer(limits: ServerLimits = {}): Promise<void> {
   const logger = openLog(config)
   // The signals are listened to before anything is opened: one that comes during the start waits for the start's end.
   const starting = Promise.resolve().then(() => start(config, limits, logger))
-  closeWithGrace({ delay: CLOSE_GRACE_MS, logger }, async ({ err }) => {
-    if (err !== undefined) logger.fatal({ err }, 'a fault of the server; ending')
+  closeWithGrace({ delay: CLOSE_GRACE_MS, logger }, async (why) => {
+    // Something may have been thrown that is no error, or nothing at all.
+    const isFault = 'err' in why
+    if (isFault) logger.fatal({ err: errorOf(why.err) }, 'a fault of the server; ending')
     const stop = await starting
     await stop()
+    // Only with an error the exit code says that there was one.
+    if (isFault && !why.err) throw errorOf(why.err)
   })
   await starting
+}
+
+function errorOf(thrown: unknown): Error {
+  return thrown instanceof Error ? thrown : new Error(`what was thrown is no error: ${String(thrown)}`)
 }
 
 /** What a server that could not start says on stderr. */

@@ -75,6 +75,8 @@ export function journalStreamRoutes(control: Control): FastifyPluginAsyncTypebox
         const stop = new AbortController()
         open.add(stop)
         reply.raw.on('close', () => stop.abort())
+        // Without a listener, an error of this connection would end the process.
+        reply.raw.on('error', () => stop.abort())
         void reply.hijack()
         stream(control, callerOf(request), reply.raw, after, stop).then(
           () => open.delete(stop),
