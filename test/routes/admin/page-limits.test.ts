@@ -3,6 +3,7 @@
 import t from 'tap'
 import { at, itemsOf } from '../../fixtures/admin-json.ts'
 import { listAt, startRollouts } from '../../fixtures/rollout-session.ts'
+import { commit, put, range } from '../../fixtures/store-changes.ts'
 
 /** More than a page of each, and than the longest page of rollouts. */
 const MADE = 101
@@ -14,6 +15,7 @@ const LISTS = new Map([
   ['readJournal', '/journal'],
   ['listReleases', '/releases'],
   ['listRollouts', '/rollouts/cloud'],
+  ['listUnreadableDocuments', '/store/unreadable'],
 ])
 
 t.test('a list has the page that its document promises, unless it is told another limit', async (t) => {
@@ -24,6 +26,13 @@ t.test('a list has the page that its document promises, unless it is told anothe
     await session.channel(`c${made}`)
     await session.done('PATCH', '/channels/c0', { description: `the ${made}th` })
   }
+  const { store, replica } = session.planes.deps
+  const { seq } = await commit(
+    store,
+    range(0, MADE).map((n) => put(`token/${n}`, 0)),
+    { at: new Date(session.planes.clock.now()).toISOString() },
+  )
+  await replica.until((state) => state.seq >= seq)
   const limits = session.contract.operations.flatMap(({ id, spec }) => {
     const parameters = spec['parameters'] === undefined ? [] : listAt(spec, 'parameters')
     return parameters.filter((each) => at(each, 'name') === 'limit').map((each) => ({ id, schema: at(each, 'schema') }))
