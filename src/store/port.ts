@@ -20,6 +20,15 @@ export const COMMIT_WRITES_MAX = 1_000
  */
 export const COMMIT_BYTES_MAX = 32 * 1024 * 1024
 
+/**
+ * A document of more bytes is not read: no Bellwether has written it. The largest that one can write is a rollout of 20 stages with
+ * 10 gates each, 60 samples of every gate, its rules and 900 channels: some 3 MB.
+ */
+export const DOCUMENT_BYTES_MAX = 8 * 1024 * 1024
+
+/** The same for a journal entry: a step of a rollout over 900 channels, each before and after, has some 10 MB at most. */
+export const ENTRY_BYTES_MAX = 64 * 1024 * 1024
+
 /** At most this many entries are given in one page of the journal. */
 export const JOURNAL_PAGE_MAX = 500
 
@@ -58,7 +67,10 @@ export interface DocumentChange {
   readonly after: Document | null
 }
 
-/** One commit: who, when, what, why, and the documents before and after. */
+/**
+ * One commit: who, when, what, why, and the documents before and after. One that this build cannot read says so in `unreadable`:
+ * then seq and mark are right, no change is known, and every other member is empty.
+ */
 export interface JournalEntry {
   readonly seq: number
   /** Random, made with the entry: two histories that have parted have other marks at the same seq. */
@@ -72,6 +84,8 @@ export interface JournalEntry {
   readonly reason: string | null
   readonly requestId: string | null
   readonly changes: readonly DocumentChange[]
+  /** Why the entry cannot be read; not there where it can. The store's reader sets it, and it is never stored. */
+  readonly unreadable?: string
 }
 
 /** One document to write. `expected` is the revision that was read, 0 for a document that must not exist; `body` null deletes it. */
@@ -180,7 +194,8 @@ export interface Store {
   /** All or nothing; resolves once the change is durable. Rejects with a RangeError what can only be a mistake, with
    * CommitTooLarge what would make an entry above COMMIT_BYTES_MAX, with StoreRegressed where `decidedOn` is not in the store's history, and with StoreOutcomeUnknown where it cannot say. */
   commit(change: Change): Promise<Committed | Conflict>
-  /** The entry that was committed with this `requestId`, null where the journal has none. */
+  /** The entry that was committed with this `requestId`, null where the journal has none. Rejects with StoreOutcomeUnknown where
+   * there is one that cannot be read. */
   committed(requestId: string): Promise<JournalEntry | null>
   /** Gives every entry after `after` in order, without gap or repeat, until `signal` aborts; then it resolves. It also
    * resolves when the store is closed, and rejects with what `on` throws, with StoreRegressed where `after` (or what was

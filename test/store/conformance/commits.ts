@@ -1,6 +1,6 @@
 // A commit is all or nothing, guarded by revisions, and one journal entry.
 import type { Test } from 'tap'
-import { KEY_BYTES_MAX } from '../../../src/store/change.ts'
+import { BODY_BYTES_MAX, KEY_BYTES_MAX } from '../../../src/store/change.ts'
 import { COMMIT_BYTES_MAX, COMMIT_WRITES_MAX, FORMAT, type Store, type Write } from '../../../src/store/port.ts'
 import { change, commit, expectation, NOON, put, range, remove, revisionOf } from '../../fixtures/store-changes.ts'
 import { freshStore, type MakePlace } from '../conformance.ts'
@@ -187,6 +187,8 @@ export async function commits(t: Test, makePlace: MakePlace): Promise<void> {
       await t.rejects(store.commit(change(writes)), RangeError, name)
     }
     await t.rejects(store.commit(change([put('b', 0)], { at: 'now' })), RangeError, 'a time that is none')
+    const large = { text: 'x'.repeat(BODY_BYTES_MAX) }
+    await t.rejects(store.commit(change([put('b', 0, large)])), RangeError, 'more than is read again')
     t.equal((await store.load()).seq, 1)
     t.equal((await store.load()).documents.length, 1)
   })
