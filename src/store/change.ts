@@ -1,6 +1,7 @@
 // What every store refuses before it looks at its documents: changes that can only be a mistake of the caller.
 // Thrown as plain RangeError, because no retry and no operator can mend them.
-import { COMMIT_BYTES_MAX, COMMIT_WRITES_MAX, DOCUMENT_BYTES_MAX, type Change, type Expectation } from './port.ts'
+import { COMMIT_WRITES_MAX, type Change, type Expectation } from './port.ts'
+import { COMMIT_BYTES_MAX, DOCUMENT_BYTES_MAX } from './sizes.ts'
 
 /** Bytes of one key in UTF-8: an index key with length and seq must stay below the 1,978 bytes lmdb takes. */
 export const KEY_BYTES_MAX = 512

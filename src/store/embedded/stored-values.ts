@@ -1,13 +1,7 @@
 // What the records of an embedded store hold, looked at before it is used: a checksum proves that a Bellwether wrote a record, and
 // not that it was one of this form.
-import {
-  DOCUMENT_BYTES_MAX,
-  ENTRY_BYTES_MAX,
-  FORMAT,
-  StoreNotOpened,
-  type Document,
-  type JournalEntry,
-} from '../port.ts'
+import { FORMAT, StoreNotOpened, type Document, type JournalEntry } from '../port.ts'
+import { DOCUMENT_BYTES_MAX, ENTRY_BYTES_MAX } from '../sizes.ts'
 import {
   documentFault,
   entryFault,

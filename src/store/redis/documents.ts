@@ -1,5 +1,6 @@
 // Documents and entries as the text that Redis keeps. commit.lua reads revision and format by the fixed head of a document.
-import { DOCUMENT_BYTES_MAX, ENTRY_BYTES_MAX, FORMAT, NewerFormat, type Document, type JournalEntry } from '../port.ts'
+import { FORMAT, NewerFormat, type Document, type JournalEntry } from '../port.ts'
+import { DOCUMENT_BYTES_MAX, ENTRY_BYTES_MAX } from '../sizes.ts'
 import {
   documentFault,
   entryFault,

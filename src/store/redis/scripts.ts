@@ -1,7 +1,7 @@
 // The Lua scripts of this folder, read once, and the one way to run them.
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
-import { DOCUMENT_BYTES_MAX, ENTRY_BYTES_MAX } from '../port.ts'
+import { DOCUMENT_BYTES_MAX, ENTRY_BYTES_MAX } from '../sizes.ts'
 import type { RedisClient } from './connection.ts'
 
 /** What stands before a script: what several of them share. A script is sent with it, as one text. */

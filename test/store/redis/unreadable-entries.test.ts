@@ -1,12 +1,7 @@
 // Journal entries in Redis that are none: nobody is stopped by one, and nobody is given anything that it does not say.
 import t from 'tap'
-import {
-  DOCUMENT_BYTES_MAX,
-  ENTRY_BYTES_MAX,
-  StoreOutcomeUnknown,
-  type JournalEntry,
-  type Store,
-} from '../../../src/store/port.ts'
+import { StoreOutcomeUnknown, type JournalEntry, type Store } from '../../../src/store/port.ts'
+import { DOCUMENT_BYTES_MAX, ENTRY_BYTES_MAX } from '../../../src/store/sizes.ts'
 import { RedisJunk } from '../../fixtures/redis-junk.ts'
 import { redisTest } from '../../fixtures/redis-process.ts'
 import { startRedis } from '../../fixtures/redis-server.ts'
