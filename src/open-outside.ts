@@ -35,8 +35,9 @@ export function openOutside(
       return (await packages).check(urls)
     },
     close() {
-      void gates?.then((client) => client.close())
-      void packages?.then((client) => client.close())
+      // One that could not be loaded has been told to those who asked for it.
+      gates?.then((client) => client.close()).catch(() => {})
+      packages?.then((client) => client.close()).catch(() => {})
     },
   }
 }

@@ -7,7 +7,7 @@ import { closePlane, listen } from './listening.ts'
 import type { Clock } from './serve/clock.ts'
 import type { SnapshotHolder } from './serve/holder.ts'
 import { PollCounts, type PollTotals } from './serve/poll-counts.ts'
-import type { ReplicaLog } from './serve/replica.ts'
+import type { ReplicaLog } from './serve/replica-log.ts'
 
 export interface OpenPollPlane {
   /** As a URL without a slash at the end. */

@@ -27,6 +27,9 @@ process.on('SIGINT', () => {})
 // Without it nobody would say what to serve.
 process.on('disconnect', () => process.exit(0))
 process.on('message', (message: ToWorker) => hear(message))
+// It has no log: the primary's says why it ends, and the primary replaces it.
+process.on('uncaughtException', endWith)
+process.on('unhandledRejection', endWith)
 tell({ kind: 'started' })
 
 function hear(message: ToWorker): void {
@@ -77,6 +80,12 @@ async function drain(): Promise<void> {
   const close = await opened
   await close?.()
   process.send?.({ kind: 'counts', counts } satisfies ToPrimary, () => process.exit(0))
+}
+
+function endWith(thrown: unknown): void {
+  const message = `a fault of the poll worker; ending: ${thrown instanceof Error ? thrown.stack : String(thrown)}`
+  if (process.send === undefined || !process.connected) return process.exit(1)
+  process.send({ kind: 'told', level: 'error', message } satisfies ToPrimary, () => process.exit(1))
 }
 
 function told(level: 'info' | 'warn'): (fields: object, message: string) => void {

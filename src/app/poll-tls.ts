@@ -5,7 +5,7 @@ import { readFile } from 'node:fs/promises'
 import type { Server } from 'node:http'
 import { createSecureContext, type Server as TlsServer } from 'node:tls'
 import type { Clock } from '../serve/clock.ts'
-import type { ReplicaLog } from '../serve/replica.ts'
+import type { ReplicaLog } from '../serve/replica-log.ts'
 
 export interface PollTlsOptions {
   /** Files in PEM form: the certificate with its chain, and its key. */

@@ -1,6 +1,6 @@
 // The clock that the store asks for, watched: whether it is confirmed is in the log when that changes.
 import type { MachineClock } from '../serve/clock.ts'
-import type { ReplicaLog } from '../serve/replica.ts'
+import type { ReplicaLog } from '../serve/replica-log.ts'
 import type { ReplicaState } from '../serve/replica-state.ts'
 import { LocalClock, SharedClock, type TrustedClock } from '../serve/trusted-clock.ts'
 import type { Store } from '../store/port.ts'
@@ -11,6 +11,8 @@ const CLOCK_LOOK_MS = 5_000
 const CLOCK_RETRY_MS = 500
 /** Channels that are named in one line of the log. */
 const ENDED_NAMES_MAX = 100
+/** Entries that are looked at for one that can be read, and so says when it was made. */
+const NEWEST_MAX = 20
 
 export interface OpenClock {
   readonly clock: TrustedClock
@@ -44,9 +46,11 @@ export function logEnded(state: ReplicaState | null, clock: TrustedClock, log: R
 
 async function newestEntryAt(store: Store): Promise<number | null> {
   try {
-    const [newest] = (await store.journal({ limit: 1 })).entries
-    const at = newest === undefined ? Number.NaN : Date.parse(newest.at)
-    return Number.isNaN(at) ? null : at
+    for (const limit of [1, NEWEST_MAX]) {
+      const newest = (await store.journal({ limit })).entries.find(({ unreadable }) => unreadable === undefined)
+      if (newest !== undefined) return Date.parse(newest.at)
+    }
+    return null
   } catch {
     // A damaged store is served from the last-known-good file, and the log says so.
     return null

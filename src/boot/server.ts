@@ -15,7 +15,7 @@ import { announceReplica, type ReplicaFacts } from '../control/replicas.ts'
 import { AllowedHosts } from '../control/allowed-hosts.ts'
 import { openOutside, type OpenOutside } from '../open-outside.ts'
 import { Upstreams } from '../control/upstreams.ts'
-import { documentWarnings, storeChecks, type StoreChecks } from '../control/store-checks.ts'
+import { documentWarnings, entryWarnings, storeChecks, type StoreChecks } from '../control/store-checks.ts'
 import { closePlane, listen } from '../listening.ts'
 import { openPollPlane, type OpenPollPlane } from '../open-poll-plane.ts'
 import { systemClock } from '../serve/clock.ts'
@@ -48,12 +48,20 @@ export async function runServer(limits: ServerLimits = {}): Promise<void> {
   const logger = openLog(config)
   // The signals are listened to before anything is opened: one that comes during the start waits for the start's end.
   const starting = Promise.resolve().then(() => start(config, limits, logger))
-  closeWithGrace({ delay: CLOSE_GRACE_MS, logger }, async ({ err }) => {
-    if (err !== undefined) logger.fatal({ err }, 'a fault of the server; ending')
+  closeWithGrace({ delay: CLOSE_GRACE_MS, logger }, async (why) => {
+    // Something may have been thrown that is no error, or nothing at all.
+    const isFault = 'err' in why
+    if (isFault) logger.fatal({ err: errorOf(why.err) }, 'a fault of the server; ending')
     const stop = await starting
     await stop()
+    // Only with an error the exit code says that there was one.
+    if (isFault && !why.err) throw errorOf(why.err)
   })
   await starting
+}
+
+function errorOf(thrown: unknown): Error {
+  return thrown instanceof Error ? thrown : new Error(`what was thrown is no error: ${String(thrown)}`)
 }
 
 /** What a server that could not start says on stderr. */
@@ -89,7 +97,11 @@ async function start(config: Config, limits: ServerLimits, logger: Logger): Prom
   const replicaId = config.replicaId ?? newReplicaId()
   const upstreams = new Upstreams(new AllowedHosts(config.upstreamAllow, 'BELLWETHER_UPSTREAM_ALLOW'))
   const outside = openOutside(config, logger)
-  const allWarnings = (): readonly StoreWarning[] => [...checks.warnings(), ...documentWarnings(replica)]
+  const allWarnings = (): readonly StoreWarning[] => [
+    ...checks.warnings(),
+    ...documentWarnings(replica),
+    ...entryWarnings(replica),
+  ]
   const stores = { store, coordination, replica, warnings: allWarnings }
   const shared = { ...stores, replicaId, clock: trusted, upstreams, outside }
   const polls = role === 'control' ? null : await openPollPlane(config, holder, clock, logger)

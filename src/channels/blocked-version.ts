@@ -29,7 +29,7 @@ export function isBlockedVersionKey(key: string): boolean {
 }
 
 export function blockedVersionOf(document: Document): BlockedVersion {
-  // Only blockedVersionBody writes documents under blocked-version/.
+  // checkDocument has looked at its members: unreadable documents are kept apart, and are not given to this.
   return document.body as unknown as BlockedVersion
 }
 

@@ -136,6 +136,12 @@ export class ServedHistory {
     this.#unsettled.clear()
   }
 
+  /** The entry before the oldest that is known cannot be read: whatever it and older ones have served counts as unknown. */
+  lostBefore(): void {
+    const at = this.#readTo
+    this.learnedAll({ epochAt: at, beginsAt: at })
+  }
+
   /** What a channel that stands as in this document has served; nothing is known of one that cannot be read. */
   served(document: Document, isBlocked: IsBlocked, times: Times): Served {
     try {

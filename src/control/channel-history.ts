@@ -35,11 +35,13 @@ export async function channelSpans(control: Control, name: string): Promise<read
   let found: Document | null = state.document(key) ?? null
   let beforeSeq: number | null = null
   let pages = 0
-  do {
+  pages: do {
     const query = { subject: key, limit: JOURNAL_PAGE_MAX, ...(beforeSeq === null ? {} : { beforeSeq }) }
     const page = await control.store.journal(query)
     pages += 1
-    for (const { at, changes } of page.entries) {
+    for (const { at, changes, unreadable } of page.entries) {
+      // What it has served is not known, nor whether what is older was served before it or after.
+      if (unreadable !== undefined) break pages
       const change = changes.find((candidate) => candidate.key === key)
       if (change === undefined) continue
       const { before, after } = change

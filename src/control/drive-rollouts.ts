@@ -4,7 +4,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { stageUnderWay } from '../rollouts/advance.ts'
 import { rolloutOf, stageAt, type Rollout } from '../rollouts/rollout.ts'
-import type { ReplicaLog } from '../serve/replica.ts'
+import type { ReplicaLog } from '../serve/replica-log.ts'
 import { CommitTooLarge, StoreOutcomeUnknown, StoreUnavailable } from '../store/port.ts'
 import { currentState, type Control } from './control.ts'
 import { runningRollouts } from './find-rollout.ts'

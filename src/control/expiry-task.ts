@@ -1,5 +1,5 @@
 // Looks every second whether something has expired on a channel, and records it.
-import type { ReplicaLog } from '../serve/replica.ts'
+import type { ReplicaLog } from '../serve/replica-log.ts'
 import { StoreUnavailable } from '../store/port.ts'
 import type { Control } from './control.ts'
 import { recordExpiries } from './core/record-expiries.ts'

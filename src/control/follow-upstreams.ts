@@ -1,7 +1,7 @@
 // Polls the upstreams of forward channels. One replica at a time does, the one that has the lease; the others follow what it
 // journals. A replica that dies loses the lease with its time, and the next one polls on.
 import { CHANNEL_KIND, channelKey, channelNameOf, channelOf } from '../channels/channel.ts'
-import type { ReplicaLog } from '../serve/replica.ts'
+import type { ReplicaLog } from '../serve/replica-log.ts'
 import type { ReplicaState } from '../serve/replica-state.ts'
 import { StoreOutcomeUnknown, StoreUnavailable } from '../store/port.ts'
 import type { Control } from './control.ts'

@@ -10,7 +10,7 @@ import {
   type JsonObject,
   type StorePosition,
 } from '../store/port.ts'
-import { asStored } from '../store/checked-store.ts'
+import { asStored } from '../store/stored-form.ts'
 import type { Secrets } from '../rollouts/embargo.ts'
 import { isPipelineKey } from '../rollouts/pipeline.ts'
 import { isReleaseKey, releaseBody, releaseOf } from '../rollouts/release.ts'
@@ -27,13 +27,31 @@ const BLANK = '(hidden)'
  * One page of the journal for this caller; entries that are wholly outside the caller's scope are left out. What may be shown
  * is said by documents, so whoever may not see everything sees no entry that this replica has not applied.
  */
-export async function readJournal(control: Control, identity: Identity, query: JournalQuery): Promise<JournalPage> {
+export async function readJournal(control: Control, identity: Identity, query: JournalQuery): Promise<VisiblePage> {
   const { entries, next } = await control.store.journal(query, 'reader')
   const newest = entries[0]?.seq ?? 0
   if (identity.role !== 'admin' && !(await isKnownHere(control, newest))) {
     throw control.replica.fault ?? new StoreUnavailable(`journal entry ${newest} is not served here yet`)
   }
-  return { entries: entries.flatMap((entry) => viewOf(control, entry, identity) ?? []), next }
+  return {
+    entries: entries.flatMap((entry) => viewOf(control, entry, identity) ?? []),
+    unreadable: entries.flatMap((entry) => unreadableOf(entry) ?? []),
+    next,
+  }
+}
+
+/** A journal entry that cannot be read, as it is named to callers. Nobody knows what it is about, so all may know of it. */
+export interface UnreadableEntryView {
+  readonly seq: number
+  readonly detail: string
+}
+
+export function unreadableOf({ seq, unreadable: detail }: JournalEntry): UnreadableEntryView | null {
+  return detail === undefined ? null : { seq, detail }
+}
+
+interface VisiblePage extends JournalPage {
+  readonly unreadable: readonly UnreadableEntryView[]
 }
 
 /**

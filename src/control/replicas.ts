@@ -1,6 +1,6 @@
 // The replicas of one store: each announces itself, any of them lists all, and a write can wait for all to serve it.
 import type { SnapshotHolder } from '../serve/holder.ts'
-import type { ReplicaLog } from '../serve/replica.ts'
+import type { ReplicaLog } from '../serve/replica-log.ts'
 import { momentOf } from '../channels/time.ts'
 import { NewerFormat, StoreDamaged, StoreUnavailable, type StoreWarning } from '../store/port.ts'
 import { readAnnouncements, readPositions, unreadableWarnings, type Announcement } from './announcements.ts'

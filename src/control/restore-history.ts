@@ -4,7 +4,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import { parseDuration } from '../channels/time.ts'
 import { PIPELINE_KIND, pipelineOf } from '../rollouts/pipeline.ts'
 import { ROLLOUT_KIND, rolloutOf } from '../rollouts/rollout.ts'
-import type { ReplicaLog } from '../serve/replica.ts'
+import type { ReplicaLog } from '../serve/replica-log.ts'
 import type { ReplicaState } from '../serve/replica-state.ts'
 import { EPOCH_SUBJECT, StoreUnavailable } from '../store/port.ts'
 import type { Control } from './control.ts'
@@ -86,7 +86,12 @@ async function read(control: Reader, state: ReplicaState, signal?: AbortSignal):
     const { entries, next } = await store.journal({ limit: PAGE_ENTRIES, beforeSeq: history.cursor }, 'reader')
     const begins = next === null ? await store.journalBegins() : null
     if (isOver()) return
-    for (const { seq, at, subjects, changes } of entries) {
+    for (const entry of entries) {
+      const { seq, at, subjects, changes } = entry
+      if (entry.unreadable !== undefined) {
+        replica.unreadableEntries.note(entry)
+        return history.lostBefore()
+      }
       // What was served before an operator decided what the store holds, no entry tells.
       if (subjects.includes(EPOCH_SUBJECT)) return history.learnedAll({ epochAt: timeOr(at, clock.now()) })
       history.learn({ seq, at: Date.parse(at), changes }, clock.now())

@@ -1,19 +1,74 @@
 // Looks at the store's settings at the start and every minute: whether it could lose what it was given.
+import { BLOCKED_KIND } from '../channels/blocked-version.ts'
+import { CHANNEL_KIND } from '../channels/channel.ts'
+import { PIPELINE_KIND } from '../rollouts/pipeline.ts'
+import { RELEASE_KIND } from '../rollouts/release.ts'
+import { ROLLOUT_KIND } from '../rollouts/rollout.ts'
 import type { Clock } from '../serve/clock.ts'
-import type { Replica, ReplicaLog } from '../serve/replica.ts'
+import type { Replica } from '../serve/replica.ts'
+import type { ReplicaState } from '../serve/replica-state.ts'
+import type { ReplicaLog } from '../serve/replica-log.ts'
 import type { StoreWarning } from '../store/port.ts'
+import { TOKEN_KIND } from './tokens.ts'
+
+const KINDS: ReadonlySet<string> = new Set([
+  CHANNEL_KIND,
+  BLOCKED_KIND,
+  TOKEN_KIND,
+  RELEASE_KIND,
+  PIPELINE_KIND,
+  ROLLOUT_KIND,
+])
 
 const CHECK_INTERVAL_MS = 60_000
 
-/** Warnings name this many documents at most; the metric counts all. */
+/** Warnings name this many documents, and entries, at most; the metrics count all. */
 const NAMED_MAX = 20
 
-/** A warning for each document that this replica cannot act on, and what mends it. */
+/**
+ * A warning for each channel that this replica cannot act on, and one for each other kind of document. Readiness is told without a
+ * token, and a release's key may be what an embargo hides, so only channels are named; the log and the API name all of them.
+ */
 export function documentWarnings({ state }: Pick<Replica, 'state'>): readonly StoreWarning[] {
-  const unreadable = [...(state?.unreadable.values() ?? [])].slice(0, NAMED_MAX)
-  return unreadable.map(({ key, unreadable: why = '' }) => ({
+  const channels: string[] = []
+  const others = new Map<string, number>()
+  for (const { key, unreadable: why = '' } of state?.unreadable.values() ?? []) {
+    const kind = kindOf(key)
+    if (kind !== CHANNEL_KIND) others.set(kind, (others.get(kind) ?? 0) + 1)
+    else if (channels.length < NAMED_MAX) channels.push(`the document ${key} cannot be read: ${why}`)
+  }
+  const counted = [...others]
+    .slice(0, NAMED_MAX)
+    .map(([kind, count]) => `documents that cannot be read: ${count} of the kind ${kind}`)
+  return [...channels, ...counted].map((found) => ({
     code: 'unreadable_document',
-    message: `the document ${key} cannot be read: ${why}. Mend it with POST /admin/v1/store/repair`,
+    message: `${found}. GET /admin/v1/store/unreadable names all; mend them with POST /admin/v1/store/repair`,
+  }))
+}
+
+/** A document that this replica cannot act on, and why. */
+export interface UnreadableView {
+  readonly key: string
+  readonly detail: string
+}
+
+/** Those whose keys come after this one, by their keys; one more than `limit` where there are more. */
+export function listUnreadable(state: ReplicaState, after: string, limit: number): readonly UnreadableView[] {
+  const keys = [...state.unreadable.keys()].filter((key) => key > after).toSorted()
+  return keys.slice(0, limit + 1).map((key) => ({ key, detail: state.unreadable.get(key)?.unreadable ?? '' }))
+}
+
+/** What another program has written may have any key; only the kinds of this build are told as they are. */
+function kindOf(key: string): string {
+  const kind = key.slice(0, key.indexOf('/'))
+  return KINDS.has(kind) ? kind : 'other'
+}
+
+/** A warning for each journal entry that this process has met and cannot read. */
+export function entryWarnings({ unreadableEntries }: Pick<Replica, 'unreadableEntries'>): readonly StoreWarning[] {
+  return unreadableEntries.newest(NAMED_MAX).map(([seq, why]) => ({
+    code: 'unreadable_entry',
+    message: `the journal entry ${seq} cannot be read: ${why}. What channels served before it counts as unknown`,
   }))
 }
 

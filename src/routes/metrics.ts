@@ -97,6 +97,11 @@ function gaugesOf({ holder, replica, clock }: MetricsSources): Gauges {
       () => Number(isHistoryRestored({ replica, clock })),
     ],
     [
+      'bellwether_unreadable_entries',
+      'Journal entries that this process has met and cannot read (1,000 at most); see the warnings of /readyz.',
+      () => replica.unreadableEntries.count,
+    ],
+    [
       'bellwether_clock_unconfirmed',
       '1 while the time is not confirmed, so that this replica ends no pin, critical flag or stage, else 0.',
       () => Number(clock.doubt !== null),

@@ -1,8 +1,8 @@
 // Keeps the last-known-good file near what is served: the first change after a quiet time at once, then every second, or
 // every few where there is much to write.
-import { writeLastKnownGood } from '../store/last-known-good.ts'
+import { setAsideLastKnownGood, writeLastKnownGood } from '../store/last-known-good.ts'
 import type { Clock } from './clock.ts'
-import type { ReplicaLog } from './replica.ts'
+import type { ReplicaLog } from './replica-log.ts'
 import type { ReplicaState } from './replica-state.ts'
 
 /** While changes come in, the file is this old at least, and at most: writing it costs a pass over every document. */
@@ -36,6 +36,14 @@ export class LastKnownGoodKeeper {
   /** Tells that the file has this state, because it was read from there. */
   has(state: { readonly epoch: string; readonly seq: number }): void {
     this.#saved = { epoch: state.epoch, seq: state.seq }
+  }
+
+  /** Says in one line what is wrong with a file. One that no build can use is moved out of the way, and the line says where to. */
+  async refuse({ why, isNewer = false }: { readonly why: string; readonly isNewer?: boolean }): Promise<void> {
+    const { dataDir, log } = this.#options
+    if (isNewer) return log.error({ why }, 'the last-known-good file is refused')
+    const movedTo = await setAsideLastKnownGood(dataDir)
+    log.error({ why, movedTo }, 'the last-known-good file cannot be used and is set aside')
   }
 
   /** Called whenever what is served has changed. */

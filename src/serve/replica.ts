@@ -7,34 +7,27 @@ import {
   StoreRegressed,
   StoreUnavailable,
   type CheckDocument,
+  type JournalEntry,
   type Store,
   type StorePosition,
   type StoreState,
 } from '../store/port.ts'
 import type { SnapshotHolder } from './holder.ts'
 import { LastKnownGoodKeeper } from './last-known-good-keeper.ts'
+import type { ReplicaLog } from './replica-log.ts'
 import { ReplicaState } from './replica-state.ts'
+import { RetryPause } from './retry-pause.ts'
 import { ServedWaiters } from './served-waiters.ts'
 import type { TrustedClock } from './trusted-clock.ts'
+import { EntryUnreadable, UnreadableEntries } from './unreadable-entries.ts'
 import { UnreadableLog } from './unreadable-log.ts'
 
 /** What a replica is doing; `starting` has nothing to serve yet. */
 export type ReplicaStatus =
   'starting' | 'following' | 'serving last known good' | 'store unavailable' | 'store regressed' | 'newer format'
 
-/** First and longest pause between two tries to reach the store again. */
-const RETRY_FIRST_MS = 250
-const RETRY_LONGEST_MS = 5_000
-
 /** A timer sees no step of the wall clock, so while an expiry is ahead the time is looked at this often. */
 const EXPIRY_CHECK_MAX_MS = 1_000
-
-/** What a replica tells of its own doings; the server logs it. */
-export interface ReplicaLog {
-  info(fields: object, message: string): void
-  warn(fields: object, message: string): void
-  error(fields: object, message: string): void
-}
 
 export interface ReplicaOptions {
   readonly store: Store
@@ -46,7 +39,7 @@ export interface ReplicaOptions {
   readonly dataDir: string
   /** Says which documents of the last-known-good file this build cannot act on; all can be read unless given. */
   readonly checkDocument?: CheckDocument
-  /** Longest pause between two tries to reach the store again; RETRY_LONGEST_MS unless given. */
+  /** Longest pause between two tries to reach the store again; 5 s unless given. */
   readonly retryLongestMs?: number
 }
 
@@ -60,20 +53,30 @@ export class Replica {
   #running: Promise<void> = Promise.resolve()
   #publishing = false
   #cancelExpiry: () => void = () => {}
+  #stopFollowing = new AbortController()
+  /** Why what was applied is not served; null while it is. */
+  #unserved: Error | null = null
   readonly #keeper: LastKnownGoodKeeper
   /** Where the last-known-good file stood at the start. */
   #kept: StorePosition | null = null
   /** When what is served was last known to be the store's newest, in milliseconds; null before anything is. */
   #currentAt: number | null = null
-  #retryNow: () => void = () => {}
-  #retryAsked = false
+  readonly #pause: RetryPause
   readonly #unreadable: UnreadableLog
+  /** Journal entries that cannot be read, as far as this process has met them. */
+  readonly unreadableEntries: UnreadableEntries
 
   constructor(options: ReplicaOptions) {
     this.#options = options
     this.#waiters = new ServedWaiters(options.clock)
+    this.#pause = new RetryPause(options.clock, this.#stop.signal, options.retryLongestMs)
     this.#unreadable = new UnreadableLog(options.log)
-    this.#keeper = new LastKnownGoodKeeper({ ...options, current: () => this.#state })
+    this.unreadableEntries = new UnreadableEntries(options.log)
+    // What could not be served must not be started from either.
+    this.#keeper = new LastKnownGoodKeeper({
+      ...options,
+      current: () => (this.#unserved === null ? this.#state : null),
+    })
   }
 
   get status(): ReplicaStatus {
@@ -114,16 +117,13 @@ export class Replica {
       const { epoch, seq, mark } = kept.state
       this.#kept = { epoch, seq, mark }
     }
-    if (kept.outcome === 'refused') this.#options.log.error({ why: kept.why }, 'the last-known-good file is refused')
-    if (!(await this.#load())) this.#fallBack(kept)
+    if (kept.outcome === 'refused') await this.#keeper.refuse(kept)
+    if (!(await this.#load())) await this.#fallBack(kept)
     this.#running = this.#run()
   }
 
   /** Tries the store again at once, where it is waited for: an operator has decided, or has mended it. */
-  retry(): void {
-    this.#retryAsked = true
-    this.#retryNow()
-  }
+  readonly retry = (): void => this.#pause.retry()
 
   /** Waits until `done` holds of what is served, for APPLY_WAIT_MAX_MS at most; says whether it came to that. */
   until(done: (state: ReplicaState) => boolean): Promise<boolean> {
@@ -151,12 +151,17 @@ export class Replica {
     }
   }
 
-  #fallBack(read: LastKnownGood): void {
+  async #fallBack(read: LastKnownGood): Promise<void> {
     const { log } = this.#options
     switch (read.outcome) {
       case 'read':
+        try {
+          this.#take(read.state)
+        } catch (error) {
+          this.#kept = null
+          return this.#keeper.refuse({ why: `it cannot be served: ${textOf(error)}` })
+        }
         this.#keeper.has(read.state)
-        this.#take(read.state)
         this.#currentAt = Date.parse(read.savedAt)
         if (this.#status === 'starting') this.#status = 'serving last known good'
         log.warn(
@@ -177,21 +182,17 @@ export class Replica {
   async #run(): Promise<void> {
     const { clock, log } = this.#options
     const { signal } = this.#stop
-    let pauseMs = RETRY_FIRST_MS
     while (!signal.aborted) {
       const known = this.#state
       if (this.#fault === null && known !== null) {
         const since = clock.now()
-        const trimmed = await this.#follow(known)
+        const mustLoad = await this.#follow(known)
         // A store that can be loaded but not followed is not back; it must not be loaded at the shortest pause for ever.
-        if (clock.now() - since >= pauseMs) pauseMs = RETRY_FIRST_MS
-        if (!trimmed) continue
+        this.#pause.wasFollowedFor(clock.now() - since)
+        if (!mustLoad) continue
       }
-      // Asked for while it was being tried, it is tried once more.
-      if (!this.#retryAsked) await this.#pause(pauseMs)
-      this.#retryAsked = false
+      await this.#pause.wait()
       if (signal.aborted) return
-      pauseMs = Math.min(pauseMs * 2, this.#options.retryLongestMs ?? RETRY_LONGEST_MS)
       if (await this.#load()) log.info({ seq: this.#state?.seq }, 'the store is followed again')
     }
   }
@@ -201,10 +202,13 @@ export class Replica {
     const { store, log } = this.#options
     const { signal } = this.#stop
     try {
-      await store.follow(known.position, (entry) => this.#apply(known, entry), signal)
-      if (!signal.aborted) this.#lost(new StoreUnavailable('the store was closed'))
+      this.#stopFollowing = new AbortController()
+      const either = AbortSignal.any([signal, this.#stopFollowing.signal])
+      await store.follow(known.position, (entry) => this.#apply(known, entry), either)
+      if (!signal.aborted) this.#lost(this.#unserved ?? new StoreUnavailable('the store was closed'))
     } catch (error) {
-      if (error instanceof JournalTrimmed) {
+      // What an unreadable entry has changed is in the documents, so nothing need be guessed.
+      if (error instanceof JournalTrimmed || error instanceof EntryUnreadable) {
         log.warn({ seq: known.seq, why: error.message }, 'the whole state is loaded again')
         return true
       }
@@ -213,35 +217,38 @@ export class Replica {
     return false
   }
 
-  /** Resolves after a time, or when the replica is stopped. */
-  #pause(delayMs: number): Promise<void> {
-    const { signal } = this.#stop
-    return new Promise((resolve) => {
-      const end = (): void => {
-        cancel()
-        this.#retryNow = () => {}
-        signal.removeEventListener('abort', end)
-        resolve()
-      }
-      this.#retryNow = end
-      const cancel = this.#options.clock.after(delayMs, end)
-      signal.addEventListener('abort', end)
-    })
-  }
-
   /** Serves a whole state, as it was loaded: a later one of the same history, or one that an operator has chosen. */
   #take(state: StoreState): void {
     const { clock, maxAgeS } = this.#options
-    this.#state = new ReplicaState(state, maxAgeS, clock.expiryTime(), clock.now(), this.#state)
-    this.#publish()
+    const before = this.#state
+    this.#state = new ReplicaState(state, maxAgeS, clock.expiryTime(), clock.now(), before)
+    try {
+      this.#publish()
+    } catch (error) {
+      this.#state = before
+      throw error
+    }
   }
 
-  #apply(state: ReplicaState, entry: Parameters<ReplicaState['apply']>[0]): void {
+  #apply(state: ReplicaState, entry: JournalEntry): void {
+    this.unreadableEntries.note(entry)
+    if (entry.unreadable !== undefined) throw new EntryUnreadable(entry)
     state.apply(entry, this.#options.clock.now())
     if (this.#publishing) return
     // Entries that arrive together are published together: one snapshot for a whole batch of a replica that catches up.
     this.#publishing = true
-    queueMicrotask(() => this.#publish())
+    queueMicrotask(() => this.#publishAlone())
+  }
+
+  /** Publishes where no caller can be told that it fails: what is served stays, and the state is loaded again. */
+  #publishAlone(): void {
+    try {
+      this.#publish()
+    } catch (error) {
+      this.#unserved = new StoreUnavailable(`what was applied cannot be served: ${textOf(error)}`)
+      this.#options.log.error({ err: error }, 'what was applied cannot be served; the state is loaded again')
+      this.#stopFollowing.abort()
+    }
   }
 
   #publish(): void {
@@ -250,6 +257,7 @@ export class Replica {
     if (state === null) return
     const { holder, clock } = this.#options
     holder.swap(state.publish(clock.expiryTime(), clock.now()))
+    this.#unserved = null
     this.#unreadable.look(state)
     this.#waiters.published(state, holder.spreading)
     this.#scheduleExpiry(state)
@@ -264,26 +272,22 @@ export class Replica {
     if (next === null || this.#stop.signal.aborted) return
     // A clock that is not confirmed stands still, and is looked at again all the same.
     const delayMs = Math.min(clock.doubt === null ? Math.max(next - now, 0) : EXPIRY_CHECK_MAX_MS, EXPIRY_CHECK_MAX_MS)
-    this.#cancelExpiry = clock.after(delayMs, () => this.#publish())
+    this.#cancelExpiry = clock.after(delayMs, () => this.#publishAlone())
   }
 
   #lost(error: unknown): void {
     const { clock, log } = this.#options
-    const fault = error instanceof Error ? error : new Error(String(error))
+    const fault = error instanceof Error ? error : new Error(textOf(error))
     if (this.#fault?.message !== fault.message) log.error({ problem: fault.message }, 'the store is unavailable')
     if (this.#fault === null) {
       this.#currentAt = this.#state === null ? null : clock.now()
       this.#keeper.flush()
     }
     // While a store that has gone back, or that is newer, cannot be reached either, that is still what must be decided.
-    if (!this.#isStuck() || isLasting(fault)) this.#fault = fault
+    if (this.#fault === null || !isLasting(this.#fault) || isLasting(fault)) this.#fault = fault
     if (fault instanceof StoreRegressed) this.#status = 'store regressed'
     else if (fault instanceof NewerFormat) this.#status = 'newer format'
     else if (this.#status === 'following') this.#status = 'store unavailable'
-  }
-
-  #isStuck(): boolean {
-    return this.#fault !== null && isLasting(this.#fault)
   }
 }
 
@@ -291,3 +295,5 @@ export class Replica {
 function isLasting(fault: Error): boolean {
   return fault instanceof StoreRegressed || fault instanceof NewerFormat
 }
+
+const textOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))

@@ -1,5 +1,5 @@
 // Logs the documents that a replica cannot act on: each once when it comes, and once when it can be read again.
-import type { ReplicaLog } from './replica.ts'
+import type { ReplicaLog } from './replica-log.ts'
 import type { ReplicaState } from './replica-state.ts'
 
 export class UnreadableLog {

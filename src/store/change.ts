@@ -1,9 +1,13 @@
 // What every store refuses before it looks at its documents: changes that can only be a mistake of the caller.
 // Thrown as plain RangeError, because no retry and no operator can mend them.
-import { COMMIT_BYTES_MAX, COMMIT_WRITES_MAX, type Change, type Expectation } from './port.ts'
+import { COMMIT_WRITES_MAX, type Change, type Expectation } from './port.ts'
+import { COMMIT_BYTES_MAX, DOCUMENT_BYTES_MAX } from './sizes.ts'
 
 /** Bytes of one key in UTF-8: an index key with length and seq must stay below the 1,978 bytes lmdb takes. */
 export const KEY_BYTES_MAX = 512
+
+/** Bytes of one body as JSON: with key, revision and format it is a document that is read again. */
+export const BODY_BYTES_MAX = DOCUMENT_BYTES_MAX - 4 * 1024
 
 /** Characters of a change's id: the name of who asks, and a UUID or whatever a client calls its request. */
 export const REQUEST_ID_LENGTH_MAX = 384
@@ -31,8 +35,9 @@ export function checkChange(change: Change): void {
     checkExpectation(write)
     if (written.has(write.key)) throw new RangeError(`A change writes ${JSON.stringify(write.key)} twice`)
     written.add(write.key)
-    if (write.body === null && write.expected === 0) {
-      throw new RangeError(`A change deletes ${JSON.stringify(write.key)} and expects that it does not exist`)
+    const bytes = write.body === null ? 0 : Buffer.byteLength(JSON.stringify(write.body))
+    if (bytes > BODY_BYTES_MAX) {
+      throw new RangeError(`A body has at most ${BODY_BYTES_MAX} bytes, that of ${JSON.stringify(write.key)} ${bytes}`)
     }
   }
   for (const read of reads) checkExpectation(read)
@@ -41,6 +46,11 @@ export function checkChange(change: Change): void {
 /** Bytes that the entry of a change may have. */
 export function entryBytesMax({ isUrgent = false }: Change): number {
   return isUrgent ? Number.POSITIVE_INFINITY : COMMIT_BYTES_MAX
+}
+
+/** What a store throws for a deletion that expects revision 0, which only a document that cannot be read has. */
+export function nothingToDelete(key: string): RangeError {
+  return new RangeError(`A change deletes ${JSON.stringify(key)} and expects that it does not exist`)
 }
 
 function checkExpectation({ key, expected }: Expectation): void {

@@ -1,6 +1,7 @@
 // A store over another one that looks at every document on its way out: what it holds may have been written by a newer build,
 // by another program, or by a fault. Documents that this build cannot act on are marked, each alone; they are never refused here.
 import type { CheckDocument, Document, DocumentChange, JournalEntry, Store } from './port.ts'
+import { asStored } from './stored-form.ts'
 
 /** `check` is the same for every document of the store, wherever it is read: whole states, entries, answers to commits. */
 export function checkedStore(store: Store, check: CheckDocument): Store {
@@ -39,11 +40,6 @@ export function checkedStore(store: Store, check: CheckDocument): Store {
 export function checked(document: Document, check: CheckDocument): Document {
   const unreadable = document.unreadable ?? check(document.key, document.body)
   return unreadable === null ? document : { ...document, unreadable }
-}
-
-/** A document without the mark, as it is stored. */
-export function asStored({ key, revision, format, body }: Document): Document {
-  return { key, revision, format, body }
 }
 
 /** The same entry where all its documents can be read. */

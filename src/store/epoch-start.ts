@@ -11,6 +11,7 @@ import {
   type EpochStart,
   type JournalEntry,
 } from './port.ts'
+import { asStored } from './stored-form.ts'
 
 /** Enough that two histories never share a mark by chance. */
 const MARK_BYTES = 8
@@ -49,7 +50,7 @@ export function planEpoch(start: EpochStart, documents: Iterable<Document>): Epo
 }
 
 function differences(stored: Iterable<Document>, restored: readonly Document[]): readonly DocumentChange[] {
-  const before = new Map([...stored].map((document) => [document.key, document]))
+  const before = new Map([...stored].map((document) => [document.key, asStored(document)]))
   const changes: DocumentChange[] = []
   for (const after of restored) {
     const old = before.get(after.key) ?? null

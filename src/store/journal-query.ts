@@ -1,5 +1,6 @@
 // What a journal query asks for, checked once, and whether an entry answers it: the same for every store.
 import { JOURNAL_PAGE_MAX, type JournalEntry, type JournalQuery } from './port.ts'
+import { headFault } from './stored-form.ts'
 
 /** What filters look at: it stands before the changes in an entry's text, so nothing of a long entry need be parsed for it. */
 export type EntryHead = Pick<JournalEntry, 'at' | 'actor' | 'kind'>
@@ -15,7 +16,8 @@ export interface JournalFilter {
   readonly beforeSeq: number
   /** Whether more is asked for than subject and `beforeSeq`, which indexes find. */
   readonly looksAtHeads: boolean
-  matches(head: EntryHead): boolean
+  /** An entry whose head cannot be read (null) may be meant by any filter, so it is not left out. */
+  matches(head: EntryHead | null): boolean
 }
 
 /** Throws a RangeError where the query cannot be meant: a time that is none, a limit below 1. */
@@ -30,6 +32,7 @@ export function readJournalQuery(query: JournalQuery): JournalFilter {
     beforeSeq,
     looksAtHeads: [actor, kind, query.since, query.until].some((condition) => condition !== undefined),
     matches(entry) {
+      if (entry === null) return true
       // Compared as moments and not as text: 10:00:00Z and 10:00:00.000Z are the same.
       const at = Date.parse(entry.at)
       return (
@@ -42,9 +45,14 @@ export function readJournalQuery(query: JournalQuery): JournalFilter {
   }
 }
 
-/** The head of an entry, given its text up to CHANGES_MARK. Throws a SyntaxError where that is no JSON. */
-export function readHead(text: string): EntryHead {
-  return JSON.parse(`${text}}`) as EntryHead // As the store wrote it: its members before the changes.
+/** The head of an entry, given its text up to CHANGES_MARK; null where it cannot be read. */
+export function readHead(text: string): EntryHead | null {
+  try {
+    const head: unknown = JSON.parse(`${text}}`)
+    return headFault(head) === null ? (head as EntryHead) : null // Its members were just looked at.
+  } catch {
+    return null
+  }
 }
 
 function readTime(text: string | undefined, missing: number): number {

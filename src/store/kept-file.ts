@@ -3,6 +3,7 @@
 import { mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { StoreUnavailable } from './port.ts'
+import { isRecord } from './stored-form.ts'
 
 /** Documents include the hashes of tokens. */
 const FOLDER_MODE = 0o700
@@ -11,8 +12,8 @@ const FILE_MODE = 0o600
 export type KeptFile =
   | { readonly outcome: 'read'; readonly content: Readonly<Record<string, unknown>> }
   | { readonly outcome: 'absent' }
-  /** There is a file, and `why` is the sentence that says what is wrong with it. */
-  | { readonly outcome: 'refused'; readonly why: string }
+  /** There is a file, and `why` is the sentence that says what is wrong with it; a newer build may read it. */
+  | { readonly outcome: 'refused'; readonly why: string; readonly isNewer?: true }
 
 /** What is asked of a file that is read. */
 export interface KeptForm {
@@ -58,13 +59,10 @@ export async function readKeptFile(path: string, { name, format, bytesMax }: Kep
   if (!isRecord(file) || typeof file['format'] !== 'number') return refuse(`is not a ${name} file`)
   // Before anything else of it is looked at, which a newer Bellwether may write in another way.
   if (file['format'] > format) {
-    return refuse(`was written by a newer Bellwether (format ${file['format']}, this one reads up to ${format})`)
+    const why = `${path} was written by a newer Bellwether (format ${file['format']}, this one reads up to ${format})`
+    return { outcome: 'refused', why, isNewer: true }
   }
   return { outcome: 'read', content: file }
-}
-
-export function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
 async function replace(path: string, pieces: Iterable<string>): Promise<void> {

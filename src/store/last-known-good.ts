@@ -1,18 +1,22 @@
 // A replica's newest state in one file, which it starts from while the store is down. Written so that a crash at any
 // moment leaves the old file or the new one whole, and read so that a file with any doubt is refused, never half used.
 import { createHash } from 'node:crypto'
+import { rename } from 'node:fs/promises'
 import { join } from 'node:path'
-import { asStored, checked } from './checked-store.ts'
-import { isRecord, readKeptFile, replaceKeptFile } from './kept-file.ts'
+import { checked } from './checked-store.ts'
+import { readKeptFile, replaceKeptFile } from './kept-file.ts'
 import { FORMAT, type CheckDocument, type Document, type StoreState } from './port.ts'
+import { asStored, isCount, isRecord } from './stored-form.ts'
 
 const FILE = 'last-known-good.json'
+/** Where a file goes that cannot be used: the last one of them is kept, for whoever wants to know what it was. */
+const SET_ASIDE = 'last-known-good.refused.json'
 
 export type LastKnownGood =
   | { readonly outcome: 'read'; readonly state: StoreState; readonly savedAt: string }
   | { readonly outcome: 'absent' }
-  /** There is a file, and `why` is the sentence that says what is wrong with it. */
-  | { readonly outcome: 'refused'; readonly why: string }
+  /** There is a file, and `why` is the sentence that says what is wrong with it; a newer build may read it. */
+  | { readonly outcome: 'refused'; readonly why: string; readonly isNewer?: true }
 
 interface Content {
   readonly format: number
@@ -31,27 +35,45 @@ export function writeLastKnownGood(folder: string, state: StoreState, at: number
   return replaceKeptFile(join(folder, FILE), textOfFile(state, at))
 }
 
+/** Moves the file in `folder` out of the way and answers where to; null where that cannot be done, and the file stays. */
+export async function setAsideLastKnownGood(folder: string): Promise<string | null> {
+  const path = join(folder, SET_ASIDE)
+  try {
+    await rename(join(folder, FILE), path)
+    return path
+  } catch {
+    return null
+  }
+}
+
 /** The state in `folder`, its documents looked at by `check`; any doubt is an outcome, so this never throws. */
 export async function readLastKnownGood(folder: string, check: CheckDocument = () => null): Promise<LastKnownGood> {
   const path = join(folder, FILE)
   // A state is as large as it is.
   const read = await readKeptFile(path, { name: 'last-known-good', format: FORMAT, bytesMax: null })
   if (read.outcome !== 'read') return read
-  const kept = stateOf(read.content, path)
-  if (kept.outcome !== 'read') return kept
-  const documents = kept.state.documents.map((document) => checked(document, check))
-  return { ...kept, state: { ...kept.state, documents } }
+  try {
+    const kept = stateOf(read.content, path)
+    if (kept.outcome !== 'read') return kept
+    const documents = kept.state.documents.map((document) => checked(document, check))
+    return { ...kept, state: { ...kept.state, documents } }
+  } catch (error) {
+    // Such as JSON that is nested deeper than this process can follow.
+    return { outcome: 'refused', why: `${path} cannot be used: ${error instanceof Error ? error.message : 'unknown'}` }
+  }
 }
 
 function stateOf(file: Readonly<Record<string, unknown>>, path: string): LastKnownGood {
-  const refuse = (why: string): LastKnownGood => ({ outcome: 'refused', why: `${path} ${why}` })
+  const refuse = (why: string) => ({ outcome: 'refused', why: `${path} ${why}` }) as const
   if (!isContent(file)) return refuse('is not a last-known-good file')
   const { format, epoch, seq, mark, savedAt, documents } = file
   if (file['checksum'] !== checksumOf({ format, epoch, seq, mark, savedAt, documents })) {
     return refuse('is not what was written: its checksum does not match')
   }
   const newer = documents.find((document) => document.format > FORMAT)
-  if (newer !== undefined) return refuse(`holds ${newer.key}, which was written by a newer Bellwether`)
+  if (newer !== undefined) {
+    return { ...refuse(`holds ${newer.key}, which was written by a newer Bellwether`), isNewer: true }
+  }
   return { outcome: 'read', state: { documents, seq, mark, epoch }, savedAt }
 }
 
@@ -88,6 +110,7 @@ function isContent(file: Readonly<Record<string, unknown>>): file is Readonly<Re
     isCount(seq) &&
     typeof mark === 'string' &&
     typeof savedAt === 'string' &&
+    !Number.isNaN(Date.parse(savedAt)) &&
     Array.isArray(documents) &&
     documents.every(isDocument)
   )
@@ -101,8 +124,4 @@ function isDocument(value: unknown): value is Document {
     isCount(value['format']) &&
     isRecord(value['body'])
   )
-}
-
-function isCount(value: unknown): value is number {
-  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0
 }

@@ -3,7 +3,8 @@
 import { createHash } from 'node:crypto'
 import { join } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { isRecord, readKeptFile, replaceKeptFile } from './kept-file.ts'
+import { readKeptFile, replaceKeptFile } from './kept-file.ts'
+import { isRecord } from './stored-form.ts'
 import type { Topic } from './notes.ts'
 
 const FILE = 'notes.json'

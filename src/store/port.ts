@@ -1,6 +1,8 @@
 // The store port: documents with revisions, and the gap-free journal of every change to them.
 // The store knows no channel; what a document's body means is the business of the layers above.
 
+import { COMMIT_BYTES_MAX } from './sizes.ts'
+
 /** What a document or a journal entry may hold: JSON, and nothing that JSON would lose. */
 export type Json = null | boolean | number | string | readonly Json[] | JsonObject
 export interface JsonObject {
@@ -12,13 +14,6 @@ export const FORMAT = 1
 
 /** At most this many documents change in one commit: one entry must stay small enough to apply in one go. */
 export const COMMIT_WRITES_MAX = 1_000
-
-/**
- * At most this many bytes of JSON in one entry, documents before and after included: Redis then answers within half of its time limit
- * for a command, and the entry is parsed in some 0.2 s. Every step of a rollout is below it by the limits of what documents hold;
- * a rollback is not asked.
- */
-export const COMMIT_BYTES_MAX = 32 * 1024 * 1024
 
 /** At most this many entries are given in one page of the journal. */
 export const JOURNAL_PAGE_MAX = 500
@@ -58,7 +53,10 @@ export interface DocumentChange {
   readonly after: Document | null
 }
 
-/** One commit: who, when, what, why, and the documents before and after. */
+/**
+ * One commit: who, when, what, why, and the documents before and after. One that this build cannot read says so in `unreadable`:
+ * then seq and mark are right, no change is known, and every other member is empty.
+ */
 export interface JournalEntry {
   readonly seq: number
   /** Random, made with the entry: two histories that have parted have other marks at the same seq. */
@@ -75,6 +73,8 @@ export interface JournalEntry {
   /** What the request was, as a hash, so that another one under the same id is told from a retry; missing without an id. */
   readonly requestHash?: string
   readonly changes: readonly DocumentChange[]
+  /** Why the entry cannot be read; not there where it can. The store's reader sets it, and it is never stored. */
+  readonly unreadable?: string
 }
 
 /** One document to write. `expected` is the revision that was read, 0 for a document that must not exist; `body` null deletes it. */
@@ -186,7 +186,8 @@ export interface Store {
   /** All or nothing; resolves once the change is durable. Rejects with a RangeError what can only be a mistake, with
    * CommitTooLarge what would make an entry above COMMIT_BYTES_MAX, with StoreRegressed where `decidedOn` is not in the store's history, and with StoreOutcomeUnknown where it cannot say. */
   commit(change: Change): Promise<Committed | Conflict>
-  /** The entry that was committed with this `requestId`, null where the journal has none. */
+  /** The entry that was committed with this `requestId`, null where the journal has none. Rejects with StoreOutcomeUnknown where
+   * there is one that cannot be read. */
   committed(requestId: string): Promise<JournalEntry | null>
   /** Gives every entry after `after` in order, without gap or repeat, until `signal` aborts; then it resolves. It also
    * resolves when the store is closed, and rejects with what `on` throws, with StoreRegressed where `after` (or what was

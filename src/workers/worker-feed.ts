@@ -38,7 +38,10 @@ export class WorkerFeed {
     this.#sentTurn += 1
     const turn = this.#sentTurn
     // One after the other: a whole state goes out in pieces, and what comes meanwhile must be told as changes of it.
-    this.#feeding = this.#feeding.then(() => this.#feed(snapshot, turn))
+    this.#feeding = this.#feeding
+      .then(() => this.#feed(snapshot, turn))
+      // It serves old answers from here on: the pool logs why, and ends it where it was waited for.
+      .catch((error: unknown) => void this.worker.emit('error', error))
     return new Promise((done) => this.#waiting.push({ turn, done }))
   }
 

@@ -71,7 +71,7 @@ t.test('a last-known-good file that is cut, edited or of another make is refused
     await fleet.restart(1, 'SIGKILL')
     const answer = await fleet.server(1).poll.get(`/v1/${fleet.channels[0]}/version`)
     t.match(answer, { status: 503, body: 'no channel is loaded yet' }, name)
-    t.match(fleet.server(1).output().stderr, /the last-known-good file is refused/)
+    t.match(fleet.server(1).output().stderr, /the last-known-good file cannot be used and is set aside/)
   }
   await redis.start()
   await fleet.untilAll('follows', ({ status }) => status === 'following')

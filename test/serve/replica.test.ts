@@ -214,11 +214,12 @@ await t.test('a last-known-good file in any doubt is not served: polls are 503, 
   t.match(replica, { status: 'starting', problem: 'down', state: null })
   t.match(answerPoll(holder.current, PATH), { status: 503, body: 'no channel is loaded yet' })
   t.match(logged, [
-    { level: 'error', message: 'the last-known-good file is refused', fields: { why: /checksum does not match/ } },
+    { level: 'error', message: /cannot be used and is set aside/, fields: { why: /checksum does not match/ } },
     { level: 'error', message: 'the store is unavailable' },
   ])
   await replica.stop()
-  t.not(await readFile(path, 'utf8'), text, 'the refused file is left for whoever looks into it')
+  const refused = await readFile(join(dataDir, 'last-known-good.refused.json'), 'utf8')
+  t.match(refused, '15.1.5', 'the refused file is left for whoever looks into it')
 })
 
 await t.test('without a store and without a file polls are 503 until the store is there', async (t) => {
@@ -575,4 +576,48 @@ await t.test('the first change after a quiet time is in the last-known-good file
   })
   t.pass('no time had to pass')
   await replica.stop()
+})
+
+await t.test('what cannot be served ends nothing: the old answers stay, and the state is loaded again', async (t) => {
+  const { replica, store, dataDir } = await following(t)
+  await replica.stop()
+  const parts = replicaOver(store, dataDir)
+  t.teardown(() => parts.replica.stop())
+  await parts.replica.start()
+  const swap = parts.holder.swap.bind(parts.holder)
+  parts.holder.swap = () => {
+    throw new TypeError('the test says so')
+  }
+  await serve(store, '15.1.2', 1)
+  await eventually(() => parts.replica.problem !== null)
+  t.match(parts.replica, { status: 'store unavailable', problem: /cannot be served: the test says so/ })
+  t.equal(answerPoll(parts.holder.current, PATH).body, '15.1.1')
+  t.ok(parts.logged.some(({ message }) => message.startsWith('what was applied cannot be served')))
+  t.match(await readLastKnownGood(dataDir), { state: { seq: 1 } }, 'and is not kept for the next start')
+  parts.holder.swap = swap
+  await parts.clock.advance(DAY_MS / 96)
+  await eventually(() => parts.replica.problem === null)
+  t.equal(answerPoll(parts.holder.current, PATH).body, '15.1.2')
+})
+
+await t.test('a last-known-good file that cannot be served is set aside, and the start goes on', async (t) => {
+  const { replica, store, dataDir } = await following(t)
+  await replica.stop()
+  store.fault.load = new StoreUnavailable('the test says so')
+  const parts = replicaOver(store, dataDir)
+  t.teardown(() => parts.replica.stop())
+  const swap = parts.holder.swap.bind(parts.holder)
+  parts.holder.swap = () => {
+    throw new TypeError('the test says so')
+  }
+  await parts.replica.start()
+  t.equal(parts.holder.current, null)
+  t.match(await readLastKnownGood(dataDir), { outcome: 'absent' })
+  t.match(await readFile(join(dataDir, 'last-known-good.refused.json'), 'utf8'), '15.1.1')
+  t.equal(parts.logged.filter(({ message }) => message.includes('is set aside')).length, 1)
+  parts.holder.swap = swap
+  store.fault = {}
+  await parts.clock.advance(DAY_MS / 96)
+  await eventually(() => parts.replica.problem === null)
+  t.equal(answerPoll(parts.holder.current, PATH).body, '15.1.1')
 })

@@ -74,7 +74,15 @@ await t.test('a file with any character changed is refused', async (t) => {
 
 await t.test('a foreign file is refused with a sentence that names it', async (t) => {
   const folder = await freshFolder(t)
-  const sound = { format: FORMAT, epoch: 'e', seq: 1, mark: 'm', savedAt: 'x', documents: [], checksum: '0' }
+  const sound = {
+    format: FORMAT,
+    epoch: 'e',
+    seq: 1,
+    mark: 'm',
+    savedAt: '2026-01-01T00:00:00Z',
+    documents: [],
+    checksum: '0',
+  }
   const foreign: Record<string, string> = {
     '': 'is not whole',
     'not json': 'is not whole',
@@ -85,6 +93,7 @@ await t.test('a foreign file is refused with a sentence that names it', async (t
     [JSON.stringify({ ...sound, seq: -1 })]: 'is not a last-known-good file',
     [JSON.stringify({ ...sound, documents: [{ key: 'a' }] })]: 'is not a last-known-good file',
     [JSON.stringify({ ...sound, documents: {} })]: 'is not a last-known-good file',
+    [JSON.stringify({ ...sound, savedAt: 'x' })]: 'is not a last-known-good file',
     [JSON.stringify(sound)]: 'its checksum does not match',
     [JSON.stringify({ format: FORMAT + 1, anything: true })]: 'was written by a newer Bellwether',
   }

@@ -6,13 +6,13 @@ import { parseDuration } from '../../channels/time.ts'
 import { channelCompatibility, hasHistory } from '../../control/channel-history.ts'
 import { knownState, type Control } from '../../control/control.ts'
 import type { PageReaders } from '../../control/page-readers.ts'
-import { answers, page } from './answers.ts'
+import { answers } from './answers.ts'
 import { sendRefusal } from './change.ts'
 import { inTurn } from './page-turn.ts'
-import { journalPage } from './journal.ts'
+import { JournalPage, journalPage } from './journal.ts'
 import { sendProblem } from './problem.ts'
 import { ChannelParams, PageQuery } from './request-schemas.ts'
-import { Moment, Nullable, ref } from './schemas.ts'
+import { Moment, Nullable } from './schemas.ts'
 
 /** RFD 109: agents may be this long behind. */
 const GRACE_DEFAULT = 'P14D'
@@ -42,7 +42,7 @@ export function channelHistoryRoutes(control: Control, readers: PageReaders): Fa
         tags: ['channels'],
         params: ChannelParams,
         querystring: PageQuery,
-        response: answers({ 200: page(ref('JournalEntry')) }, 404),
+        response: answers({ 200: JournalPage }, 404),
       },
       handler: async (request, reply) => {
         const { name } = request.params

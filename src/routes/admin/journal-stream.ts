@@ -4,7 +4,7 @@ import type { ServerResponse } from 'node:http'
 import { Type } from 'typebox'
 import { knownState, type Control } from '../../control/control.ts'
 import type { Identity } from '../../control/identity.ts'
-import { isAppliedHere, isKnownHere, positionAfter, viewOf } from '../../control/journal-view.ts'
+import { isAppliedHere, isKnownHere, positionAfter, unreadableOf, viewOf } from '../../control/journal-view.ts'
 import { isStillIdentified } from '../../control/tokens.ts'
 import type { Clock } from '../../serve/clock.ts'
 import { JournalTrimmed, type JournalEntry, type StorePosition } from '../../store/port.ts'
@@ -39,7 +39,7 @@ export function journalStreamRoutes(control: Control): FastifyPluginAsyncTypebox
         operationId: 'streamJournal',
         summary: 'Follow the journal',
         description:
-          'Server-sent events: one `entry` event for each journal entry, in order and without a gap, with its seq as id. Where entries are kept no more, or an operator has begun a new epoch, it ends with a `trimmed` event: read the channels anew. Where this replica has not applied an entry within 5 s, it ends with a `behind` event, except for admins: resume it, here in a while or at another replica. Neither event has an id. Starts after `after`, or after `Last-Event-ID`, or at the newest entry.',
+          'Server-sent events: one `entry` event for each journal entry, in order and without a gap, with its seq as id; for an entry that cannot be read an `unreadable` event in its place, with `seq` and `detail`: read again what you keep. Where entries are kept no more, or an operator has begun a new epoch, it ends with a `trimmed` event: read the channels anew. Where this replica has not applied an entry within 5 s, it ends with a `behind` event, except for admins: resume it, here in a while or at another replica. Neither event has an id. Starts after `after`, or after `Last-Event-ID`, or at the newest entry.',
         tags: ['journal'],
         querystring: Type.Object(
           { after: Type.Optional(Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER })) },
@@ -75,6 +75,8 @@ export function journalStreamRoutes(control: Control): FastifyPluginAsyncTypebox
         const stop = new AbortController()
         open.add(stop)
         reply.raw.on('close', () => stop.abort())
+        // Without a listener, an error of this connection would end the process.
+        reply.raw.on('error', () => stop.abort())
         void reply.hijack()
         stream(control, callerOf(request), reply.raw, after, stop).then(
           () => open.delete(stop),
@@ -185,6 +187,8 @@ function behindAt(seq: number): string {
 
 /** An entry outside the caller's scope is a comment with its id, so that a resumed stream still knows where it was. */
 function eventOf(control: Control, entry: JournalEntry, identity: Identity): string {
+  const unreadable = unreadableOf(entry)
+  if (unreadable !== null) return `id: ${entry.seq}\nevent: unreadable\ndata: ${JSON.stringify(unreadable)}\n\n`
   const view = viewOf(control, entry, identity)
   return view === null ? `id: ${entry.seq}\n\n` : `id: ${entry.seq}\nevent: entry\ndata: ${JSON.stringify(view)}\n\n`
 }

@@ -2,7 +2,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import type { Static } from 'typebox'
+import { Type, type Static } from 'typebox'
 import { parseMoment } from '../../channels/time.ts'
 import type { Control } from '../../control/control.ts'
 import type { PageReaders } from '../../control/page-readers.ts'
@@ -14,6 +14,15 @@ import { inTurn, type Answer } from './page-turn.ts'
 import { sendProblem } from './problem.ts'
 import { JournalQuery, PAGE_LIMIT_DEFAULT } from './request-schemas.ts'
 import { ref } from './schemas.ts'
+
+/** What pages of the journal, and of a channel's history, answer with. */
+export const JournalPage = Type.Object({
+  ...page(ref('JournalEntry')).properties,
+  unreadable: Type.Array(Type.Object({ seq: Type.Integer(), detail: Type.String() }), {
+    description:
+      'Entries that belong on this page and cannot be read: another program, a newer build or a fault has written them.',
+  }),
+})
 
 export function journalRoutes(control: Control, readers: PageReaders): FastifyPluginAsyncTypebox {
   return async (app) => {
@@ -28,7 +37,7 @@ export function journalRoutes(control: Control, readers: PageReaders): FastifyPl
           'Every change: who, when, what, why, before and after, newest first. A page ends early where its entries are large, or where few match; it can be short, even empty, and still have a next one.',
         tags: ['journal'],
         querystring: JournalQuery,
-        response: answers({ 200: page(ref('JournalEntry')) }),
+        response: answers({ 200: JournalPage }),
       },
       handler: (request, reply) =>
         inTurn(readers, control.clock, request, reply, () => journalPage(control, request, reply, request.query)),
@@ -67,6 +76,6 @@ export async function journalPage(
   })
   // The last entry was parsed in this turn; to write them all as JSON takes as long again.
   await nextTurn()
-  const { entries, next } = read
-  return () => reply.send({ items: entries, next: next === null ? null : writeCursor('seq', next) })
+  const { entries, unreadable, next } = read
+  return () => reply.send({ items: entries, next: next === null ? null : writeCursor('seq', next), unreadable })
 }

@@ -2,13 +2,15 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
-import type { Control } from '../../control/control.ts'
+import { knownState, type Control } from '../../control/control.ts'
 import { repairDocument } from '../../control/repair.ts'
 import { decideRegressed, type Decision } from '../../control/regressed-store.ts'
-import { writeAnswers } from './answers.ts'
+import { listUnreadable } from '../../control/store-checks.ts'
+import { answers, page, writeAnswers } from './answers.ts'
 import { sendUnfinished, writeParts } from './change.ts'
+import { readCursor, writeCursor } from './cursor.ts'
 import { sendProblem } from './problem.ts'
-import { RepairBody, StoreDecisionBody } from './request-schemas.ts'
+import { PAGE_LIMIT_DEFAULT, PageQuery, RepairBody, StoreDecisionBody } from './request-schemas.ts'
 import { ref, writeMarks } from './schemas.ts'
 import { writeRequest, writing } from './write-request.ts'
 import { sendWritten } from './write-response.ts'
@@ -58,7 +60,39 @@ export function storeRoutes(control: Control): FastifyPluginAsyncTypebox {
     decisionRoute(app, control, 'restore')
     decisionRoute(app, control, 'accept')
     repairRoute(app, control)
+    unreadableRoute(app, control)
   }
+}
+
+function unreadableRoute(app: App, control: Control): void {
+  app.route({
+    method: 'GET',
+    url: '/store/unreadable',
+    config: { role: 'admin', wholeServer: true },
+    schema: {
+      operationId: 'listUnreadableDocuments',
+      summary: 'List documents that cannot be read',
+      description:
+        'Every document that this replica cannot act on, and what is wrong with it. `/readyz` names the channels among them, and counts the others by their kinds.',
+      tags: ['replicas'],
+      querystring: PageQuery,
+      response: answers({ 200: page(Type.Object({ key: Type.String(), detail: Type.String() })) }),
+    },
+    handler: async (request, reply) => {
+      const { cursor, limit = PAGE_LIMIT_DEFAULT } = request.query
+      const after = cursor === undefined ? '' : readCursor('name', cursor)
+      if (after === null) {
+        const errors = [
+          { field: 'cursor', message: 'is not a cursor of this list; give the `next` of the page before' },
+        ]
+        return sendProblem(request, reply, 'invalid_request', `cursor ${errors[0]?.message}`, { errors })
+      }
+      const found = listUnreadable(knownState(control), after, limit)
+      const items = found.slice(0, limit)
+      const last = found.length > limit ? items.at(-1) : undefined
+      return reply.send({ items, next: last === undefined ? null : writeCursor('name', last.key) })
+    },
+  })
 }
 
 function repairRoute(app: App, control: Control): void {
@@ -71,7 +105,7 @@ function repairRoute(app: App, control: Control): void {
       operationId: 'repairDocument',
       summary: 'Repair a document',
       description:
-        'Writes the last version of a document that can be read back over one that cannot (see `warnings` of `/readyz`). Where the journal has none, `force` deletes the document. Channels can also be repaired by setting a version.',
+        'Writes the last version of a document that can be read back over one that cannot (see `GET /store/unreadable`). Where the journal has none, `force` deletes the document. Channels can also be repaired by setting a version.',
       tags: ['replicas'],
       body: RepairBody,
       response: writeAnswers({ 200: Repaired }),

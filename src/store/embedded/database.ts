@@ -4,9 +4,11 @@ import { randomUUID } from 'node:crypto'
 import { chmodSync, closeSync, existsSync, fsyncSync, openSync, renameSync, rmSync, statSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { open, type Database as Tree, type RootDatabase } from 'lmdb'
-import { CommitTooLarge, FORMAT, StoreDamaged, StoreNotOpened, type Document, type JournalEntry } from '../port.ts'
+import { CommitTooLarge, FORMAT, StoreDamaged, type Document, type JournalEntry } from '../port.ts'
 import { checkFile } from './check-file.ts'
+import { isCount } from '../stored-form.ts'
 import * as records from './records.ts'
+import { checkFormat, documentOf, entryOf, isMeta, type StoreMeta } from './stored-values.ts'
 
 const DATA_FILE = 'store.mdb'
 /** A store is made under this name and renamed when it is whole, so that an empty or half file is always damage. */
@@ -23,20 +25,6 @@ type Trees = Readonly<Record<TreeName, Tree<Buffer, Uint8Array>>>
 
 const META_KEY = Buffer.from('store')
 const REQUEST_PREFIX = 'request/'
-
-/** What the store knows of itself. `format` is the highest that anything in it was written in. */
-export interface StoreMeta {
-  readonly format: number
-  readonly epoch: string
-  /** The last journal entry, 0 before the first. */
-  readonly seq: number
-  /** That entry's mark. */
-  readonly mark: string
-  /** Epochs whose replicas go on with this one, because an operator has decided so. */
-  readonly supersedes: readonly string[]
-  /** Seqs that have no entry, first and last of each stretch: what a store that had gone back did not have any more. */
-  readonly holes: readonly (readonly [first: number, last: number])[]
-}
 
 /** What a store that was made before these were kept does not say. */
 const BLANK_META = { mark: '', supersedes: [], holes: [] } as const
@@ -75,9 +63,9 @@ export class Database {
   meta(): StoreMeta {
     const bytes = this.#trees.meta.getBinary(META_KEY)
     if (bytes === undefined) throw new StoreDamaged('The store is damaged: it does not know its epoch')
-    // The checksum proves that these are the bytes that putMeta wrote; so in the other reads of this class.
-    const meta = records.decodeValue(META_KEY, bytes) as StoreMeta
-    return readable({ ...BLANK_META, ...meta })
+    const meta = checkFormat(records.decodeValue(META_KEY, bytes))
+    if (isMeta(meta)) return { ...BLANK_META, ...meta }
+    throw new StoreDamaged('The store is damaged: its head is not what was written')
   }
 
   putMeta(meta: StoreMeta): void {
@@ -87,12 +75,12 @@ export class Database {
   document(key: string): Document | null {
     const name = records.documentKey(key)
     const bytes = this.#trees.documents.getBinary(name)
-    return bytes === undefined ? null : readable(records.decodeValue(name, bytes) as Document)
+    return bytes === undefined ? null : documentOf(name, bytes)
   }
 
   *documents(): Generator<Document> {
     for (const { key, value } of this.#trees.documents.getRange()) {
-      yield readable(records.decodeValue(key, value) as Document)
+      yield documentOf(key, value)
     }
   }
 
@@ -109,7 +97,9 @@ export class Database {
   lastRevision(key: string): number {
     const name = records.documentKey(key)
     const bytes = this.#trees.revisions.getBinary(name)
-    return bytes === undefined ? 0 : (records.decodeValue(name, bytes) as number)
+    const revision = bytes === undefined ? 0 : records.decodeValue(name, bytes)
+    if (isCount(revision)) return revision
+    throw new StoreDamaged(`The store is damaged: the kept revision of ${key} is not what was written`)
   }
 
   /** Kept for ever, some 100 bytes each: a document made anew must not repeat a revision that somebody still holds. */
@@ -118,9 +108,9 @@ export class Database {
     this.#trees.revisions.putSync(name, records.encodeValue(name, revision))
   }
 
-  /** One entry that must be there: the journal has no gap. */
+  /** One entry that must be there: the journal has no gap. One that cannot be read has the mark '' where that is not known. */
   entry(seq: number): JournalEntry {
-    return this.parseEntry(this.entryText(seq))
+    return this.parseEntry(this.entryText(seq), seq)
   }
 
   /** The same, not parsed: its size is known, and so is its head (CHANGES_MARK). */
@@ -131,15 +121,17 @@ export class Database {
     return records.textOf(key, bytes)
   }
 
-  parseEntry(text: Buffer): JournalEntry {
-    return readable(JSON.parse(text.toString('utf8')) as JournalEntry)
+  parseEntry(text: Buffer, seq: number): JournalEntry {
+    return entryOf(text, seq)
   }
 
   /** The seq of the entry that a request has made, null where none has. */
   seqOfRequest(requestId: string): number | null {
     const key = Buffer.from(REQUEST_PREFIX + requestId)
     const bytes = this.#trees.meta.getBinary(key)
-    return bytes === undefined ? null : (records.decodeValue(key, bytes) as number)
+    const seq = bytes === undefined ? null : records.decodeValue(key, bytes)
+    if (seq === null || isCount(seq)) return seq
+    throw new StoreDamaged(`The store is damaged: the entry of request ${requestId} is not known`)
   }
 
   /** Appends an entry and indexes it by subject and request; answers it as it will be read. Throws CommitTooLarge above `bytesMax`. */
@@ -177,7 +169,7 @@ export class Database {
   checkRecords(): void {
     const { seq, holes } = this.meta()
     for (const document of this.documents()) void document
-    for (const { key, value } of this.#trees.revisions.getRange()) records.decodeValue(key, value)
+    for (const { key, value } of this.#trees.revisions.getRange()) records.textOf(key, value)
     for (const { key, value } of this.#trees.subjects.getRange()) records.checkSealedKey(key, value)
     const { journal } = this.#trees
     const [first] = [...journal.getKeys({ limit: 1 })]
@@ -245,12 +237,4 @@ function reserveLockFile(dataPath: string): void {
   } finally {
     closeSync(fd)
   }
-}
-
-function readable<T extends { readonly format: number }>(record: T): T {
-  if (record.format <= FORMAT) return record
-  throw new StoreNotOpened(
-    `The store was written by a newer Bellwether (format ${record.format}, this one reads up to ${FORMAT}): ` +
-      `start that version, or restore a backup of this one`,
-  )
 }

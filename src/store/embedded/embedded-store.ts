@@ -4,18 +4,18 @@
 // because what has returned is then on the disk and what has thrown is certainly not: lmdb-js' asynchronous
 // transactions give neither where the disk is full.
 import { isDeepStrictEqual } from 'node:util'
-import { checkChange, entryBytesMax } from '../change.ts'
+import { checkChange, entryBytesMax, nothingToDelete } from '../change.ts'
 import { newMark, planEpoch } from '../epoch-start.ts'
 import {
   FORMAT,
   JournalTrimmed,
+  StoreOutcomeUnknown,
   StoreRegressed,
   StoreUnavailable,
   type Change,
   type Committed,
   type Conflict,
   type Document,
-  type DocumentChange,
   type EpochStart,
   type JournalEntry,
   type JournalPage,
@@ -24,14 +24,15 @@ import {
   type Store,
   type StorePosition,
   type StoreState,
-  type Write,
 } from '../port.ts'
 import { Turns, TURN_BYTES_MAX } from '../turns.ts'
-import { openDatabase, type Database, type StoreMeta } from './database.ts'
+import { openDatabase, type Database } from './database.ts'
 import { checkRoom } from './disk-room.ts'
 import { faultOf, openingFaultOf } from './faults.ts'
 import { lockFolder, type FolderLock } from './folder-lock.ts'
 import { readPage } from './read-journal.ts'
+import type { StoreMeta } from './stored-values.ts'
+import { deletionOfNothing, restoreDocument, writeDocument } from './write-documents.ts'
 
 /**
  * Opens the store in `folder`, and makes it where there is none. Throws StoreNotOpened where the folder is in use or
@@ -79,6 +80,8 @@ export class EmbeddedStore implements Store {
 
   async commit(change: Change): Promise<Committed | Conflict> {
     checkChange(change)
+    const vain = this.#attempt('Reading the store', () => deletionOfNothing(this.#database, change.writes))
+    if (vain !== undefined) throw nothingToDelete(vain.key)
     const result = this.#attempt('Writing to the store', () => {
       checkRoom(this.#folder, change)
       return this.#database.write(() => this.#write(change))
@@ -123,7 +126,7 @@ export class EmbeddedStore implements Store {
       while (seq < this.#meta.seq && bytes < TURN_BYTES_MAX && !this.#hasEnded(signal)) {
         this.#checkEpoch(after)
         const text = this.#attempt('Reading the journal', () => this.#database.entryText(seq + 1))
-        on(this.#attempt('Reading the journal', () => this.#database.parseEntry(text)))
+        on(this.#attempt('Reading the journal', () => this.#database.parseEntry(text, seq + 1)))
         seq += 1
         bytes += text.length
       }
@@ -180,8 +183,10 @@ export class EmbeddedStore implements Store {
       if (actual !== expected) return { outcome: 'conflict', key, expected, actual }
       before.set(key, document)
     }
-    const changes = change.writes.map((write) => this.#writeDocument(write, before.get(write.key) ?? null))
     const seq = meta.seq + 1
+    const changes = change.writes.map((write) =>
+      writeDocument(this.#database, write, before.get(write.key) ?? null, seq),
+    )
     const mark = newMark()
     const { at, actor, kind, reason, requestId, requestHash } = change
     const subjects = change.writes.map(({ key }) => key)
@@ -198,7 +203,7 @@ export class EmbeddedStore implements Store {
     const { found, known, restore } = start
     if (!isDeepStrictEqual(positionOf(meta), found)) throw new StoreRegressed(known, positionOf(meta))
     const { epoch, supersedes, entries } = planEpoch(start, restore === null ? [] : this.#database.documents())
-    for (const { changes } of entries) for (const change of changes) this.#restore(change)
+    for (const { changes } of entries) for (const change of changes) restoreDocument(this.#database, change)
     for (const entry of entries) this.#database.appendEntry(entry)
     const first = entries[0]?.seq ?? 0
     const last = entries.at(-1) ?? { seq: meta.seq, mark: meta.mark }
@@ -208,25 +213,19 @@ export class EmbeddedStore implements Store {
     return position
   }
 
-  #restore({ key, before, after }: DocumentChange): void {
-    if (after !== null) this.#database.putDocument(after)
-    else if (before !== null) {
-      const last = Math.max(before.revision, this.#database.lastRevision(key))
-      this.#database.putLastRevision(key, last)
-      this.#database.removeDocument(key)
-    }
-  }
-
   #committed(requestId: string): JournalEntry | null {
     const seq = this.#database.seqOfRequest(requestId)
-    return seq === null ? null : this.#database.entry(seq)
+    if (seq === null) return null
+    const entry = this.#database.entry(seq)
+    if (entry.unreadable === undefined) return entry
+    throw new StoreOutcomeUnknown(`journal entry ${seq} is of this request and cannot be read: ${entry.unreadable}`)
   }
 
   /** Throws where `known` is not on the way that this store has come. */
   #checkHistory(known: StorePosition): void {
     const { epoch, seq } = this.#meta
-    const mark = known.epoch !== epoch || known.seq > seq ? null : this.#markOf(known.seq)
-    if (mark !== known.mark) throw new StoreRegressed(known, positionOf(this.#meta))
+    if (known.epoch === epoch && known.seq <= seq && this.#hasMark(known)) return
+    throw new StoreRegressed(known, positionOf(this.#meta))
   }
 
   /** Throws where the epoch of a follower has ended. */
@@ -234,25 +233,17 @@ export class EmbeddedStore implements Store {
     if (this.#meta.supersedes.includes(epoch)) throw new JournalTrimmed('an operator has begun a new epoch')
   }
 
-  #markOf(seq: number): string | null {
-    if (seq === 0) return ''
-    return this.#isHole(seq) ? null : this.#database.entry(seq).mark
+  /** Whether the journal has this mark there. An entry that cannot be read disproves no mark. */
+  #hasMark({ seq, mark }: StorePosition): boolean {
+    if (seq === 0) return mark === ''
+    if (seq === this.#meta.seq && mark === this.#meta.mark) return true
+    if (this.#isHole(seq)) return false
+    const entry = this.#database.entry(seq)
+    return entry.mark === mark || (entry.unreadable !== undefined && entry.mark === '')
   }
 
   #isHole(seq: number): boolean {
     return this.#meta.holes.some(([first, last]) => first <= seq && seq <= last)
-  }
-
-  #writeDocument({ key, body }: Write, before: Document | null): DocumentChange {
-    if (body === null) {
-      if (before !== null) this.#database.putLastRevision(key, before.revision)
-      this.#database.removeDocument(key)
-      return { key, before, after: null }
-    }
-    const revision = (before?.revision ?? this.#database.lastRevision(key)) + 1
-    const after = { key, revision, format: FORMAT, body }
-    this.#database.putDocument(after)
-    return { key, before, after }
   }
 
   #nextCommit(signal: AbortSignal): Promise<void> {

@@ -5,6 +5,7 @@ import {
   JournalTrimmed,
   StoreDamaged,
   StoreNotOpened,
+  StoreOutcomeUnknown,
   StoreRegressed,
   StoreUnavailable,
 } from '../port.ts'
@@ -57,9 +58,8 @@ export function openingFaultOf(error: unknown, path: string): Error {
 }
 
 function isOfPort(error: unknown): error is Error {
-  return [CommitTooLarge, StoreDamaged, StoreUnavailable, StoreRegressed, JournalTrimmed].some(
-    (kind) => error instanceof kind,
-  )
+  const kinds = [CommitTooLarge, StoreDamaged, StoreOutcomeUnknown, StoreUnavailable, StoreRegressed, JournalTrimmed]
+  return kinds.some((kind) => error instanceof kind)
 }
 
 export function codeOf(error: unknown): unknown {

@@ -68,10 +68,12 @@ function look({ database, attempt, isHole }: JournalSource, seq: number, filter:
     const bytes = text.length
     if (filter.looksAtHeads) {
       const end = text.indexOf(CHANGES_MARK)
-      const head = end === -1 ? database.parseEntry(text) : readHead(text.toString('utf8', 0, end))
+      const head = end === -1 ? headIn(database, text, seq) : readHead(text.toString('utf8', 0, end))
       if (!filter.matches(head)) return { outcome: 'left-out', bytes }
     }
-    return bytes > room ? { outcome: 'no-room', bytes } : { outcome: 'found', bytes, entry: database.parseEntry(text) }
+    return bytes > room
+      ? { outcome: 'no-room', bytes }
+      : { outcome: 'found', bytes, entry: database.parseEntry(text, seq) }
   })
 }
 
@@ -84,4 +86,10 @@ function seqsBefore(database: Database, before: number, subject: string | undefi
   if (subject !== undefined) return database.seqsAbout(subject, before, SEQS_MAX)
   const first = Math.max(before - SEQS_MAX, 1)
   return Array.from({ length: Math.max(before - first, 0) }, (_, index) => before - 1 - index)
+}
+
+/** The head of an entry whose text does not show where that ends, null where it cannot be read. */
+function headIn(database: Database, text: Buffer, seq: number): JournalEntry | null {
+  const entry = database.parseEntry(text, seq)
+  return entry.unreadable === undefined ? entry : null
 }

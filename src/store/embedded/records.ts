@@ -13,9 +13,20 @@ export function encodeValue(key: Buffer, value: unknown): Buffer {
   return seal(key, Buffer.from(JSON.stringify(value)))
 }
 
-/** The value that `encodeValue` made; throws StoreDamaged where key or value have changed since. */
+/** The value that `encodeValue` made; throws StoreDamaged where key or value have changed since, or are another build's. */
 export function decodeValue(key: Uint8Array, bytes: Uint8Array): unknown {
-  return JSON.parse(textOf(key, bytes).toString('utf8'))
+  const value = parsedOf(textOf(key, bytes))
+  if (value !== undefined) return value
+  throw new StoreDamaged(`The store is damaged: the record ${printable(key)} is not what was written`)
+}
+
+/** The JSON value of a text, undefined where it is none. */
+export function parsedOf(text: Buffer): unknown {
+  try {
+    return JSON.parse(text.toString('utf8'))
+  } catch {
+    return undefined
+  }
 }
 
 /** The text of a value, not parsed; throws StoreDamaged where key or value have changed since. */

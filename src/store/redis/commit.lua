@@ -8,9 +8,10 @@
 --       9 entries to keep, 10 entries to trim at most, 11 bytes of the entry at most ('' for any),
 --       12 number of writes, then for each: key, key as JSON, expected revision, body as JSON ('' to delete);
 --       then for each read: key, expected revision
--- returns {'committed', entry} | {'repeated', entry} | {'conflict', key, expected, actual}
+-- returns {'committed' | 'repeated', entry, seq, mark} | {'conflict', key, expected, actual}
 --       | {'regressed', epoch, seq, mark} | {'newer', format} | {'damaged', what}
---       | {'too-large', bytes} | {'forbidden', command, key} | {'halfway', why} | {'allowed'}
+--       | {'too-large', bytes} | {'absent', key} (it is to be deleted)
+--       | {'forbidden', command, key} | {'halfway', why} | {'allowed'}
 -- Bodies are passed on as text and never decoded: cjson would turn [] into {} and round large numbers.
 -- It has three parts: it reads, it plans, it writes. The last one has no reads in it, and its rights are proven before.
 
@@ -55,33 +56,53 @@ end
 
 if ARGV[4] ~= '' then
   local earlier = redis.call('HGET', KEYS[6], ARGV[4])
-  local entry = earlier and entryAt(KEYS[4], earlier)
-  if entry then return {'repeated', entry.entry} end
+  local entry = whole(earlier) and entryAt(KEYS[4], earlier)
+  if entry then return {'repeated', entry.entry or '', earlier, entry.mark or ''} end
 end
 
 -- Every expectation is looked at before anything is written.
 local writes = tonumber(ARGV[12])
 local before, revisions, junk = {}, {}, {}
 
--- Whether a text is a document as it is written below. Decoded only where that is in doubt: see documents.ts.
-local function isDocument(key, text)
-  local isJson, value = pcall(cjson.decode, text)
-  return isJson and type(value) == 'table' and value.key == key and string.find(text, ',"body":{', 1, true)
+-- Whether a text is a document as it is written below; `name` is its key as JSON, where it is known. cjson refuses halves of
+-- surrogate pairs, which JSON may escape, so no escape is shown to it.
+local function isDocument(text, key, name)
+  local plain = string.gsub(string.gsub(text, '\\\\', 'xx'), '\\u%x%x%x%x', 'x')
+  local isJson, value = pcall(cjson.decode, plain)
+  if not isJson or type(value) ~= 'table' then return false end
+  if not name then return value.key == key and string.find(text, ',"body":{', 1, true) ~= nil end
+  local from = string.match(text, '^{"revision":%d+,"format":%d+,"key":()')
+  local begins = name .. ',"body":{'
+  return from ~= nil and string.sub(text, from, from + #begins - 1) == begins
 end
 
-local function expect(key, expected)
-  local text = redis.call('HGET', KEYS[2], key)
+-- Whether the journal has an entry about a key that is newer than what the change was decided on.
+local function isNewerAbout(key)
+  local prefix = '[' .. #key .. ':' .. key .. ':'
+  local newest = redis.call('ZREVRANGEBYLEX', KEYS[5], prefix .. '9999999999999999', prefix, 'LIMIT', 0, 1)[1]
+  return newest ~= nil and tonumber(string.sub(newest, -16)) > tonumber(ARGV[6])
+end
+
+-- `name` is given for what is written: that stands in the entry, so it must be a document as a whole.
+local function expect(key, expected, name)
+  local isLarge = redis.call('HSTRLEN', KEYS[2], key) > DOCUMENT_BYTES_MAX
+  local text = isLarge and '' or redis.call('HGET', KEYS[2], key)
   local actual = 0
   if text then
     local revision, format = string.match(text, '^{"revision":(%d+),"format":(%d+),')
-    -- Whoever expects revision 0 of what is there has read that it is no document, and writes over it. It cannot stand in
-    -- the entry, and its revision is not known: none is above the seq of its store.
-    if tonumber(expected) == 0 and not (revision and isDocument(key, text)) then
+    if revision and tonumber(format) > FORMAT then return {'newer', format} end
+    local isDoubtful = name ~= nil or tonumber(expected) == 0
+    if not revision or (isDoubtful and not isDocument(text, key, name)) then
+      -- Revision 0: the writer has read that it is no document. Else another program has written it since; then the last
+      -- version in the journal counts, if the writer knows that.
+      if tonumber(expected) > 0 then
+        if ARGV[5] == '' then return {'damaged', 'the document ' .. key .. ' is not what was written'} end
+        if isNewerAbout(key) then return {'conflict', key, expected, '0'} end
+      end
+      -- It cannot stand in the entry, and its revision is not known: none is above the seq of its store.
       revisions[key], junk[key] = seq, true
       return nil
     end
-    if not revision then return {'damaged', 'the document ' .. key .. ' is not what was written'} end
-    if tonumber(format) > FORMAT then return {'newer', format} end
     actual = tonumber(revision)
   end
   before[key], revisions[key] = text, actual
@@ -89,8 +110,9 @@ local function expect(key, expected)
 end
 local argument = WRITES_AT
 for _ = 1, writes do
-  local fault = expect(ARGV[argument], ARGV[argument + 2])
+  local fault = expect(ARGV[argument], ARGV[argument + 2], ARGV[argument + 1])
   if fault then return fault end
+  if ARGV[argument + 3] == '' and not (before[ARGV[argument]] or junk[ARGV[argument]]) then return {'absent', ARGV[argument]} end
   argument = argument + 4
 end
 while argument < #ARGV do
@@ -171,4 +193,4 @@ local half = finish(function()
   redis.call('HSET', KEYS[1], 'format', int(math.max(FORMAT, format)), 'epoch', epoch, 'seq', id, 'mark', ARGV[3],
     'first', int(first), 'count', int(count))
 end)
-return half or {'committed', entry}
+return half or {'committed', entry, id, ARGV[3]}

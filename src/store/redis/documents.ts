@@ -1,5 +1,15 @@
 // Documents and entries as the text that Redis keeps. commit.lua reads revision and format by the fixed head of a document.
-import { FORMAT, NewerFormat, StoreDamaged, type Document, type JournalEntry } from '../port.ts'
+import { FORMAT, NewerFormat, type Document, type JournalEntry } from '../port.ts'
+import { DOCUMENT_BYTES_MAX, ENTRY_BYTES_MAX } from '../sizes.ts'
+import {
+  documentFault,
+  entryFault,
+  entryOf,
+  formatOf,
+  sizeFault,
+  unreadableDocument,
+  unreadableEntry,
+} from '../stored-form.ts'
 
 /** A document as commit.lua writes it. */
 export function documentText({ revision, format, key, body }: Document): string {
@@ -7,34 +17,35 @@ export function documentText({ revision, format, key, body }: Document): string 
 }
 
 /**
- * The document `key`. One that is not what commit.lua writes is unreadable, at revision 0: a commit may write over it, and it
+ * The document `key`, whose text has so many bytes and is not there where they are too many. One that is not what commit.lua writes is unreadable, at revision 0: a commit may write over it, and it
  * holds nothing else up. Throws NewerFormat where a newer build has written it.
  */
-export function readDocument(key: string, text: string): Document {
-  const document = parsedOf(text)
-  if (!isDocument(document, key)) {
-    return { key, revision: 0, format: FORMAT, body: {}, unreadable: 'it is not what Bellwether writes' }
-  }
-  return readable(document, `document ${key}`)
-}
-
-function isDocument(value: unknown, key: string): value is Document {
-  if (typeof value !== 'object' || value === null) return false
-  const { key: name, revision, format, body } = value as Partial<Document> // Each is looked at here.
-  const isWhole = Number.isSafeInteger(revision) && Number(revision) > 0 && Number.isSafeInteger(format)
-  return name === key && isWhole && typeof body === 'object' && body !== null && !Array.isArray(body)
-}
-
-export function readEntry(text: string): JournalEntry {
-  const entry = parse(text, 'a journal entry') as JournalEntry // The same.
-  if (!Number.isSafeInteger(entry.seq) || !Array.isArray(entry.changes)) throw notWritten('a journal entry')
-  return readable(entry, `journal entry ${entry.seq}`)
-}
-
-function parse(text: string, what: string): object {
+export function readDocument(key: string, text: string, bytes: number): Document {
+  const large = sizeFault(bytes, DOCUMENT_BYTES_MAX)
+  if (large !== null) return unreadableDocument(key, large)
   const value = parsedOf(text)
-  if (typeof value === 'object' && value !== null) return value
-  throw notWritten(what)
+  const fault = documentFault(value, key)
+  if (fault !== null) return unreadableDocument(key, fault)
+  checkFormat(value, `a document of the kind ${key.slice(0, key.indexOf('/'))}`)
+  return value as Document // It was just looked at.
+}
+
+/** Where an entry is, as the stream says beside its text. */
+export interface EntryPlace {
+  readonly seq: number
+  readonly mark: string
+  /** The size of the text, which is not there where that is too large. */
+  readonly bytes: number
+}
+
+/** The entry at a place; one that is not what commit.lua writes is unreadable. Throws NewerFormat where a newer build has written it. */
+export function readEntry(text: string, { seq, mark, bytes }: EntryPlace): JournalEntry {
+  const large = sizeFault(bytes, ENTRY_BYTES_MAX)
+  if (large !== null) return unreadableEntry(seq, mark, large)
+  const value = parsedOf(text)
+  checkFormat(value, `journal entry ${seq}`)
+  const fault = value === undefined ? 'it is no JSON' : entryFault(value, seq, mark)
+  return fault === null ? entryOf(value as JournalEntry) : unreadableEntry(seq, mark, fault)
 }
 
 /** undefined for what is no JSON; what it is is not said: it may hold what must not be logged. */
@@ -46,14 +57,9 @@ function parsedOf(text: string): unknown {
   }
 }
 
-function notWritten(what: string): StoreDamaged {
-  return new StoreDamaged(`The store is damaged: ${what} in Redis is not what was written`)
-}
-
-function readable<T extends { readonly format: number }>(record: T, what: string): T {
-  if (!Number.isSafeInteger(record.format)) throw notWritten(what)
-  if (record.format > FORMAT) throw newerFormat(what, record.format)
-  return record
+function checkFormat(value: unknown, what: string): void {
+  const format = formatOf(value)
+  if (format !== null && format > FORMAT) throw newerFormat(what, format)
 }
 
 export function newerFormat(what: string, format: number): NewerFormat {

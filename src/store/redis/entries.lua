@@ -41,6 +41,9 @@ while true do
   local fields = {}
   for i = 1, #found[2], 2 do fields[found[2][i]] = found[2][i + 1] end
   local text = fields.entry or ''
+  -- One that is too large is given without its text, and holds no place.
+  local size = #text
+  if size > ENTRY_BYTES_MAX then text = '' end
   local fits = bytes + #text <= BYTES or (count == 0 and ARGV[5] ~= '0')
   if count == COUNT or not fits then
     reply[1] = '1'
@@ -53,7 +56,7 @@ while true do
     local ends = string.find(text, MARK, 1, true)
     if ends then shown = string.sub(text, 1, ends - 1) end
   end
-  for _, part in ipairs({place, tostring(#text), shown, fields.mark or '', fields.previous or '', fields.epoch or ''}) do
+  for _, part in ipairs({place, tostring(size), shown, fields.mark or '', fields.previous or '', fields.epoch or ''}) do
     reply[#reply + 1] = part
   end
 end

@@ -116,7 +116,7 @@ async function give(
     let bytes = 0
     for (const entry of entries.slice(count)) {
       if (bytes >= TURN_BYTES_MAX || ended()) break
-      on(readEntry(entry.text))
+      on(readEntry(entry.text, entry))
       given(entry)
       count += 1
       bytes += entry.bytes

@@ -1,10 +1,10 @@
 // Pages of the journal and single entries of it.
-import { readHead, readJournalQuery } from '../journal-query.ts'
+import { readHead, readJournalQuery, type EntryHead } from '../journal-query.ts'
 import {
   JOURNAL_PAGE_BYTES_MAX,
   JOURNAL_SCAN_BYTES_MAX,
   JOURNAL_SCAN_MAX,
-  StoreDamaged,
+  StoreOutcomeUnknown,
   type JournalEntry,
   type JournalPage,
   type JournalQuery,
@@ -113,15 +113,21 @@ export async function entryOfRequest(client: RedisClient, keys: Keys, requestId:
   if (seq === null) return null
   const one = { what: 'whole', countMax: 1, bytesMax: 0, atLeastOne: true } as const
   const [entry] = (await entriesIn(client, keys, { how: 'at', seqs: [Number(seq)] }, one)).entries
-  return entry === undefined ? null : readEntry(entry.text)
+  return entry === undefined ? null : knownEntry(readEntry(entry.text, entry))
 }
 
-/** When the oldest entry that is kept was made; null where nothing was trimmed. */
+/** The entry of a commit. Throws where it cannot be read: then the commit is made, and nobody can say what it was. */
+export function knownEntry(entry: JournalEntry): JournalEntry {
+  if (entry.unreadable === undefined) return entry
+  throw new StoreOutcomeUnknown(`journal entry ${entry.seq} is of this request and cannot be read: ${entry.unreadable}`)
+}
+
+/** When the oldest entry that is kept was made, '' where that cannot be read; null where nothing was trimmed. */
 export async function beginningOf(client: RedisClient, keys: Keys): Promise<string | null> {
   const first = { how: 'on', after: 0, to: Number.MAX_SAFE_INTEGER } as const
   const one = { what: 'head', countMax: 1, bytesMax: 0, atLeastOne: true } as const
   const [oldest] = (await entriesIn(client, keys, first, one)).entries
-  return oldest === undefined || oldest.seq === 1 ? null : headOf(oldest).at
+  return oldest === undefined || oldest.seq === 1 ? null : (headOf(oldest)?.at ?? '')
 }
 
 /** Those of the entries, given by their heads, that are still kept. */
@@ -142,21 +148,18 @@ async function wholeOf(
   return entries
 }
 
-function parsed({ turns }: JournalSource, { text, bytes }: EntryText, lane: ReadLane): Promise<JournalEntry> {
+function parsed({ turns }: JournalSource, entry: EntryText, lane: ReadLane): Promise<JournalEntry> {
   return turns.run(
     lane,
-    () => readEntry(text),
-    () => bytes,
+    () => readEntry(entry.text, entry),
+    () => entry.bytes,
   )
 }
 
-function headOf({ text, bytes }: EntryText): ReturnType<typeof readHead> {
-  try {
-    // A text in another form than this build writes is whole.
-    return Buffer.byteLength(text) === bytes ? readEntry(text) : readHead(text)
-  } catch (error) {
-    if (error instanceof SyntaxError)
-      throw new StoreDamaged('The store is damaged: a journal entry in Redis is not what was written')
-    throw error
-  }
+/** null where it cannot be read. */
+function headOf({ text, bytes, ...place }: EntryText): EntryHead | null {
+  // A text in another form than this build writes is whole.
+  if (Buffer.byteLength(text) !== bytes) return readHead(text)
+  const entry = readEntry(text, { ...place, bytes })
+  return entry.unreadable === undefined ? entry : null
 }

@@ -1,17 +1,15 @@
 // Reads one consistent state out of a store that others write to meanwhile, in pieces that hold up nobody: the documents in
 // any order, and then what the journal says has changed since the reading began.
 import { randomUUID } from 'node:crypto'
-import { StoreUnavailable, type Document, type StorePosition, type StoreState } from '../port.ts'
+import { StoreDamaged, StoreUnavailable, type Document, type StorePosition, type StoreState } from '../port.ts'
 import type { RedisClient } from './connection.ts'
 import { readDocument, readEntry } from './documents.ts'
 import { entriesIn } from './entries.ts'
-import type { Turns } from '../turns.ts'
+import { TURN_BYTES_MAX, type Turns } from '../turns.ts'
 import { standingOf } from './history.ts'
 import type { Keys } from './keys.ts'
 import type { RedisLimits } from './limits.ts'
-
-/** Documents read at once, before it is known how large they are. */
-const SCAN_FIRST = 32
+import { runScript } from './scripts.ts'
 
 /** The state of the store now; `known` must be in its history. A store that was never filled is begun, unless `known` says otherwise. */
 export async function readState(
@@ -23,7 +21,7 @@ export async function readState(
 ): Promise<StoreState> {
   for (let tries = 0; tries < limits.loadTriesMax; tries += 1) {
     const { position: start } = await standingOf(client, keys, known, known === null ? randomUUID() : '')
-    const documents = await scan(client, keys, limits, turns)
+    const documents = await readDocuments(client, keys, limits, turns)
     const { position: end, first } = await standingOf(client, keys, null)
     // Another epoch began, or what has changed meanwhile is kept no more: what was read is no one state.
     if (end.epoch !== start.epoch || first > start.seq + 1) continue
@@ -34,35 +32,71 @@ export async function readState(
   throw new StoreUnavailable('Reading the store: it changed too much while it was read')
 }
 
-async function scan(
+/** Every document, by its key. The keys are small; the documents are read by their sizes. */
+async function readDocuments(
   client: RedisClient,
   keys: Keys,
   limits: RedisLimits,
   turns: Turns,
 ): Promise<Map<string, Document>> {
   const documents = new Map<string, Document>()
-  let cursor = '0'
-  let count = SCAN_FIRST
-  do {
-    const [next, pairs] = await client.hscan(keys.documents, cursor, 'COUNT', count)
-    // Fewer at once where documents are large: a reply is held as a whole.
-    const bytes = pairs.reduce((sum, text) => sum + text.length, 0)
-    count = bytes > limits.batchBytesMax ? Math.max(Math.floor(count / 2), 1) : Math.min(count * 2, limits.scanMax)
-    for (let index = 0; index < pairs.length; index += 2) {
-      const [key = '', text = ''] = pairs.slice(index, index + 2)
-      const document = await turns.run(
-        'operator',
-        () => readDocument(key, text),
-        () => text.length,
-      )
-      documents.set(document.key, document)
+  const names = await client.hkeys(keys.documents)
+  let from = 0
+  const ask = (left: readonly string[]): Promise<Portion> | null => {
+    const some = [...left, ...names.slice(from, from + limits.scanMax - left.length)]
+    from += some.length - left.length
+    if (some.length === 0) return null
+    const asked = portionOf(client, keys, limits, some)
+    // It is awaited later, if at all: another portion may be at fault.
+    asked.catch(() => {})
+    return asked
+  }
+  for (let next = ask([]); next !== null;) {
+    const { texts, left } = await next
+    // Redis finds the next ones while these are parsed.
+    next = ask(left)
+    for (let index = 0; index < texts.length;) {
+      // As many as one turn has room for, at once: a turn for each of them would cost more than to parse it.
+      const readSome = (): number => {
+        let parsed = 0
+        while (index < texts.length && parsed < TURN_BYTES_MAX) {
+          const [key, found] = texts[index] ?? ['', '']
+          const bytes = typeof found === 'number' ? found : found.length
+          documents.set(key, readDocument(key, String(found), bytes))
+          parsed += typeof found === 'number' ? 0 : bytes
+          index += 1
+        }
+        return parsed
+      }
+      await turns.run('operator', readSome, (parsed) => parsed)
     }
-    cursor = next
-  } while (cursor !== '0')
+  }
   return documents
 }
 
-/** Takes in the entries after `from` up to `to`; false where one is missing. */
+/** Documents' texts by their keys, or a size where it is too large, and the keys for which there was no room. */
+interface Portion {
+  readonly texts: readonly (readonly [key: string, found: string | number])[]
+  readonly left: readonly string[]
+}
+
+async function portionOf(
+  client: RedisClient,
+  keys: Keys,
+  limits: RedisLimits,
+  names: readonly string[],
+): Promise<Portion> {
+  const reply = await runScript(client, 'documents', [keys.documents], [String(limits.batchBytesMax), ...names])
+  if (!Array.isArray(reply) || reply.length === 0)
+    throw new StoreDamaged('Redis has answered in a form that is not known')
+  const texts = reply.flatMap((found: unknown, index) => {
+    // One that is not there was deleted meanwhile.
+    return typeof found === 'string' || typeof found === 'number' ? [[names[index] ?? '', found] as const] : []
+  })
+  return { texts, left: names.slice(reply.length) }
+}
+
+/** Takes in the entries after `from` up to `to`; false where one is missing, or cannot be read. */
 async function catchUp(
   client: RedisClient,
   keys: Keys,
@@ -79,11 +113,13 @@ async function catchUp(
     const { entries } = await entriesIn(client, keys, place, { what: 'whole', ...portion })
     for (const entry of entries) {
       if (entry.seq !== seq + 1) return false
-      const { changes } = await turns.run(
+      const { changes, unreadable } = await turns.run(
         'operator',
-        () => readEntry(entry.text),
+        () => readEntry(entry.text, entry),
         () => entry.bytes,
       )
+      // What it has changed is only in the documents: they are read again, from after it on.
+      if (unreadable !== undefined) return false
       for (const { key, after } of changes) {
         if (after === null) documents.delete(key)
         else documents.set(key, after)

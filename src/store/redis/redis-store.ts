@@ -1,7 +1,7 @@
 // The Redis store: documents and their journal, shared by any number of replicas. Each step that must hold together is one
 // script on the server (*.lua); what is read in several steps is proven to be one state before it is given out.
 import { randomUUID } from 'node:crypto'
-import { checkChange, entryBytesMax } from '../change.ts'
+import { checkChange, entryBytesMax, nothingToDelete } from '../change.ts'
 import { newMark, planEpoch } from '../epoch-start.ts'
 import {
   FORMAT,
@@ -32,7 +32,7 @@ import { followJournal } from './feed.ts'
 import { foundAt, standingOf } from './history.ts'
 import { keysOf, writtenKeys } from './keys.ts'
 import { REDIS_LIMITS, type RedisLimits } from './limits.ts'
-import { beginningOf, entryOfRequest, readPage } from './read-journal.ts'
+import { beginningOf, entryOfRequest, knownEntry, readPage } from './read-journal.ts'
 import { readState } from './read-state.ts'
 import type { RedisTarget } from './redis-url.ts'
 import { listOf } from './replies.ts'
@@ -207,13 +207,19 @@ export class RedisStore implements Store {
       ...reads.flatMap(({ key, expected }) => [key, String(expected)]),
     ]
     const reply = listOf(await runScript(client, 'commit', writtenKeys(this.#session.keys), args))
-    const [verdict, first = '', expected, actual] = reply
+    const [verdict, first = '', second = '', third = ''] = reply
     switch (verdict) {
       case 'committed':
       case 'repeated':
-        return { outcome: 'committed', entry: readEntry(first), repeated: verdict === 'repeated' }
+        return {
+          outcome: 'committed',
+          entry: knownEntry(readEntry(first, { seq: Number(second), mark: third, bytes: first.length })),
+          repeated: verdict === 'repeated',
+        }
       case 'conflict':
-        return { outcome: 'conflict', key: first, expected: Number(expected), actual: Number(actual) }
+        return { outcome: 'conflict', key: first, expected: Number(second), actual: Number(third) }
+      case 'absent':
+        throw nothingToDelete(first)
       default:
         throw refusal(reply, decidedOn)
     }

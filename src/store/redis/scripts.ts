@@ -1,6 +1,7 @@
 // The Lua scripts of this folder, read once, and the one way to run them.
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
+import { DOCUMENT_BYTES_MAX, ENTRY_BYTES_MAX } from '../sizes.ts'
 import type { RedisClient } from './connection.ts'
 
 /** What stands before a script: what several of them share. A script is sent with it, as one text. */
@@ -8,11 +9,15 @@ const PRELUDES = {
   commit: ['rights', 'standing'],
   position: ['standing'],
   'start-epoch': ['rights', 'standing'],
+  documents: [],
   entries: [],
   lease: [],
   announce: ['rights'],
   confirm: [],
 } as const satisfies Readonly<Record<string, readonly string[]>>
+/** What every script begins with. */
+const LIMITS = `local DOCUMENT_BYTES_MAX, ENTRY_BYTES_MAX = ${DOCUMENT_BYTES_MAX}, ${ENTRY_BYTES_MAX}`
+
 export type ScriptName = keyof typeof PRELUDES
 
 interface Script {
@@ -22,7 +27,7 @@ interface Script {
 
 const scripts: ReadonlyMap<string, Script> = new Map(
   Object.entries(PRELUDES).map(([name, preludes]) => {
-    const text = [...preludes, name].map(read).join('\n')
+    const text = [LIMITS, ...[...preludes, name].map(read)].join('\n')
     return [name, { text, sha1: createHash('sha1').update(text).digest('hex') }]
   }),
 )

@@ -59,11 +59,13 @@ local function outlived(key, revision)
   revisions[key] = math.max(last, revision)
 end
 local documents, count = {}, redis.call('HLEN', KEYS[2])
-local stored = isReplaced and redis.call('HGETALL', KEYS[2]) or {}
+local stored = isReplaced and redis.call('HKEYS', KEYS[2]) or {}
 if isReplaced then count = 0 end
-for i = 1, #stored, 2 do
-  documents[stored[i]] = ''
-  outlived(stored[i], tonumber(string.match(stored[i + 1], '^{"revision":(%d+),') or '0'))
+for _, key in ipairs(stored) do
+  documents[key] = ''
+  local isLarge = redis.call('HSTRLEN', KEYS[2], key) > DOCUMENT_BYTES_MAX
+  local text = isLarge and '' or redis.call('HGET', KEYS[2], key)
+  outlived(key, tonumber(string.match(text, '^{"revision":(%d+),') or '0'))
 end
 while argument < #ARGV do
   local key, text, revision = ARGV[argument], ARGV[argument + 1], tonumber(ARGV[argument + 2])

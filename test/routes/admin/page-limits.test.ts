@@ -4,6 +4,7 @@ import t from 'tap'
 import type { JsonObject } from '../../../src/store/port.ts'
 import { at, itemsOf } from '../../fixtures/admin-json.ts'
 import { listAt, startRollouts } from '../../fixtures/rollout-session.ts'
+import { commit, put, range } from '../../fixtures/store-changes.ts'
 
 /** More than a page of each, and than the longest page of rollouts. */
 const MADE = 101
@@ -19,6 +20,7 @@ const LISTS = new Map([
   ['listBlockedVersions', '/blocked-versions'],
   ['listTokens', '/tokens'],
   ['listReplicas', '/replicas'],
+  ['listUnreadableDocuments', '/store/unreadable'],
 ])
 
 function announced(id: string): JsonObject {
@@ -46,6 +48,13 @@ t.test('a list has the page that its document promises, unless it is told anothe
     await session.token('viewer', null, null, `t${made}`)
     await session.planes.deps.coordination.announce(`r${made}`, announced(`r${made}`), 60_000)
   }
+  const { store, replica } = session.planes.deps
+  const { seq } = await commit(
+    store,
+    range(0, MADE).map((n) => put(`token/${n}`, 0)),
+    { at: new Date(session.planes.clock.now()).toISOString() },
+  )
+  await replica.until((state) => state.seq >= seq)
   const limits = session.contract.operations.flatMap(({ id, spec }) => {
     const parameters = spec['parameters'] === undefined ? [] : listAt(spec, 'parameters')
     return parameters.filter((each) => at(each, 'name') === 'limit').map((each) => ({ id, schema: at(each, 'schema') }))

@@ -63,6 +63,24 @@ t.test('it is named in readiness, which stays green, in the metrics, and to whoe
   )
 })
 
+t.test('without a token only channels are named: other keys may be under an embargo', async (t) => {
+  const session = await broken(t)
+  for (const key of ['release/15.2.7', 'release/15.2.8', 'token/abc']) await write(session, key, { state: 'junk' })
+  const ready = JSON.stringify((await session.inject({ url: '/readyz' })).body)
+  t.match(ready, 'channel/broken')
+  t.match(ready, '2 of the kind release')
+  t.match(ready, '1 of the kind token')
+  t.notMatch(ready, /15\.2\.[78]|token\/abc/)
+  const first = await session.done('GET', '/store/unreadable?limit=2')
+  t.match(at(first, 'items'), [{ key: 'channel/broken', detail: /^source\/kind/ }, { key: 'release/15.2.7' }])
+  const second = await session.done('GET', `/store/unreadable?limit=2&cursor=${String(at(first, 'next'))}`)
+  t.match(second, { items: [{ key: 'release/15.2.8' }, { key: 'token/abc' }], next: null })
+  t.match((await session.call('GET', '/store/unreadable?cursor=x')).body, { code: 'invalid_request' })
+  for (const token of [await session.token('operator'), await session.token('admin', ['broken'])]) {
+    t.equal((await session.call('GET', '/store/unreadable', undefined, { token })).status, 403)
+  }
+})
+
 t.test('setting a version mends it, judged against its last version that can be read', async (t) => {
   const session = await broken(t)
   const refused = await session.call('PUT', `${CHANNEL}/version`, { version: '14.0.0', reason })

@@ -1,0 +1,122 @@
+// The form of documents and journal entries, as far as every store must know it: what another program, a newer build or a fault
+// has written is found here, before anything of it is used. What a document's body means is checked above the store.
+import { FORMAT, type Document, type DocumentChange, type JournalEntry } from './port.ts'
+
+/** RFC 3339; what is no day, such as the 40th, is found by parsing. */
+const MOMENT = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)$/
+
+/** A record's format number, null where it has none; a higher one than FORMAT is a newer build's, whatever else it holds. */
+export function formatOf(value: unknown): number | null {
+  const format = isRecord(value) ? value['format'] : null
+  return typeof format === 'number' && Number.isSafeInteger(format) ? format : null
+}
+
+/** Why a text of so many bytes is not read, null where it is. */
+export function sizeFault(bytes: number, bytesMax: number): string | null {
+  return bytes <= bytesMax ? null : `it has ${bytes} bytes, and at most ${bytesMax} are read`
+}
+
+/** Why a stored value is not the document `key`, null where it is. */
+export function documentFault(value: unknown, key: string): string | null {
+  if (!isRecord(value)) return 'it is not what Bellwether writes'
+  const { revision, body } = value
+  if (value['key'] !== key || !isCount(revision) || revision === 0 || formatOf(value) === null || !isRecord(body)) {
+    return 'it is not what Bellwether writes'
+  }
+  return null
+}
+
+/** A document of which only the key is known. Its revision is 0, so that a commit that expects 0 writes over it. */
+export function unreadableDocument(key: string, why: string): Document {
+  return { key, revision: 0, format: FORMAT, body: {}, unreadable: why }
+}
+
+/**
+ * Why a stored value is not the journal entry `seq`, null where it is. `mark` is what the store says of the entry's mark beside
+ * the entry itself; null where the entry alone says it. Members are named and their values are not: they may be secrets.
+ */
+export function entryFault(value: unknown, seq: number, mark: string | null): string | null {
+  if (!isRecord(value)) return 'it is no JSON object'
+  if (value['seq'] !== seq) return 'its seq is not that of its place'
+  if (mark !== null && value['mark'] !== mark) return 'its mark is not that of its place'
+  const fault = Object.entries(MEMBERS).find(([name, isRight]) => !isRight(value[name]))
+  return fault === undefined ? null : `its ${fault[0]} is not what Bellwether writes`
+}
+
+/** Why what stands before the changes of an entry cannot be used by filters, null where it can. */
+export function headFault(value: unknown): string | null {
+  if (!isRecord(value)) return 'it is no JSON object'
+  const fault = (['at', 'actor', 'kind'] as const).find((name) => !MEMBERS[name](value[name]))
+  return fault === undefined ? null : `its ${fault} is not what Bellwether writes`
+}
+
+/** An entry that cannot be read: its place in the journal is known, and nothing else. */
+export function unreadableEntry(seq: number, mark: string, why: string): JournalEntry {
+  const head = { seq, mark, format: FORMAT, at: '', actor: '', kind: '', subjects: [], reason: null, requestId: null }
+  return { ...head, changes: [], unreadable: why }
+}
+
+/** An entry that is right, without the marks that only its reader sets. */
+export function entryOf(value: JournalEntry): JournalEntry {
+  const { unreadable, ...entry } = value
+  const isMarked = ({ before, after }: DocumentChange): boolean => hasMark(before) || hasMark(after)
+  if (!entry.changes.some(isMarked)) return unreadable === undefined ? value : entry
+  const changes = entry.changes.map(({ key, before, after }) => ({
+    key,
+    before: asStored(before),
+    after: asStored(after),
+  }))
+  return { ...entry, changes }
+}
+
+/** A document without the mark, as it is stored. */
+export function asStored<T extends Document | null>(document: T): T {
+  if (document === null) return document
+  const { key, revision, format, body } = document
+  return { key, revision, format, body } as T // A document, and T is no narrower type of one.
+}
+
+export function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+export function isCount(value: unknown): value is number {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0
+}
+
+const MEMBERS = {
+  mark: isText,
+  format: isCount,
+  at: (value: unknown) => isText(value) && MOMENT.test(value) && !Number.isNaN(Date.parse(value)),
+  actor: isText,
+  kind: isText,
+  subjects: (value: unknown) => Array.isArray(value) && value.every(isText),
+  reason: (value: unknown) => value === null || isText(value),
+  requestId: (value: unknown) => value === null || isText(value),
+  changes: (value: unknown) => Array.isArray(value) && value.every(isChange),
+} as const satisfies Readonly<Record<string, (value: unknown) => boolean>>
+
+function isChange(value: unknown): boolean {
+  if (!isRecord(value) || !isText(value['key'])) return false
+  const { key } = value
+  return [value['before'], value['after']].every((part) => part === null || isDocumentOf(part, key))
+}
+
+/** What an operator has restored may have the revision 0 of a document that could not be read. */
+function isDocumentOf(value: unknown, key: unknown): boolean {
+  return (
+    isRecord(value) &&
+    value['key'] === key &&
+    isCount(value['revision']) &&
+    formatOf(value) !== null &&
+    isRecord(value['body'])
+  )
+}
+
+function hasMark(document: Document | null): boolean {
+  return document !== null && 'unreadable' in document
+}
+
+function isText(value: unknown): value is string {
+  return typeof value === 'string'
+}
