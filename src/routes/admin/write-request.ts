@@ -82,6 +82,8 @@ export function answerWrites(app: FastifyInstance, control: Control): void {
   const awaited = new WeakSet<FastifyRequest>()
   app.decorateRequest('written', null)
   app.decorateRequest('isReplayed', false)
+  // Each request has its own, made before anything else looks at it.
+  app.decorateRequest('write', null as never)
   app.addHook('onRequest', async (request) => {
     const { dryRun } = request.query as { dryRun?: unknown } // An object, not validated yet.
     request.write = { isDryRun: dryRun === 'true' || dryRun === true, preview: null, isUnchanged: false }
