@@ -72,7 +72,8 @@ t.test('after every answer of the admin API agents get what it says', async (t) 
         for (const [name, { method, path, body }] of run) {
           const reply = await session.call(method, path(name), 'name' in body ? { ...body, name } : body)
           if (reply.status < 300) {
-            changes += 1
+            // One that was so already makes no entry.
+            if (at(reply.body, 'unchanged') !== true) changes += 1
             await expectServed(session, name, reply.status === 204 ? null : reply.body)
           } else {
             const now = await session.call('GET', channelPath(name))
