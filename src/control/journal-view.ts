@@ -18,6 +18,7 @@ import { isRolloutKey } from '../rollouts/rollout.ts'
 import { secretsFor } from './embargoes.ts'
 import { knownState, type Control } from './control.ts'
 import { callersId } from './core/commit.ts'
+import { isIndexKey } from './core/views.ts'
 import { covers, coversAll, type Identity } from './identity.ts'
 import { isTokenKey } from './tokens.ts'
 
@@ -114,6 +115,7 @@ function hidden(document: Document | null, secrets: Secrets | null): Document | 
 function maySee(identity: Identity, key: string): boolean {
   if (isTokenKey(key)) return identity.role === 'admin' && coversAll(identity)
   // They name channels of all kinds.
+  if (isIndexKey(key)) return coversAll(identity)
   if (isReleaseKey(key) || isPipelineKey(key) || isRolloutKey(key)) return coversAll(identity)
   const name = channelNameOf(key)
   return name === null || covers(identity, name)

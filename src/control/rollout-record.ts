@@ -4,11 +4,10 @@ import { blocker, endBlockers } from '../rollouts/conditions.ts'
 import type { Blocker } from '../rollouts/outcome.ts'
 import { isTold, planPromotion, whyNotTold, type LeftBehind } from '../rollouts/promotion.ts'
 import { rolloutKey, rolloutOf, stageAt, type Rollout, type StageProgress } from '../rollouts/rollout.ts'
-import type { ReplicaState } from '../serve/replica-state.ts'
 import { timesOf } from '../serve/trusted-clock.ts'
 import { StoreUnavailable, type Document } from '../store/port.ts'
 import { knownState, type Control } from './control.ts'
-import { readerOf } from './core/transaction.ts'
+import { readerOf, type Reader } from './core/transaction.ts'
 import { notedSamples } from './gate-samples.ts'
 import { bare } from './release-result.ts'
 import { channelsIn, stageFacts } from './rollout-facts.ts'
@@ -35,7 +34,7 @@ export interface RolloutRecord {
 export async function readRollout(control: Control, pipeline: string, release: string): Promise<RolloutRecord | null> {
   const state = knownState(control)
   const document = state.document(rolloutKey(pipeline, bare(release)))
-  return document === undefined ? null : rolloutRecord(control, state, document)
+  return document === undefined ? null : rolloutRecord(control, readerOf(state), document)
 }
 
 /** What nobody in particular could do now. */
@@ -47,41 +46,35 @@ const AWAY = 'what its channels have served cannot be told while the store canno
  * A rollout as it is now, also while the store cannot be read: whoever has just changed it must not be told that this has failed
  * because it cannot be shown.
  */
-export async function rolloutRecord(control: Control, state: ReplicaState, document: Document): Promise<RolloutRecord> {
+export async function rolloutRecord(control: Control, reader: Reader, document: Document): Promise<RolloutRecord> {
   const rollout = rolloutOf(document)
-  const stages = await Promise.all(rollout.stages.map((_, index) => stageRecord(control, state, rollout, index)))
+  const stages = await Promise.all(rollout.stages.map((_, index) => stageRecord(control, reader, rollout, index)))
   return { rollout, revision: document.revision, stages }
 }
 
-async function stageRecord(
-  control: Control,
-  state: ReplicaState,
-  rollout: Rollout,
-  index: number,
-): Promise<StageRecord> {
+async function stageRecord(control: Control, reader: Reader, rollout: Rollout, index: number): Promise<StageRecord> {
   const { progress } = stageAt(rollout, index)
   const isUnderWay = index === stageUnderWay(rollout) && rollout.state === 'running'
   const gates =
     isUnderWay && progress.state !== 'waiting'
       ? await unlessAway(notedSamples(control.coordination, rollout, progress.name), progress.gates)
       : progress.gates
-  const blockers = blockersOf(control, state, rollout, index, gates)
-  const leftBehind = progress.state === 'waiting' ? [] : leftBehindIn(control, state, rollout, index)
+  const blockers = blockersOf(control, reader, { rollout, index }, gates)
+  const leftBehind = progress.state === 'waiting' ? [] : leftBehindIn(control, reader, rollout, index)
   return { state: stateOf(rollout, progress, blockers), blockers, leftBehind, gates }
 }
 
 function blockersOf(
   control: Control,
-  state: ReplicaState,
-  rollout: Rollout,
-  index: number,
+  reader: Reader,
+  { rollout, index }: { readonly rollout: Rollout; readonly index: number },
   gates: GateSamples,
 ): readonly Blocker[] {
   const { progress } = stageAt(rollout, index)
   if (progress.state === 'done') return []
   if (rollout.state !== 'running') return endBlockers(rollout)
   if (control.replica.fault !== null) return [blocker('compatibility', AWAY)]
-  const facts = stageFacts(control, readerOf(state), { rollout, index, purpose: 'go on' }, timesOf(control.clock))
+  const facts = stageFacts(control, reader, { rollout, index, purpose: 'go on' }, timesOf(control.clock))
   if (progress.state === 'waiting') {
     const plan = planPromotion(facts, index, NOBODY)
     return plan.outcome === 'refused' && plan.why === 'held-back' ? plan.blockers : []
@@ -106,13 +99,13 @@ function stateOf(rollout: Rollout, { state }: StageProgress, blockers: readonly 
   return rollout.paused !== null && state !== 'done' ? 'paused' : state
 }
 
-function leftBehindIn(control: Control, state: ReplicaState, rollout: Rollout, index: number): readonly LeftBehind[] {
+function leftBehindIn(control: Control, reader: Reader, rollout: Rollout, index: number): readonly LeftBehind[] {
   const { rules, progress } = stageAt(rollout, index)
-  const channels = channelsIn(readerOf(state), rules.channels)
+  const channels = channelsIn(reader, rules.channels)
   return rules.channels.flatMap((name) => {
     const channel = channels.get(name)
     if (channel === undefined) return { channel: name, why: 'does not exist' }
-    if (isTold(rollout, progress, channel, state.isBlocked, control.clock.expiryTime())) return []
+    if (isTold(rollout, progress, channel, reader.isBlocked, control.clock.expiryTime())) return []
     return { channel: name, why: whyNotTold(rollout, channel) }
   })
 }

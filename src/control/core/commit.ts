@@ -78,5 +78,6 @@ export function callersId({ actor, requestId }: Pick<JournalEntry, 'actor' | 're
 }
 
 function isSameRequest({ requestHash }: Request, entry: JournalEntry): boolean {
-  return entry.requestHash === requestHash
+  // An entry without one was made by a request that has none.
+  return entry.requestHash === undefined || entry.requestHash === requestHash
 }

@@ -1,5 +1,6 @@
 // The one way to write: a command decides on what this replica knows, is committed against exactly what it has read, and decides
 // again where somebody else was faster. A retry of a request that was carried out is answered from its entry.
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import {
   currentState,
   knownState,
@@ -89,6 +90,8 @@ export async function executeCommand<R, X, P>(
   for (let attempt = 0; attempt < attempts; attempt += 1) {
     const outcome = await attemptCommand(control, request, command)
     if (outcome !== LOST) return outcome
+    // Many writers of one document must not keep everybody else waiting.
+    await nextTurn()
   }
   return { outcome: 'contended' }
 }
@@ -111,8 +114,8 @@ async function earlierOutcome<R, X, P>(
   if (unchanged !== null && 'outcome' in unchanged) return unchanged
   if (unchanged === null || replyUnchanged === undefined) return null
   const document = currentState(control).document(unchanged.key)
-  // Deleted since: there is nothing to show, and to carry the request out now is what its caller meant then.
-  if (document === undefined) return null
+  // Deleted since: there is nothing to show, and the request must not change anything now.
+  if (document === undefined) return { outcome: 'contended' }
   request.onUnchanged?.(true)
   return replyUnchanged(document, currentState(control))
 }
@@ -134,8 +137,14 @@ async function attemptCommand<R, X, P>(
   if (!tx.isCurrent(state)) return LOST
   tx.times = timesOf(control.clock)
   const decision = run(tx, prepared)
-  if (decision.outcome === 'reply') return decision.reply
-  if (decision.outcome === 'unchanged') return answerUnchanged(control, request, command, decision.document)
+  if (decision.outcome !== 'commit') {
+    // What a first try of this request has made meanwhile may be why it is refused now.
+    const earlier = dryRun ? null : await earlierOutcome(control, request, command)
+    if (earlier !== null) return earlier
+    if (decision.outcome === 'reply') return decision.reply
+    if (!dryRun && !(await isConfirmed(control, tx))) return LOST
+    return answerUnchanged(control, request, command, decision.document)
+  }
   const isWhole = tx.complete()
   if (dryRun) {
     request.onPreviewed?.(tx.preview)
@@ -147,6 +156,13 @@ async function attemptCommand<R, X, P>(
   if (committed.outcome === 'conflict') return LOST
   if (committed.outcome !== 'served') return committed
   return reply(committed.entry, committed.repeated ? null : decision.extra, knownState(control))
+}
+
+/** Whether what was read is the store's newest: a replica that is behind must not call an old state unchanged. */
+async function isConfirmed(control: Control, tx: Transaction): Promise<boolean> {
+  const { epoch, seq } = await control.store.position()
+  const seen = await control.replica.until((state) => state.epoch === epoch && state.seq >= seq)
+  return seen && tx.isCurrent(currentState(control))
 }
 
 async function answerUnchanged<R, X, P>(

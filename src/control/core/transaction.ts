@@ -52,6 +52,24 @@ export function readerOf(state: ReplicaState): Reader {
   }
 }
 
+/** Reads a state as it would be with the changes of a dry run; views and histories are those of the state. */
+export function previewOf(state: ReplicaState, { changes }: Preview): Reader {
+  const after = new Map(changes.map((change) => [change.key, change.after ?? undefined]))
+  const stored = (key: string): Document | undefined => (after.has(key) ? after.get(key) : state.stored(key))
+  return {
+    ...readerOf(state),
+    stored,
+    get: (key) => (after.has(key) ? after.get(key) : state.document(key)),
+    readable: (key) => readableOf(stored(key)),
+    find(kind, matches) {
+      const others = [...state.documentsOf(kind)].filter(({ key }) => !after.has(key))
+      const changed = [...after.values()].flatMap((document) => document ?? [])
+      return [...others, ...changed.filter(({ key }) => key.startsWith(`${kind}/`))].filter(matches)
+    },
+    isBlocked: (version) => stored(blockedVersionKey(version)) !== undefined,
+  }
+}
+
 function readableOf(document: Document | undefined): Document | undefined {
   if (document?.unreadable !== undefined) throw new UnreadableDocument(document.key, document.unreadable)
   return document

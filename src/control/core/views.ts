@@ -3,7 +3,7 @@
 import { embargoOf, Secrets, type Embargo } from '../../rollouts/embargo.ts'
 import { isPipelineKey, PIPELINE_KIND, pipelineOf, type Pipeline } from '../../rollouts/pipeline.ts'
 import { isReleaseKey, RELEASE_KIND, releaseOf } from '../../rollouts/release.ts'
-import { ROLLOUT_KIND, rolloutOf } from '../../rollouts/rollout.ts'
+import { isRolloutKey, ROLLOUT_KIND, rolloutOf } from '../../rollouts/rollout.ts'
 import type { ReplicaState } from '../../serve/replica-state.ts'
 import type { Document } from '../../store/port.ts'
 
@@ -66,12 +66,12 @@ export const embargoView: View<Embargoes> = {
 /** The names of the pipelines that move each channel; more than one while a rollout goes by earlier rules of its pipeline. */
 export type ChannelOwners = ReadonlyMap<string, readonly string[]>
 
-/** Rollouts take no part in the guard: one that ends or is re-based frees channels, one that starts has its pipeline's rules. */
+/** A rollout that begins, or goes on after a rollback, may go by earlier rules of its pipeline, so running ones take part. */
 export const channelOwnersView: View<ChannelOwners> = {
   indexKey: 'pipeline-index/all',
   kinds: [PIPELINE_KIND, ROLLOUT_KIND],
-  isPartOf: isPipelineKey,
-  part: (document) => channelsOf(pipelineOf(document)),
+  isPartOf: (key) => isPipelineKey(key) || isRolloutKey(key),
+  part: (document) => (isPipelineKey(document.key) ? channelsOf(pipelineOf(document)) : runningChannels(document)),
   compute(state) {
     const owners = new Map<string, string[]>()
     const add = (pipeline: string, channels: readonly string[]): void => {
@@ -87,11 +87,9 @@ export const channelOwnersView: View<ChannelOwners> = {
       add(pipeline.name, channelsOf(pipeline))
     }
     for (const document of state.documentsOf(ROLLOUT_KIND)) {
-      const { pipeline, pipelineRevision, state: stands, rules } = rolloutOf(document)
-      const revision = revisions.get(pipeline)
+      const { pipeline, pipelineRevision } = rolloutOf(document)
       // Most go by the rules that their pipeline has.
-      if (stands === 'running' && revision !== undefined && revision !== pipelineRevision)
-        add(pipeline, channelsOf(rules))
+      if (revisions.get(pipeline) !== pipelineRevision) add(pipeline, runningChannels(document) ?? [])
     }
     return owners
   },
@@ -104,6 +102,12 @@ export function isIndexKey(key: string): boolean {
 
 /** Every view whose index document is written with what it is made of. */
 export const views: readonly View<unknown>[] = [embargoView, channelOwnersView]
+
+/** The channels of a rollout that is under way; null for another one. */
+function runningChannels(document: Document): readonly string[] | null {
+  const { state, rules } = rolloutOf(document)
+  return state === 'running' ? channelsOf(rules) : null
+}
 
 function channelsOf({ stages }: Pick<Pipeline, 'stages'>): readonly string[] {
   return stages.flatMap(({ channels }) => channels)

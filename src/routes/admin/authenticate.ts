@@ -4,6 +4,7 @@ import rateLimit from '@fastify/rate-limit'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { covers, coversAll, roleReaches, type Identity, type Role } from '../../control/identity.ts'
 import { identify } from '../../control/tokens.ts'
+import { secretsFor } from '../../control/embargoes.ts'
 import type { Control } from '../../control/control.ts'
 import { sendProblem } from './problem.ts'
 import { COUNTED_MAX, limitFailures, limitRequests } from './rate-limits.ts'
@@ -63,7 +64,6 @@ export async function authenticate(app: FastifyInstance, control: Control, admin
     const { role: ownRole, dryRunRole, wholeServer } = request.routeOptions.config
     if (ownRole === undefined) return
     const { isDryRun } = request.write
-    const role = isDryRun && dryRunRole !== undefined ? dryRunRole : ownRole
     const failure = await verify(app, request, reply)
     // Neither the caller's mistake nor a guess: it must not count as a failed attempt, and the same token is right later.
     if (undecided.has(request)) {
@@ -77,6 +77,9 @@ export async function authenticate(app: FastifyInstance, control: Control, admin
       return sendProblem(request, reply, 'unauthenticated', explain(request, expired.get(request)))
     }
     const identity = callerOf(request)
+    // What a dry run says back is masked where it is a secret, so guesses would be answered; a real write leaves its trace.
+    const isGuarded = secretsFor(control.replica.state, identity) !== null
+    const role = isDryRun && dryRunRole !== undefined && !isGuarded ? dryRunRole : ownRole
     if (!roleReaches(identity.role, role)) {
       const detail = `this needs role ${role}; the token ${identity.actor} has role ${identity.role}`
       return sendProblem(request, reply, 'role_too_low', detail, { needs: role })

@@ -8,7 +8,8 @@ import { unblockVersion } from '../../control/unblock-version.ts'
 import { knownState, type Control } from '../../control/control.ts'
 import { readerOf } from '../../control/core/transaction.ts'
 import { servedBy } from '../../control/served-by.ts'
-import { compareVersions } from '../../channels/version.ts'
+import { malformed } from '../../channels/outcome.ts'
+import { compareVersions, parseVersion } from '../../channels/version.ts'
 import type { Document } from '../../store/port.ts'
 import { answers, page, writeAnswers } from './answers.ts'
 import { sendRefusal, sendStale, sendUnfinished } from './change.ts'
@@ -166,7 +167,9 @@ function getBlockedVersionRoute(app: App, control: Control): void {
       response: answers({ 200: ref('BlockedVersion'), 304: Type.Null() }, 404, 409),
     },
     handler: async (request, reply) => {
-      const { version } = request.params
+      const parsed = parseVersion(request.params.version)
+      if (parsed.outcome === 'unparsed') return sendRefusal(request, reply, malformed('version', parsed.message))
+      const version = parsed.value
       const state = knownState(control)
       const document = readerOf(state).readable(blockedVersionKey(version))
       if (document === undefined) {

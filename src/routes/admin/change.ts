@@ -110,7 +110,7 @@ export function sendUnfinished(
     return sendProblem(request, reply, 'contended', 'nothing was written; read the document again and try again')
   }
   if (outcome.outcome === 'key-reused') {
-    const detail = 'nothing was written: this Idempotency-Key was sent with another request; choose another'
+    const detail = 'nothing more was written: this Idempotency-Key was sent with another request; choose another'
     return sendProblem(request, reply, 'idempotency_key_reused', detail)
   }
   const detail = `the change is durable as journal entry ${outcome.seq}, but this replica does not serve it yet; do not repeat it`

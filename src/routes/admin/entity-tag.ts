@@ -33,7 +33,8 @@ export function tagDocuments(app: FastifyInstance): void {
     void reply.header('ETag', tag).header('Cache-Control', 'no-cache, private')
     if (!isKnown(request.headers['if-none-match'], tag)) return payload
     void reply.code(304).removeHeader('Content-Type')
-    return ''
+    // No text at all: an empty one would say that the document has no bytes.
+    return null
   })
 }
 

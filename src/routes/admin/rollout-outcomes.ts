@@ -2,6 +2,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { ReleaseDone, ReleaseOutcome, ReleaseRecord } from '../../control/release-result.ts'
 import { knownState, type Control } from '../../control/control.ts'
+import { previewOf, readerOf } from '../../control/core/transaction.ts'
 import { shownRelease } from '../../control/embargoes.ts'
 import type { Identity } from '../../control/identity.ts'
 import type { PipelineOutcome, PipelineRecord } from '../../control/pipelines.ts'
@@ -116,7 +117,11 @@ export async function sendRolloutOutcome(
   switch (outcome.outcome) {
     case 'done': {
       const { document, moves, untouched, superseded, servedBy } = outcome
-      const record = await rolloutRecord(control, knownState(control), document)
+      const state = knownState(control)
+      // A dry run shows what would be, with the channels as they would be.
+      const { preview } = request.write
+      const reader = preview === null ? readerOf(state) : previewOf(state, preview)
+      const record = await rolloutRecord(control, reader, document)
       const serving = servedBy === undefined ? {} : { servedBy }
       const body = { ...presentRollout(record), moves, untouched, superseded, ...serving }
       return sendWritten(control, request, reply, { status: statusOf(request), revision: record.revision, body })

@@ -11,6 +11,7 @@ import { knownState, type Conditions, type Control, type Request } from '../../c
 import { endRollback } from '../../control/end-rollback.ts'
 import { rollBack } from '../../control/roll-back.ts'
 import { rolloutRecord } from '../../control/rollout-record.ts'
+import { readerOf } from '../../control/core/transaction.ts'
 import { documentsNewestFirst, type RolloutChoice } from '../../control/find-rollout.ts'
 import { readRollout } from '../../control/rollout-record.ts'
 import type { RolloutOutcome } from '../../control/rollout-result.ts'
@@ -80,7 +81,7 @@ function listRolloutsRoute(app: App, lists: Lists): void {
         async present(document) {
           // A turn for the polls before each: one can have 880 channels. It is judged by the channels of then.
           await nextTurn()
-          return presentRollout(await rolloutRecord(control, state, state.document(document.key) ?? document))
+          return presentRollout(await rolloutRecord(control, readerOf(state), state.document(document.key) ?? document))
         },
       }
       return sendList(lists, request, reply, list, ROLLOUTS_PAGE_LIMIT_DEFAULT)

@@ -12,7 +12,8 @@ import { readCursor, writeCursor } from './cursor.ts'
 import { sendProblem } from './problem.ts'
 import { PAGE_LIMIT_DEFAULT, PageQuery, RepairBody, StoreDecisionBody } from './request-schemas.ts'
 import { ref, writeMarks } from './schemas.ts'
-import { writeRequest, writing } from './write-request.ts'
+import { handleWrite } from './write-handler.ts'
+import { writing } from './write-request.ts'
 import { sendWritten } from './write-response.ts'
 
 type App = Parameters<FastifyPluginAsyncTypebox>[0]
@@ -110,23 +111,28 @@ function repairRoute(app: App, control: Control): void {
       body: RepairBody,
       response: writeAnswers({ 200: Repaired }),
     },
-    handler: async (request, reply): Promise<unknown> => {
-      const { reason, dryRun, force } = writeParts(request)
-      if (reason === null) return reasonMissing(request, reply)
+    handler: async (request, reply) => {
+      if (writeParts(request).reason === null) return reasonMissing(request, reply)
       const { key } = request.body
-      const outcome = await repairDocument(control, writeRequest(request, reason), key, { dryRun, force })
-      switch (outcome.outcome) {
-        case 'repaired': {
-          const { from } = outcome
-          return sendWritten(control, request, reply, { revision: null, body: { key, from } })
-        }
-        case 'readable':
-          return sendProblem(request, reply, 'document_readable', `there is nothing to repair at ${key}`)
-        case 'contended':
-        case 'key-reused':
-        case 'not-served-yet':
-          return sendUnfinished(request, reply, outcome)
-      }
+      return handleWrite(
+        request,
+        reply,
+        (asked, options) => repairDocument(control, asked, key, options),
+        (outcome) => {
+          switch (outcome.outcome) {
+            case 'repaired': {
+              const { from } = outcome
+              return sendWritten(control, request, reply, { revision: null, body: { key, from } })
+            }
+            case 'readable':
+              return sendProblem(request, reply, 'document_readable', `there is nothing to repair at ${key}`)
+            case 'contended':
+            case 'key-reused':
+            case 'not-served-yet':
+              return sendUnfinished(request, reply, outcome)
+          }
+        },
+      )
     },
   })
 }
@@ -149,40 +155,45 @@ function decisionRoute(app: App, control: Control, decision: Decision): void {
       body: StoreDecisionBody,
       response: writeAnswers({ 200: Decided }),
     },
-    handler: async (request, reply): Promise<unknown> => {
-      const { reason, dryRun, force } = writeParts(request)
-      if (reason === null) return reasonMissing(request, reply)
-      const outcome = await decideRegressed(control, writeRequest(request, reason), decision, { dryRun, force })
-      switch (outcome.outcome) {
-        case 'decided': {
-          const { epoch, seq } = outcome.position
-          return reply.send({ epoch, seq, following: outcome.following })
-        }
-        case 'would':
-          return sendWritten(control, request, reply, {
-            revision: null,
-            body: { known: outcome.known, found: outcome.found },
-          })
-        case 'not-regressed':
-          return sendProblem(request, reply, 'not_regressed', `there is nothing to decide: ${outcome.status}`)
-        case 'damaged':
-          return sendProblem(request, reply, 'store_damaged', `${outcome.problem}; it cannot be accepted as it is`)
-        case 'behind': {
-          const ahead = outcome.ahead.join(', ')
-          const detail = `${ahead} knows later changes than this replica; restore there, or force this one's state`
-          return sendProblem(request, reply, 'replica_behind', detail, { ahead: outcome.ahead })
-        }
-        case 'moved-on':
-          return sendProblem(
-            request,
-            reply,
-            'contended',
-            'the store has changed meanwhile; look at it and decide again',
-          )
-        case 'key-reused':
-        case 'not-served-yet':
-          return sendUnfinished(request, reply, outcome)
-      }
+    handler: async (request, reply) => {
+      if (writeParts(request).reason === null) return reasonMissing(request, reply)
+      return handleWrite(
+        request,
+        reply,
+        (asked, options) => decideRegressed(control, asked, decision, options),
+        (outcome) => {
+          switch (outcome.outcome) {
+            case 'decided': {
+              const { epoch, seq } = outcome.position
+              return reply.send({ epoch, seq, following: outcome.following })
+            }
+            case 'would':
+              return sendWritten(control, request, reply, {
+                revision: null,
+                body: { known: outcome.known, found: outcome.found },
+              })
+            case 'not-regressed':
+              return sendProblem(request, reply, 'not_regressed', `there is nothing to decide: ${outcome.status}`)
+            case 'damaged':
+              return sendProblem(request, reply, 'store_damaged', `${outcome.problem}; it cannot be accepted as it is`)
+            case 'behind': {
+              const ahead = outcome.ahead.join(', ')
+              const detail = `${ahead} knows later changes than this replica; restore there, or force this one's state`
+              return sendProblem(request, reply, 'replica_behind', detail, { ahead: outcome.ahead })
+            }
+            case 'moved-on':
+              return sendProblem(
+                request,
+                reply,
+                'contended',
+                'the store has changed meanwhile; look at it and decide again',
+              )
+            case 'key-reused':
+            case 'not-served-yet':
+              return sendUnfinished(request, reply, outcome)
+          }
+        },
+      )
     },
   })
 }

@@ -66,9 +66,9 @@ export function writeRequest(request: FastifyRequest, reason: string | null): Re
   }
 }
 
-/** The same for two requests that ask for the same, however their members are ordered: `wait` is no part of what is asked for. */
+/** The same for two requests that ask for the same, however their members are ordered; `wait` and `dryRun` are no part of that. */
 function hashOf({ method, routeOptions, params, query, body }: FastifyRequest): string {
-  const { wait: _, ...asked } = query as Record<string, unknown> // An object, as every querystring that Fastify parses.
+  const { wait: _wait, dryRun: _dryRun, ...asked } = query as Record<string, unknown> // An object, as every querystring that Fastify parses.
   const text = stringify([method, routeOptions.url, params, asked, body ?? null]) ?? ''
   return createHash('sha256').update(text).digest('hex')
 }

@@ -133,3 +133,26 @@ t.test(
     t.equal((await session.call('PUT', `${CLOUD}/version`, { version: '15.1.4' }, key)).headers['bellwether-seq'], '5')
   },
 )
+
+t.test('If-Match is refused where there is no document to compare with', async (t) => {
+  const session = await startAdmin(t)
+  for (const [path, body] of [
+    ['/tokens', { name: 'a', role: 'viewer' }],
+    ['/releases', { version: '15.2.0', commit: 'aabbcc', kind: 'full', changes: [] }],
+    ['/store/repair', { key: 'channel/a', reason }],
+  ] as const) {
+    const reply = await session.call('POST', path, body, header('if-match', '"1"'))
+    t.hasStrict(reply.body, { status: 400, code: 'invalid_request' }, path)
+    t.equal(at(reply.body, 'errors', 0, 'field'), 'If-Match')
+  }
+  t.equal((await session.journal()).length, 0)
+})
+
+t.test('a 304 says nothing of the length of the document', async (t) => {
+  const session = await startAdmin(t)
+  await session.channel('stable/cloud')
+  const tag = String((await session.call('GET', CLOUD)).headers['etag'])
+  const again = await session.call('GET', CLOUD, undefined, header('if-none-match', tag))
+  t.equal(again.status, 304)
+  t.equal(again.headers['content-length'], undefined)
+})
