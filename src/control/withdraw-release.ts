@@ -23,7 +23,8 @@ export function withdrawRelease(
       const at = momentOf(now)
       const reason = release.withdrawn?.reason ?? ''
       const body = blockedVersionBody({ version: release.version, reason, by: actor, at })
-      tx.put(blockedVersionKey(release.version), body)
+      // As where a version is blocked: an entry that cannot be read is written over.
+      tx.overwrite(blockedVersionKey(release.version), body)
       const running = tx.view(underWayView).map(rolloutOf)
       for (const rollout of running.filter((one) => one.release === release.version)) {
         putRollout(tx, { ...rollout, state: 'withdrawn', endedAt: at, paused: null })
