@@ -71,6 +71,7 @@ export function chooseRollout(
     const document = reader.get(rolloutKey(pipeline, version))
     return document ?? refuse('unknown_rollout', `release ${version} has no rollout in the pipeline ${pipeline}`)
   }
+  // Candidates: the chosen one is read again below, and recorded. A change of another is no reason to choose again.
   const all = documentsNewestFirst(reader.untracked, pipeline)
   if (all.length === 0 && reader.get(pipelineKey(pipeline)) === undefined) return unknownPipeline(pipeline)
   const meant = all.filter((document) => isMeant(rolloutOf(document)))
