@@ -4,7 +4,7 @@ import { mirrorChannels, type MirrorOutcome } from '../../src/control/mirror.ts'
 import { sourceOf } from '../fixtures/channel-samples.ts'
 import { channelDocument } from '../fixtures/command-documents.ts'
 import { proveCommand, started } from '../fixtures/command-proof.ts'
-import type { CommandRig } from '../fixtures/command-rig.ts'
+import { retryable, type CommandRig } from '../fixtures/command-rig.ts'
 
 const URL = 'https://up.example.com'
 
@@ -36,6 +36,21 @@ t.test('names that are not there become forward channels in one entry; those tha
   )
   t.match(await mirror(rig, ['b', 'a']), { channels: [{ outcome: 'exists' }, { outcome: 'exists' }] })
   t.equal(rig.commits.length, 2, 'where all are there nothing is written')
+})
+
+t.test('where all are there, the request changes nothing when it is sent again either', async (t) => {
+  const rig = await started(t)
+  await mirror(rig, ['a', 'b'])
+  const ask = async () => {
+    const { request, told } = retryable(rig, 'one')
+    return { answer: await mirrorChannels(rig.control, request, { url: URL, channels: ['a', 'b'] }, false), told }
+  }
+  const { answer, told } = await ask()
+  t.match(answer, { outcome: 'mirrored', channels: [{ outcome: 'exists' }, { outcome: 'exists' }] })
+  t.same(told.unchanged, [false])
+  await rig.write({ 'channel/b': null })
+  t.same((await ask()).told.unchanged, [true])
+  t.equal(await rig.document('channel/b'), undefined)
 })
 
 t.test('one name that cannot be mirrored keeps all others from it', async (t) => {

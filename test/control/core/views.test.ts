@@ -1,7 +1,14 @@
 // Values computed from many documents: when they are computed again, and what the two that there are have in them. When their
 // index documents are written is in transaction.test.ts.
 import t from 'tap'
-import { channelOwnersView, embargoView, isIndexKey, readView, type View } from '../../../src/control/core/views.ts'
+import {
+  channelOwnersView,
+  embargoView,
+  isIndexKey,
+  readView,
+  underWayView,
+  type View,
+} from '../../../src/control/core/views.ts'
 import type { ReplicaState } from '../../../src/serve/replica-state.ts'
 import type { JsonObject } from '../../../src/store/port.ts'
 import { inHours } from '../../fixtures/channel-samples.ts'
@@ -58,6 +65,16 @@ t.test('a channel is owned by its pipeline, and by another whose rollout goes by
   t.strictSame([...readView(ended, channelOwnersView)], [['fleet', ['cloud']]], 'a rollout that has ended owns nothing')
 })
 
+t.test('rollouts under way are those that run, of every pipeline', async (t) => {
+  const state = stateOf({
+    ...rolloutDocument([{ rules: someStage('a') }]),
+    ...rolloutDocument([{ rules: someStage('b') }], { pipeline: 'other' }),
+    ...rolloutDocument([{ rules: someStage('b') }], { pipeline: 'other', release: '15.1.9', state: 'done' }),
+  })
+  const keys = readView(state, underWayView).map(({ key }) => key)
+  t.same(keys.toSorted(), ['rollout/cloud/15.2.0', 'rollout/other/15.2.0'])
+})
+
 t.test('embargoes are those of all releases, and everything is hidden while one cannot be read', async (t) => {
   const embargoed = releaseDocument({ security: { embargoed: true, fixes: ['CVE-2026-0001'], liftedAt: null } })
   const { embargoes, secrets } = readView(stateOf(embargoed), embargoView)
@@ -69,6 +86,12 @@ t.test('embargoes are those of all releases, and everything is hidden while one 
 })
 
 t.test('index documents say nothing to people, all others do', async (t) => {
-  const keys = ['embargo/index', 'pipeline-index/all', 'pipeline/all', ...Object.keys(channelDocument('a'))]
-  t.same(keys.filter(isIndexKey), ['embargo/index', 'pipeline-index/all'])
+  const keys = [
+    'embargo/index',
+    'pipeline-index/all',
+    'rollout-index/under-way',
+    'pipeline/all',
+    ...Object.keys(channelDocument('a')),
+  ]
+  t.same(keys.filter(isIndexKey), ['embargo/index', 'pipeline-index/all', 'rollout-index/under-way'])
 })
