@@ -78,6 +78,7 @@ export async function changeChannel(control: Control, request: ChannelRequest): 
         return replyWith(isStale ? { outcome: 'stale', current: null } : { outcome: 'unknown-channel' })
       }
       if (!isExpected(expectedRevisions, document)) {
+        // Shown to a caller who is refused: nothing is committed by it.
         const current = stored === undefined || stored.unreadable !== undefined ? null : viewOf(stored, tx.untracked)
         return replyWith({ outcome: 'stale', current })
       }

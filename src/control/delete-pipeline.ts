@@ -3,7 +3,6 @@ import { pipelineKey } from '../rollouts/pipeline.ts'
 import { refuse, unknownPipeline } from '../rollouts/outcome.ts'
 import { isExpected, type Conditions, type Control, type Request } from './control.ts'
 import { commitWith, executeCommand, replyWith } from './core/execute.ts'
-import { channelOwnersView } from './core/views.ts'
 import { rolloutsUnderWay, type PipelineOutcome } from './pipelines.ts'
 
 /** Deletes a pipeline that nothing is under way in. What its rollouts have done stays in the journal and in their documents. */
@@ -21,8 +20,6 @@ export function deletePipeline(
       const document = tx.get(key)
       if (document === undefined) return replyWith(unknownPipeline(name))
       if (!isExpected(expectedRevisions, document)) return replyWith({ outcome: 'stale', current: document })
-      // One that begins meanwhile writes the index document of the view.
-      tx.view(channelOwnersView)
       const running = rolloutsUnderWay(tx, name)
       if (running.length > 0) {
         const releases = running.map(({ release }) => release).join(', ')

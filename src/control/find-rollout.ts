@@ -8,6 +8,7 @@ import { stageIndex } from '../rollouts/rollout-draft.ts'
 import type { ReplicaState } from '../serve/replica-state.ts'
 import type { Document } from '../store/port.ts'
 import { readerOf, type Reader } from './core/transaction.ts'
+import { readView, underWayView } from './core/views.ts'
 import { bare } from './release-result.ts'
 
 /** Which rollout of a pipeline a request is about; without a release the one that it can only be. */
@@ -34,7 +35,7 @@ export function documentsNewestFirst(state: ReplicaState, pipeline: string): rea
 
 /** Every rollout that is under way, whatever its pipeline. */
 export function runningRollouts(state: ReplicaState): readonly Document[] {
-  return [...state.documentsOf(ROLLOUT_KIND)].filter((document) => isRunning(rolloutOf(document)))
+  return readView(state, underWayView)
 }
 
 /** Every rollout of a release, in the order of their pipelines. */
@@ -70,6 +71,7 @@ export function chooseRollout(
     const document = reader.get(rolloutKey(pipeline, version))
     return document ?? refuse('unknown_rollout', `release ${version} has no rollout in the pipeline ${pipeline}`)
   }
+  // Candidates: the chosen one is read again below, and recorded. A change of another is no reason to choose again.
   const all = documentsNewestFirst(reader.untracked, pipeline)
   if (all.length === 0 && reader.get(pipelineKey(pipeline)) === undefined) return unknownPipeline(pipeline)
   const meant = all.filter((document) => isMeant(rolloutOf(document)))

@@ -5,7 +5,7 @@ import { malformed, type Refusal } from '../channels/outcome.ts'
 import { upstreamUrlOf } from '../channels/upstream-url.ts'
 import { fallbackOf } from './channel-view.ts'
 import type { Control, Request } from './control.ts'
-import { commitWith, executeCommand, replyWith, type Unfinished } from './core/execute.ts'
+import { commitWith, executeCommand, leaveUnchanged, replyWith, type Unfinished } from './core/execute.ts'
 import type { Transaction } from './core/transaction.ts'
 
 /** Names in one request: as many documents as one commit may write. */
@@ -49,9 +49,13 @@ export async function mirrorChannels(
         const refusal = createForward(tx, request, source, index)
         if (refusal !== null) return replyWith(refusal)
       }
-      return tx.isEmpty ? replyWith(mirrored(new Set())) : commitWith(null)
+      if (!tx.isEmpty) return commitWith(null)
+      // All are there. Any of them stands for the others where the request is remembered.
+      const [there] = parsed.flatMap(({ name }) => tx.get(channelKey(name)) ?? [])
+      return there === undefined ? replyWith(mirrored(new Set())) : leaveUnchanged(there)
     },
     reply: ({ subjects }) => mirrored(new Set(subjects)),
+    replyUnchanged: () => mirrored(new Set()),
   })
 }
 

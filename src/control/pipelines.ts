@@ -6,8 +6,7 @@ import type { ReplicaState } from '../serve/replica-state.ts'
 import type { Stale } from './control.ts'
 import type { Unfinished } from './core/execute.ts'
 import { readerOf, type Reader } from './core/transaction.ts'
-import { channelOwnersView } from './core/views.ts'
-import { rolloutDocuments } from './find-rollout.ts'
+import { channelOwnersView, underWayView } from './core/views.ts'
 
 export interface PipelineRecord {
   readonly pipeline: Pipeline
@@ -43,9 +42,10 @@ export function pipelineRecordOf(state: ReplicaState, pipeline: Pipeline, revisi
 
 /** The rollouts of a pipeline that are under way. */
 export function rolloutsUnderWay(reader: Reader, name: string): readonly Rollout[] {
-  return rolloutDocuments(reader, name)
+  return reader
+    .view(underWayView)
     .map(rolloutOf)
-    .filter(({ state: stands }) => stands === 'running')
+    .filter(({ pipeline }) => pipeline === name)
 }
 
 /**

@@ -7,6 +7,7 @@ import type { Document } from '../store/port.ts'
 import { isExpected, type Conditions, type Control, type Request } from './control.ts'
 import { commitWith, executeCommand, leaveUnchanged, replyWith } from './core/execute.ts'
 import { documentAfter } from './core/transaction.ts'
+import { underWayView } from './core/views.ts'
 import { isSameBody } from './same-body.ts'
 import { pipelineRecordOf, takenChannels, type PipelineOutcome } from './pipelines.ts'
 
@@ -30,6 +31,8 @@ export function putPipeline(
       if (drafted.outcome === 'refused') return replyWith(drafted)
       const { pipeline } = drafted
       const names = pipeline.stages.flatMap(({ channels }) => channels)
+      // A rollout that is resumed meanwhile can have any of them by earlier rules of its pipeline.
+      tx.view(underWayView)
       const [taken] = takenChannels(tx, pipeline.name, names)
       if (taken !== undefined) {
         const message = `channel ${taken[0]} is in the pipeline ${taken[1]}; a channel is moved by one pipeline only`

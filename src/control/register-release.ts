@@ -41,7 +41,8 @@ export async function registerRelease(
       if (tx.get(key) !== undefined) {
         return replyWith(refuse('release_exists', `release ${version} is registered already; PATCH tells more of it`))
       }
-      // A channel that is set to it meanwhile is caught by the block list, which is read by that command and written here.
+      // A channel that is set to it meanwhile finds it on the block list, or, if it is first, is named in the answer: as where a
+      // version is blocked.
       const served = servedBy(tx.untracked, version)
       if (kind === 'control-plane' && served.length > 0) {
         const message = `${named(served)} tell agents ${version}, so it has packages; register it as full, or move them first`
@@ -60,7 +61,8 @@ export async function registerRelease(
 /** Puts a release that agents cannot install on the block list. */
 function keepFromChannels(tx: Transaction, { version }: Release, { now, actor }: RuleContext): void {
   const key = blockedVersionKey(version)
-  if (tx.get(key) !== undefined) return
+  // An entry that cannot be read blocks the version, too.
+  if (tx.stored(key) !== undefined) return
   const reason = 'a control-plane release: it has no agent packages yet'
   tx.put(key, blockedVersionBody({ version, reason, by: actor, at: momentOf(now), because: 'no packages' }))
 }

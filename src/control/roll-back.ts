@@ -51,6 +51,7 @@ export function rollBack(
         return replyWith(refuse('nothing_reached', message))
       }
       if (asked.release === null && !isTold(tx, rollout, tx.expiryTime)) {
+        // Words of a refusal: nothing is committed by them.
         return replyWith(refuse('which_rollout', untoldInWords(tx.untracked, rollout, tx.expiryTime)))
       }
       const context = ruleContext(request, tx.times)
@@ -93,7 +94,8 @@ function withServedBy(done: RolloutDone, state: ReplicaState, preview: Applied |
 /** Puts a bad release on the block list, so that nobody brings it back by taking a pin away. */
 function putBlocked(tx: Transaction, { version, bad }: Release, { now, actor }: RuleContext): void {
   const key = blockedVersionKey(version)
-  if (tx.get(key) !== undefined) return
+  // An entry that cannot be read blocks the version, too: it must not keep a release from being taken back.
+  if (tx.stored(key) !== undefined) return
   const reason = `rolled back: ${bad?.reason ?? ''}`
   tx.put(key, blockedVersionBody({ version, reason, by: actor, at: momentOf(now), because: 'rolled back' }))
 }

@@ -32,9 +32,10 @@ export function putRollouts(tx: Transaction, release: Release, context: RuleCont
     const { name } = pipelineOf(document)
     if (tx.get(rolloutKey(name, release.version)) !== undefined) continue
     putRollout(tx, beginning(tx, document, release, context))
+    // What is pruned is expected by its write. A channel that is set to such a release meanwhile loses its rollout, which the
+    // journal keeps: as if it were set a moment later.
     outdated.push(...outdatedRollouts(tx.untracked, name))
   }
-  // That each has ended, and nothing needs it, does not change any more; and a write expects what it deletes.
   for (const { key } of fitting(outdated, PRUNED_AT_ONCE_MAX)) tx.put(key, null)
 }
 

@@ -2,9 +2,9 @@
 import { blockedVersionBody, blockedVersionKey } from '../channels/blocked-version.ts'
 import { momentOf } from '../channels/time.ts'
 import { withdrawRelease as draftWithdrawal } from '../rollouts/release-draft.ts'
-import { ROLLOUT_KIND, rolloutOf } from '../rollouts/rollout.ts'
+import { rolloutOf } from '../rollouts/rollout.ts'
 import type { Conditions, Control, Request } from './control.ts'
-import { isRunning } from './find-rollout.ts'
+import { underWayView } from './core/views.ts'
 import { changeRelease, type ReleaseChange, type ReleaseOutcome } from './release-result.ts'
 import { putRollout } from './rollout-result.ts'
 
@@ -23,12 +23,10 @@ export function withdrawRelease(
       const at = momentOf(now)
       const reason = release.withdrawn?.reason ?? ''
       const body = blockedVersionBody({ version: release.version, reason, by: actor, at })
-      tx.put(blockedVersionKey(release.version), body)
-      const running = tx.find(ROLLOUT_KIND, (document) => {
-        const rollout = rolloutOf(document)
-        return rollout.release === release.version && isRunning(rollout)
-      })
-      for (const rollout of running.map(rolloutOf)) {
+      // As where a version is blocked: an entry that cannot be read is written over.
+      tx.overwrite(blockedVersionKey(release.version), body)
+      const running = tx.view(underWayView).map(rolloutOf)
+      for (const rollout of running.filter((one) => one.release === release.version)) {
         putRollout(tx, { ...rollout, state: 'withdrawn', endedAt: at, paused: null })
       }
     },

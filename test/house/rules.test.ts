@@ -78,6 +78,26 @@ t.test('every file opens with a comment that says what lives there, and none is 
   }
 })
 
+t.test('what a command reads untracked says beside it why no commit depends on it', async (t) => {
+  const LINES_ABOVE = 3
+  const uses = sourceFiles('src/control').flatMap(({ path, text }) => {
+    if (path.startsWith('src/control/core/')) return []
+    const lines = text.split('\n')
+    return lines.flatMap((line, index) =>
+      line.includes('.untracked')
+        ? { path: `${path}:${index + 1}`, above: lines.slice(index - LINES_ABOVE, index) }
+        : [],
+    )
+  })
+  t.ok(uses.length > 5, 'the uses are found')
+  for (const { path, above } of uses) {
+    t.ok(
+      above.some((line) => /^\s*(?:\/\/|\*|\/\*\*) ?\S/.test(line)),
+      `${path} has a comment above it`,
+    )
+  }
+})
+
 t.test('exports are named, and no file is a drawer for odds and ends', async (t) => {
   for (const { path, text } of sourceFiles('src')) {
     t.notMatch(text, /^export default/m, path)

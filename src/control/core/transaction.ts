@@ -1,6 +1,5 @@
 // A transaction: what one command reads of the replica's state, recorded, and the documents that it puts. No I/O.
 // The commit expects every document that was read to be unchanged, so no command lists its expectations by hand.
-import { isDeepStrictEqual } from 'node:util'
 import { blockedVersionKey, isBlockedVersionKey, type IsBlocked } from '../../channels/blocked-version.ts'
 import { momentOf, type Times } from '../../channels/time.ts'
 import type { ReplicaState } from '../../serve/replica-state.ts'
@@ -219,14 +218,9 @@ export class Transaction implements Reader {
 
   #putIndex(view: View<unknown>): void {
     if (this.hasPut(view.indexKey)) return
-    const changed = [...this.#puts].filter(([key, body]) => {
-      if (!view.isPartOf(key)) return false
-      const before = this.#state.document(key)
-      return !isDeepStrictEqual(
-        before === undefined ? null : view.part(before),
-        body === null ? null : view.part(this.#after(key, body)),
-      )
-    })
+    const changed = [...this.#puts].filter(([key, body]) =>
+      view.isChangedBy(key, this.#state.document(key) ?? null, body === null ? null : this.#after(key, body)),
+    )
     if (changed.length === 0) return
     // Only its revision counts; the body says to people what has changed it.
     this.put(view.indexKey, { changedBy: changed.map(([key]) => key), at: momentOf(this.now) })

@@ -1,5 +1,6 @@
 // Values computed from many documents and cached. Each has an index document that every write which may change it writes too:
 // a decision that read the view is committed against that one document.
+import { isDeepStrictEqual } from 'node:util'
 import { embargoOf, Secrets, type Embargo } from '../../rollouts/embargo.ts'
 import { isPipelineKey, PIPELINE_KIND, pipelineOf, type Pipeline } from '../../rollouts/pipeline.ts'
 import { isReleaseKey, RELEASE_KIND, releaseOf } from '../../rollouts/release.ts'
@@ -11,10 +12,8 @@ export interface View<T> {
   readonly indexKey: string
   /** The kinds of documents that it is computed from; it is computed again where one of them has changed. */
   readonly kinds: readonly string[]
-  /** Whether the document at a key takes part in the guard: a write that changes its `part` writes the index document. */
-  readonly isPartOf: (key: string) => boolean
-  /** What the view takes from one such document, null for nothing. */
-  readonly part: (document: Document) => unknown
+  /** Whether a write that makes `after` of `before` (null for no document) writes the index document too. */
+  readonly isChangedBy: (key: string, before: Document | null, after: Document | null) => boolean
   readonly compute: (state: ReplicaState) => T
 }
 
@@ -50,8 +49,7 @@ const EMBARGO_INDEX_KEY = `${EMBARGO_INDEX_KIND}/index`
 export const embargoView: View<Embargoes> = {
   indexKey: EMBARGO_INDEX_KEY,
   kinds: [RELEASE_KIND, EMBARGO_INDEX_KIND],
-  isPartOf: isReleaseKey,
-  part: (document) => embargoOf(releaseOf(document)),
+  isChangedBy: (key, before, after) => isReleaseKey(key) && !isDeepStrictEqual(embargoIn(before), embargoIn(after)),
   compute(state) {
     const releases = [...state.documentsOf(RELEASE_KIND)].map(releaseOf)
     // Where a release, or the index, cannot be read, nobody knows what is under an embargo.
@@ -66,12 +64,14 @@ export const embargoView: View<Embargoes> = {
 /** The names of the pipelines that move each channel; more than one while a rollout goes by earlier rules of its pipeline. */
 export type ChannelOwners = ReadonlyMap<string, readonly string[]>
 
-/** A rollout that begins, or goes on after a rollback, may go by earlier rules of its pipeline, so running ones take part. */
+/**
+ * Rollouts take no part in the guard: one that ends or is re-based frees channels, one that starts has its pipeline's rules. One
+ * that is resumed can have earlier rules: a decision that gives channels to a pipeline reads `underWayView` besides.
+ */
 export const channelOwnersView: View<ChannelOwners> = {
   indexKey: 'pipeline-index/all',
   kinds: [PIPELINE_KIND, ROLLOUT_KIND],
-  isPartOf: (key) => isPipelineKey(key) || isRolloutKey(key),
-  part: (document) => (isPipelineKey(document.key) ? channelsOf(pipelineOf(document)) : runningChannels(document)),
+  isChangedBy: (key, before, after) => isPipelineKey(key) && !isDeepStrictEqual(channelsIn(before), channelsIn(after)),
   compute(state) {
     const owners = new Map<string, string[]>()
     const add = (pipeline: string, channels: readonly string[]): void => {
@@ -87,12 +87,25 @@ export const channelOwnersView: View<ChannelOwners> = {
       add(pipeline.name, channelsOf(pipeline))
     }
     for (const document of state.documentsOf(ROLLOUT_KIND)) {
-      const { pipeline, pipelineRevision } = rolloutOf(document)
+      const { pipeline, pipelineRevision, state: stands, rules } = rolloutOf(document)
+      const revision = revisions.get(pipeline)
       // Most go by the rules that their pipeline has.
-      if (revisions.get(pipeline) !== pipelineRevision) add(pipeline, runningChannels(document) ?? [])
+      if (stands === 'running' && revision !== undefined && revision !== pipelineRevision)
+        add(pipeline, channelsOf(rules))
     }
     return owners
   },
+}
+
+/**
+ * The rollouts that are under way, of all pipelines. Only one that starts or is resumed is guarded: what is decided because there
+ * is none must not overlook it. One that ends meanwhile is no reason to decide again.
+ */
+export const underWayView: View<readonly Document[]> = {
+  indexKey: 'rollout-index/under-way',
+  kinds: [ROLLOUT_KIND],
+  isChangedBy: (key, before, after) => isRolloutKey(key) && isUnderWay(after) && !isUnderWay(before),
+  compute: (state) => [...state.documentsOf(ROLLOUT_KIND)].filter(isUnderWay),
 }
 
 /** Whether a key is of an index document: it only guards a view, and says nothing to people. */
@@ -101,12 +114,18 @@ export function isIndexKey(key: string): boolean {
 }
 
 /** Every view whose index document is written with what it is made of. */
-export const views: readonly View<unknown>[] = [embargoView, channelOwnersView]
+export const views: readonly View<unknown>[] = [embargoView, channelOwnersView, underWayView]
 
-/** The channels of a rollout that is under way; null for another one. */
-function runningChannels(document: Document): readonly string[] | null {
-  const { state, rules } = rolloutOf(document)
-  return state === 'running' ? channelsOf(rules) : null
+function embargoIn(document: Document | null): Embargo | null {
+  return document === null ? null : embargoOf(releaseOf(document))
+}
+
+function channelsIn(document: Document | null): readonly string[] | null {
+  return document === null ? null : channelsOf(pipelineOf(document))
+}
+
+function isUnderWay(document: Document | null): boolean {
+  return document !== null && rolloutOf(document).state === 'running'
 }
 
 function channelsOf({ stages }: Pick<Pipeline, 'stages'>): readonly string[] {

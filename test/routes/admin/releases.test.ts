@@ -77,7 +77,7 @@ t.test('a full release begins its rollouts in the same commit, and is read back 
   t.strictSame(await session.done('GET', path(1)), reply.body)
   const entry = await session.lastEntry()
   t.hasStrict(entry, { kind: 'release.register', reason: 'first', actor: 'admin' })
-  t.strictSame(entry.subjects, [`release/${cloud(1)}`, `rollout/cloud/${cloud(1)}`, 'pipeline-index/all'])
+  t.strictSame(entry.subjects, [`release/${cloud(1)}`, `rollout/cloud/${cloud(1)}`, 'rollout-index/under-way'])
   const twice = await session.register(1)
   t.equal(twice.status, 409)
   t.equal(at(twice.body, 'code'), 'release_exists')
