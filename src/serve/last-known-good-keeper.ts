@@ -1,7 +1,7 @@
 // Keeps the last-known-good file near what is served: the first change after a quiet time at once, then every second, or
 // every few where there is much to write.
 import { writeLastKnownGood } from '../store/last-known-good.ts'
-import type { Clock } from './clock.ts'
+import type { Clock } from '../lib/clock.ts'
 import type { ReplicaLog } from './replica.ts'
 import type { ReplicaState } from './replica-state.ts'
 
