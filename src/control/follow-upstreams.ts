@@ -1,6 +1,7 @@
 // Polls the upstreams of forward channels. One replica at a time does, the one that has the lease; the others follow what it
 // journals. A replica that dies loses the lease with its time, and the next one polls on.
 import { CHANNEL_KIND, channelKey, channelNameOf, channelOf } from '../channels/channel.ts'
+import { Limiter } from '../lib/limiter.ts'
 import type { ReplicaLog } from '../serve/replica.ts'
 import type { ReplicaState } from '../serve/replica-state.ts'
 import type { Control } from './control.ts'
@@ -49,7 +50,7 @@ class UpstreamFollower {
   /** Loaded with the first forward channel: TLS and all is memory that most servers never need. */
   #client: Promise<UpstreamClient> | null = null
   readonly #due = new Map<string, Due>()
-  readonly #polls = new Set<Promise<void>>()
+  readonly #polls = new Limiter(POLLS_AT_ONCE_MAX)
   readonly #task: LeaderTask
   #learnAt = 0
   #forward: { state: ReplicaState; generation: number; channels: ReadonlyMap<string, string> } | null = null
@@ -101,8 +102,8 @@ class UpstreamFollower {
     for (const [name, due] of this.#due) {
       // The same clock must not put off a poll.
       if (due.at - now > longestMs) due.at = now
-      if (this.#polls.size >= POLLS_AT_ONCE_MAX) return
-      if (due.at <= now && !due.busy) this.#poll(name, due, signal)
+      if (this.#polls.free === 0) return
+      if (due.at <= now && !due.busy) this.#polls.run(() => this.#poll(name, due, signal))
     }
   }
 
@@ -117,7 +118,7 @@ class UpstreamFollower {
   }
 
   async #end(): Promise<void> {
-    await Promise.all(this.#polls)
+    await this.#polls.idle()
     if (this.#client !== null) (await this.#client).close()
   }
 
@@ -144,19 +145,17 @@ class UpstreamFollower {
     )
   }
 
-  #poll(name: string, due: Due, signal: AbortSignal): void {
+  async #poll(name: string, due: Due, signal: AbortSignal): Promise<void> {
     due.busy = true
-    const poll = this.#ask(name, due.url, signal)
-      .catch((error: unknown) => {
-        this.#options.count('failed')
-        if (!isStoreAway(error)) this.#log.warn({ err: error, channel: name }, 'an upstream could not be followed')
-      })
-      .finally(() => {
-        due.busy = false
-        due.at = this.#control.clock.now() + this.#options.intervalMs * (1 + JITTER * (2 * Math.random() - 1))
-        this.#polls.delete(poll)
-      })
-    this.#polls.add(poll)
+    try {
+      await this.#ask(name, due.url, signal)
+    } catch (error) {
+      this.#options.count('failed')
+      if (!isStoreAway(error)) this.#log.warn({ err: error, channel: name }, 'an upstream could not be followed')
+    } finally {
+      due.busy = false
+      due.at = this.#control.clock.now() + this.#options.intervalMs * (1 + JITTER * (2 * Math.random() - 1))
+    }
   }
 
   async #ask(name: string, url: string, signal: AbortSignal): Promise<void> {
