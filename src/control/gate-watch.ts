@@ -117,7 +117,7 @@ export class GateWatch {
     if (JSON.stringify(this.#gateNow(watched, name)) !== JSON.stringify(gate)) return
     const samples = withSample(samplesOf(watched.samples, name), { at, ...reading })
     watched.samples = { ...watched.samples, [name]: samples }
-    await noteSamples(this.#control.coordination, watched.rollout, watched.stage, name, samples)
+    await noteSamples(this.#control.coordination, watched.rollout, { stage: watched.stage, gate: name }, samples)
   }
 
   /** The gate as the rollout's rules have it now, which are others after a re-base. */

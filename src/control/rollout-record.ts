@@ -65,7 +65,7 @@ async function stageRecord(
     isUnderWay && progress.state !== 'waiting'
       ? await unlessAway(notedSamples(control.coordination, rollout, progress.name), progress.gates)
       : progress.gates
-  const blockers = blockersOf(control, state, rollout, index, gates)
+  const blockers = blockersOf(control, state, { rollout, index }, gates)
   const leftBehind = progress.state === 'waiting' ? [] : leftBehindIn(control, state, rollout, index)
   return { state: stateOf(rollout, progress, blockers), blockers, leftBehind, gates }
 }
@@ -73,8 +73,7 @@ async function stageRecord(
 function blockersOf(
   control: Control,
   state: ReplicaState,
-  rollout: Rollout,
-  index: number,
+  { rollout, index }: { readonly rollout: Rollout; readonly index: number },
   gates: GateSamples,
 ): readonly Blocker[] {
   const { progress } = stageAt(rollout, index)
@@ -112,7 +111,8 @@ function leftBehindIn(control: Control, state: ReplicaState, rollout: Rollout, i
   return rules.channels.flatMap((name) => {
     const channel = channels.get(name)
     if (channel === undefined) return { channel: name, why: 'does not exist' }
-    if (isTold(rollout, progress, channel, state.isBlocked, control.clock.expiryTime())) return []
+    if (isTold(rollout, progress, channel, { isBlocked: state.isBlocked, expiryTime: control.clock.expiryTime() }))
+      return []
     return { channel: name, why: whyNotTold(rollout, channel) }
   })
 }

@@ -232,7 +232,7 @@ export class Replica {
   /** Serves a whole state, as it was loaded: a later one of the same history, or one that an operator has chosen. */
   #take(state: StoreState): void {
     const { clock, maxAgeS } = this.#options
-    this.#state = new ReplicaState(state, maxAgeS, clock.expiryTime(), clock.now(), this.#state)
+    this.#state = new ReplicaState(state, maxAgeS, clock.expiryTime(), { at: clock.now(), before: this.#state })
     this.#publish()
   }
 

@@ -77,7 +77,7 @@ export function journalStreamRoutes(control: Control): FastifyPluginAsyncTypebox
         open.add(stop)
         reply.raw.on('close', () => stop.abort())
         void reply.hijack()
-        stream(control, callerOf(request), reply.raw, after, stop).then(
+        stream(control, { identity: callerOf(request), response: reply.raw, stop }, after).then(
           () => open.delete(stop),
           (error: unknown) => {
             open.delete(stop)
@@ -90,12 +90,17 @@ export function journalStreamRoutes(control: Control): FastifyPluginAsyncTypebox
   }
 }
 
+interface StreamReader {
+  readonly identity: Identity
+  readonly response: ServerResponse
+  /** Aborted when the stream is to end, by either side. */
+  readonly stop: AbortController
+}
+
 async function stream(
   control: Control,
-  identity: Identity,
-  response: ServerResponse,
+  { identity, response, stop }: StreamReader,
   after: StorePosition,
-  stop: AbortController,
 ): Promise<void> {
   response.writeHead(200, {
     'Content-Type': 'text/event-stream; charset=utf-8',
