@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { buildPollPlane, schemeOf } from './app/poll-plane.ts'
 import type { Config } from './config.ts'
 import { closePlane, listen } from './listening.ts'
-import type { Clock } from './serve/clock.ts'
+import type { Clock } from './lib/clock.ts'
 import type { SnapshotHolder } from './serve/holder.ts'
 import { PollCounts, type PollTotals } from './serve/poll-counts.ts'
 import type { ReplicaLog } from './serve/replica-log.ts'
@@ -40,7 +40,7 @@ async function openHere(config: Config, holder: SnapshotHolder, clock: Clock, lo
     counts: () => counts,
     processes: () => 1,
     async close() {
-      stopTls?.()
+      await stopTls?.()
       await closePlane(plane)
     },
   }

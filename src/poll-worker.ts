@@ -4,8 +4,9 @@ import { releaseHeap } from './boot/heap.ts'
 import { buildPollPlane, schemeOf } from './app/poll-plane.ts'
 import { PollTls } from './app/poll-tls.ts'
 import { readConfig } from './config.ts'
+import { systemClock } from './lib/clock.ts'
+import { startPeriodicTask } from './lib/periodic-task.ts'
 import { closePlane, listen } from './listening.ts'
-import { systemClock } from './serve/clock.ts'
 import { SnapshotHolder } from './serve/holder.ts'
 import { PollCounts } from './serve/poll-counts.ts'
 import type { ToPrimary, ToWorker } from './workers/messages.ts'
@@ -62,12 +63,18 @@ async function open(): Promise<() => Promise<void>> {
     const plane = buildPollPlane(holder, { counts, tls })
     const address = await listen(plane, config.poll, 'POLL', schemeOf(tls))
     const stopTls = tls?.keepCurrent(plane.server, { warn: told('warn'), info: told('info') })
-    const telling = setInterval(() => tell({ kind: 'counts', counts }), COUNTS_INTERVAL_MS)
+    const stopCounts = startPeriodicTask({
+      clock: systemClock,
+      intervalMs: COUNTS_INTERVAL_MS,
+      run: () => tell({ kind: 'counts', counts }),
+      // The primary is gone, which ends this process.
+      failed: () => {},
+    })
     releaseHeap()
     tell({ kind: 'listening', address })
     return async () => {
-      clearInterval(telling)
-      stopTls?.()
+      await stopCounts()
+      await stopTls?.()
       await closePlane(plane)
     }
   } catch (error) {

@@ -13,7 +13,7 @@ export const slices = [
   // Pure rules, and the rules of the house.
   {
     name: 'unit',
-    matches: /^test\/(?:channels|house|rollouts|scripts|(?:config|errors)\.)/,
+    matches: /^test\/(?:channels|house|lib|rollouts|scripts|(?:config|errors)\.)/,
     cost: 1,
     inMemory: true,
     timeoutMs: 300_000,

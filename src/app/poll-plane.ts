@@ -3,7 +3,7 @@
 import Fastify, { type FastifyInstance } from 'fastify'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
-import { systemClock, type Clock } from '../serve/clock.ts'
+import { systemClock, type Clock } from '../lib/clock.ts'
 import { FastPath, IDLE_MAX_MS } from '../serve/fast-path.ts'
 import type { SnapshotHolder } from '../serve/holder.ts'
 import { healthRoutes } from '../routes/health.ts'

@@ -4,7 +4,8 @@ import { createPrivateKey, hkdfSync, X509Certificate } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import type { Server } from 'node:http'
 import { createSecureContext, type Server as TlsServer } from 'node:tls'
-import type { Clock } from '../serve/clock.ts'
+import type { Clock } from '../lib/clock.ts'
+import { startPeriodicTask, type StopTask } from '../lib/periodic-task.ts'
 import type { ReplicaLog } from '../serve/replica-log.ts'
 
 export interface PollTlsOptions {
@@ -59,14 +60,9 @@ export class PollTls {
   }
 
   /** Gives the server a new certificate when there is one, and new ticket keys when it is time; the answer stops that. */
-  keepCurrent(server: Server, log: Pick<ReplicaLog, 'info' | 'warn'>): () => void {
+  keepCurrent(server: Server, log: Pick<ReplicaLog, 'info' | 'warn'>): StopTask {
     const tlsServer = server as Server & TlsServer // Made with `context`, it is an HTTPS server, which is both.
     let problem: string | null = null
-    let isStopped = false
-    let stop = (): void => {}
-    const schedule = (): void => {
-      if (!isStopped) stop = this.#clock.after(RELOAD_INTERVAL_MS, () => void look().finally(schedule))
-    }
     const look = async (): Promise<void> => {
       let files: PemFiles = this.#context
       try {
@@ -85,11 +81,13 @@ export class PollTls {
       this.#context = next
       if (isNew) log.info({}, 'the poll plane has a new certificate')
     }
-    schedule()
-    return () => {
-      isStopped = true
-      stop()
-    }
+    return startPeriodicTask({
+      clock: this.#clock,
+      intervalMs: RELOAD_INTERVAL_MS,
+      run: look,
+      // What does not fit together is found before a server is given it, so this is a fault of another kind.
+      failed: (error) => log.warn({ err: error }, 'the certificate of the poll plane could not be replaced'),
+    })
   }
 
   #contextOf({ cert, key }: PemFiles): PollTlsContext {

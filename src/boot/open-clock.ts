@@ -1,5 +1,6 @@
 // The clock that the store asks for, watched: whether it is confirmed is in the log when that changes.
-import type { MachineClock } from '../serve/clock.ts'
+import type { MachineClock } from '../lib/clock.ts'
+import { startPeriodicTask, type StopTask } from '../lib/periodic-task.ts'
 import type { ReplicaLog } from '../serve/replica-log.ts'
 import type { ReplicaState } from '../serve/replica-state.ts'
 import { LocalClock, SharedClock, type TrustedClock } from '../serve/trusted-clock.ts'
@@ -17,7 +18,7 @@ const NEWEST_MAX = 20
 export interface OpenClock {
   readonly clock: TrustedClock
   /** Looks at the clocks from now on; the answer stops it. */
-  start(): () => void
+  start(): StopTask
 }
 
 /** Opens the clock for a store; one that cannot be reached leaves the time unconfirmed. */
@@ -57,24 +58,21 @@ async function newestEntryAt(store: Store): Promise<number | null> {
   }
 }
 
-function watch(clock: TrustedClock, look: () => Promise<void>, log: ReplicaLog): () => void {
-  let stopped = false
-  let cancel = (): void => {}
+function watch(clock: TrustedClock, look: () => Promise<void>, log: ReplicaLog): StopTask {
   let wasDoubted = false
-  const run = (): void =>
-    void look()
-      .catch(() => {})
-      .finally(() => {
-        if (stopped) return
-        const { doubt } = clock
-        if (doubt !== null && !wasDoubted) log.warn({ code: doubt.code }, doubt.message)
-        if (doubt === null && wasDoubted) log.info({}, 'the clock is confirmed again')
-        wasDoubted = doubt !== null
-        cancel = clock.after(doubt === null ? CLOCK_LOOK_MS : CLOCK_RETRY_MS, run)
-      })
-  run()
-  return () => {
-    stopped = true
-    cancel()
-  }
+  return startPeriodicTask({
+    clock,
+    intervalMs: () => (clock.doubt === null ? CLOCK_LOOK_MS : CLOCK_RETRY_MS),
+    firstMs: 0,
+    async run(signal) {
+      // A store that is down is said to be so by the replica; the clock itself knows how long it was not confirmed.
+      await look().catch(() => {})
+      if (signal.aborted) return
+      const { doubt } = clock
+      if (doubt !== null && !wasDoubted) log.warn({ code: doubt.code }, doubt.message)
+      if (doubt === null && wasDoubted) log.info({}, 'the clock is confirmed again')
+      wasDoubted = doubt !== null
+    },
+    failed: (error) => log.warn({ err: error }, 'the clock could not be looked at'),
+  })
 }

@@ -5,10 +5,11 @@ import { ConfigError, type Config, type RedisConfig } from '../config.ts'
 import { checkDocument } from '../control/check-document.ts'
 import { checkedStore } from '../store/checked-store.ts'
 import { openEmbeddedStore } from '../store/embedded/embedded-store.ts'
+import type { Clock } from '../lib/clock.ts'
 import { lockFolder } from '../store/embedded/folder-lock.ts'
 import { readLastKnownGood } from '../store/last-known-good.ts'
 import { localCoordination } from '../store/local-coordination.ts'
-import { openNotes, type NotesClock, type NotesLog } from '../store/notes-keeper.ts'
+import { openNotes, type NotesLog } from '../store/notes-keeper.ts'
 import type { RedisLimits } from '../store/redis/limits.ts'
 import { StoreDamaged, type Coordination, type Store, type StoreWarning } from '../store/port.ts'
 import { unavailableStore } from '../store/unavailable-store.ts'
@@ -26,7 +27,7 @@ export interface OpenStore {
 /** Throws ConfigError or an error with one line that says what to do. */
 export async function openStore(
   config: Config,
-  clock: NotesClock,
+  clock: Clock,
   log: NotesLog,
   limits: Partial<RedisLimits> = {},
 ): Promise<OpenStore> {
@@ -43,7 +44,7 @@ export function newReplicaId(): string {
  * The embedded store in a folder, and the notes beside it. A damaged store leaves the last known good state to serve; without
  * one there is nothing to start for.
  */
-export async function openEmbedded(dataDir: string, clock: NotesClock, log: NotesLog): Promise<OpenStore> {
+export async function openEmbedded(dataDir: string, clock: Clock, log: NotesLog): Promise<OpenStore> {
   const now = (): number => clock.now()
   const warnings = (): Promise<[]> => Promise.resolve([])
   try {

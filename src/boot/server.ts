@@ -18,7 +18,7 @@ import { Upstreams } from '../control/upstreams.ts'
 import { documentWarnings, entryWarnings, storeChecks, type StoreChecks } from '../control/store-checks.ts'
 import { closePlane, listen } from '../listening.ts'
 import { openPollPlane, type OpenPollPlane } from '../open-poll-plane.ts'
-import { systemClock } from '../serve/clock.ts'
+import { systemClock } from '../lib/clock.ts'
 import { SnapshotHolder } from '../serve/holder.ts'
 import { Replica } from '../serve/replica.ts'
 import { logEnded, openClock } from './open-clock.ts'
@@ -125,8 +125,7 @@ async function start(config: Config, limits: ServerLimits, logger: Logger): Prom
 
   return async () => {
     await Promise.all([polls?.close(), control === null ? null : closePlane(control.plane)])
-    stopChecks()
-    stopClock()
+    await Promise.all([stopChecks(), stopClock()])
     for (const stop of stops) await stop()
     outside.close()
     await replica.stop()

@@ -53,7 +53,7 @@ function settle(
   const served = before?.version ?? null
   const verdicts: Verdict[] = []
   // That an upstream is in trouble changes nothing that is served, and must be told whatever the guards say.
-  if (change.kind === 'upstream-problem') return accepted(current, next, before, after, [], context)
+  if (change.kind === 'upstream-problem') return accepted({ current, next }, { before, after }, [], context)
   if (after.version !== null && after.version !== served) {
     // What a ramp brings was judged when it began, by force or not; it only reaches more agents.
     const baseline = change.kind === 'ramp' ? after.version : (served ?? next.lastServed)
@@ -83,7 +83,7 @@ function settle(
     const { guard, detail: message } = refused
     return { outcome: 'refused', why: 'guard', guard, field: null, served, message, verdicts }
   }
-  return accepted(current, next, before, after, verdicts, context)
+  return accepted({ current, next }, { before, after }, verdicts, context)
 }
 
 /** The majors once more for cohorts: those whose version nobody is told any more are told the plain path's instead. */
@@ -134,17 +134,15 @@ function judgeCohorts(
 }
 
 function accepted(
-  current: Channel | null,
-  next: Channel,
-  before: Target | null,
-  after: Target,
+  { current, next }: { readonly current: Channel | null; readonly next: Channel },
+  targets: Pick<Accepted, 'before' | 'after'>,
   verdicts: readonly Verdict[],
   { now, expiryTime, actor, isBlocked }: ChangeContext,
 ): Accepted {
   const told = versionsTold(next, isBlocked, expiryTime)
   const remembered = told.length === 0 && current !== null ? versionsTold(current, isBlocked, expiryTime) : told
   const channel = { ...remembering(next, remembered), updatedAt: momentOf(now), updatedBy: actor }
-  return { outcome: 'accepted', channel, before, after, verdicts }
+  return { outcome: 'accepted', channel, ...targets, verdicts }
 }
 
 /**

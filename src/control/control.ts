@@ -7,7 +7,7 @@ import {
   type Store,
   type StoreWarning,
 } from '../store/port.ts'
-import type { Clock } from '../serve/clock.ts'
+import type { Clock } from '../lib/clock.ts'
 import type { TrustedClock } from '../serve/trusted-clock.ts'
 import type { PackageCheck } from './package-client.ts'
 import type { Upstreams } from './upstreams.ts'

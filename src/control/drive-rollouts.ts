@@ -5,19 +5,16 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import { stageUnderWay } from '../rollouts/advance.ts'
 import { rolloutOf, stageAt, type Rollout } from '../rollouts/rollout.ts'
 import type { ReplicaLog } from '../serve/replica-log.ts'
-import { CommitTooLarge, StoreOutcomeUnknown, StoreUnavailable } from '../store/port.ts'
+import type { ReplicaState } from '../serve/replica-state.ts'
+import { CommitTooLarge } from '../store/port.ts'
 import { currentState, type Control } from './control.ts'
+import { isStoreAway, LeaderTask } from './core/leader-task.ts'
 import { runningRollouts } from './find-rollout.ts'
 import { GateWatch, type EvaluateGate } from './gate-watch.ts'
 import { endOvertaken, pauseByItself, takeNextStep, type OnMoved } from './next-step.ts'
 import { PackageWatch } from './package-watch.ts'
 
 const LEASE = 'rollouts'
-/** The longest that nobody drives after the one that did has died. */
-const LEASE_MS = 15_000
-const RENEWALS_PER_LEASE = 3
-/** How often it is looked what rollouts wait for. */
-const CHECK_MS = 1_000
 /** Stages that are promoted by themselves can follow each other; more of them in one look would be a fault. */
 const STEPS_AT_ONCE_MAX = 50
 
@@ -36,72 +33,68 @@ export function driveRollouts(
 export class RolloutDriver {
   readonly #control: Control
   readonly #log: ReplicaLog
-  readonly #leaseMs: number
   readonly #gates: GateWatch
   readonly #packages: PackageWatch
-  #cancel: () => void = () => {}
-  #looking: Promise<void> = Promise.resolve()
-  #stopped = false
-  #holdsUntil = 0
-  #renewAt = 0
+  readonly #task: LeaderTask
 
-  constructor(control: Control, evaluate: EvaluateGate, log: ReplicaLog, leaseMs = LEASE_MS) {
+  constructor(control: Control, evaluate: EvaluateGate, log: ReplicaLog, leaseMs?: number) {
     this.#control = control
     this.#log = log
-    this.#leaseMs = leaseMs
     this.#gates = new GateWatch(control, evaluate)
     this.#packages = new PackageWatch(control)
+    this.#task = new LeaderTask(control, {
+      lease: LEASE,
+      leaseMs,
+      // Stages end by time, and a promotion cannot be undone.
+      needsConfirmedClock: true,
+      log,
+      failure: 'the rollouts could not be looked at',
+      isNeeded: (state) => this.#isNeeded(state),
+      taken: () => log.info({ replica: control.replicaId }, 'this replica drives the rollouts'),
+      lead: (state, signal) => this.#lead(state, signal),
+      follow: () => this.#forgetAll(),
+      end: () => this.#gates.end(),
+    })
   }
 
   start(): void {
-    this.#cancel = this.#control.clock.after(CHECK_MS, () => this.#tick())
+    this.#task.start()
   }
 
-  async stop(): Promise<void> {
-    this.#stopped = true
-    this.#cancel()
-    await this.#looking
-    await this.#gates.end()
-    const { coordination, replicaId } = this.#control
-    // Where it cannot be given back, its time ends it.
-    if (this.#holdsUntil > 0) await coordination.release(LEASE, replicaId).catch(() => {})
-  }
-
-  #tick(): void {
-    this.#looking = this.look()
-      .catch((error: unknown) => {
-        if (!isAway(error)) this.#log.warn({ err: error }, 'the rollouts could not be looked at')
-      })
-      .finally(() => {
-        if (!this.#stopped) this.#cancel = this.#control.clock.after(CHECK_MS, () => this.#tick())
-      })
+  stop(): Promise<void> {
+    return this.#task.stop()
   }
 
   /** Does everything that is due now. */
-  async look(): Promise<void> {
-    const { replica, clock } = this.#control
-    // While the store is not followed nothing may be decided.
-    if (replica.fault !== null || replica.state === null) return
-    const running = runningRollouts(replica.state)
-    if (running.length === 0) this.#packages.forgetAll()
-    if (running.length === 0 && this.#gates.isIdle) return
-    // Stages end by time, and a promotion cannot be undone; the lease goes to a replica with a clock that is confirmed.
-    if (clock.doubt !== null || !(await this.#hasLease(clock.now()))) {
-      this.#gates.forgetAll()
-      this.#packages.forgetAll()
-      return
-    }
+  look(): Promise<void> {
+    return this.#task.look()
+  }
+
+  #isNeeded(state: ReplicaState): boolean {
+    if (runningRollouts(state).length > 0) return true
+    this.#packages.forgetAll()
+    return !this.#gates.isIdle
+  }
+
+  /** What gates and packages were found to be is the next leader's to find. */
+  #forgetAll(): void {
+    this.#gates.forgetAll()
+    this.#packages.forgetAll()
+  }
+
+  async #lead(state: ReplicaState, signal: AbortSignal): Promise<void> {
+    const running = runningRollouts(state)
     const rollouts = running.map(rolloutOf)
     await this.#gates.dropOthers(rollouts)
-    this.#packages.look(replica.state, rollouts)
+    this.#packages.look(state, rollouts)
     for (const pipeline of new Set(rollouts.map((rollout) => rollout.pipeline)))
       await endOvertaken(this.#control, pipeline)
     for (const [index, { key }] of running.entries()) {
       // A rollout can have 900 channels; polls are answered in between.
       if (index > 0) await nextTurn()
-      if (this.#stopped) return
+      if (signal.aborted) return
       await this.#drive(key).catch(async (error: unknown) => {
-        if (isAway(error)) throw error
+        if (isStoreAway(error)) throw error
         // No retry makes it smaller: people must see to it.
         if (error instanceof CommitTooLarge) {
           const reason = `its next step is too large: ${error.message}`
@@ -134,19 +127,6 @@ export class RolloutDriver {
       this.#log[level]({ rollout: key, seq, kind, reason }, 'a rollout has moved by itself')
     }
   }
-
-  async #hasLease(now: number): Promise<boolean> {
-    const { coordination, replicaId } = this.#control
-    // A clock that was set back must not make the next renewal late.
-    if (now < this.#renewAt && this.#renewAt - now <= this.#leaseMs / RENEWALS_PER_LEASE) return this.#holdsUntil > now
-    const held = this.#holdsUntil > now
-    const takes = await coordination.lease(LEASE, replicaId, this.#leaseMs)
-    // By the time it was asked for: the store may have begun to count a moment later, never earlier.
-    this.#holdsUntil = takes ? now + this.#leaseMs : 0
-    this.#renewAt = now + (takes ? this.#leaseMs / RENEWALS_PER_LEASE : CHECK_MS)
-    if (takes && !held) this.#log.info({ replica: replicaId }, 'this replica drives the rollouts')
-    return takes
-  }
 }
 
 /** Whether a rollout does anything by itself now, or would if it was not paused. */
@@ -155,9 +135,4 @@ function isDriven(rollout: Rollout): boolean {
   if (rollout.state !== 'running' || index === null) return false
   const { rules, progress } = stageAt(rollout, index)
   return progress.state !== 'waiting' || rules.auto
-}
-
-/** The store is away or did not answer: the next look comes, and the replica says what is wrong. */
-function isAway(error: unknown): boolean {
-  return error instanceof StoreUnavailable || error instanceof StoreOutcomeUnknown
 }

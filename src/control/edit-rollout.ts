@@ -52,7 +52,7 @@ function draftEdit(
     case 'approve': {
       const index = stageIndex(rollout, edit.stage)
       if (typeof index !== 'number') return index
-      return approveStage(rollout, releaseIn(tx, rollout), index, edit.edition, context)
+      return approveStage(rollout, releaseIn(tx, rollout), { index, looked: edit.edition }, context)
     }
     case 'pause':
       return pauseRollout(rollout, context)

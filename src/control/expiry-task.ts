@@ -1,4 +1,5 @@
 // Looks every second whether something has expired on a channel, and records it.
+import { startPeriodicTask, type StopTask } from '../lib/periodic-task.ts'
 import type { ReplicaLog } from '../serve/replica-log.ts'
 import { StoreUnavailable } from '../store/port.ts'
 import type { Control } from './control.ts'
@@ -8,25 +9,14 @@ import { recordExpiries } from './core/record-expiries.ts'
 const EXPIRY_CHECK_MS = 1_000
 
 /** Starts recording expiries; the function that it returns stops it, once the commit under way has ended. */
-export function startExpiryTask(control: Control, log: ReplicaLog): () => Promise<void> {
-  let stopped = false
-  let cancel = (): void => {}
-  let running: Promise<void> = Promise.resolve()
-  const check = (): void => {
-    if (stopped) return
-    running = recordExpiries(control)
-      .catch((error: unknown) => {
-        // While the store is down, what has expired stays so in every replica, and the next check tries again.
-        if (!(error instanceof StoreUnavailable)) log.warn({ err: error }, 'expiries could not be recorded')
-      })
-      .finally(() => {
-        if (!stopped) cancel = control.clock.after(EXPIRY_CHECK_MS, check)
-      })
-  }
-  cancel = control.clock.after(EXPIRY_CHECK_MS, check)
-  return async () => {
-    stopped = true
-    cancel()
-    await running
-  }
+export function startExpiryTask(control: Control, log: ReplicaLog): StopTask {
+  return startPeriodicTask({
+    clock: control.clock,
+    intervalMs: EXPIRY_CHECK_MS,
+    run: () => recordExpiries(control),
+    failed(error) {
+      // While the store is down, what has expired stays so in every replica, and the next check tries again.
+      if (!(error instanceof StoreUnavailable)) log.warn({ err: error }, 'expiries could not be recorded')
+    },
+  })
 }

@@ -1,20 +1,16 @@
 // Polls the upstreams of forward channels. One replica at a time does, the one that has the lease; the others follow what it
 // journals. A replica that dies loses the lease with its time, and the next one polls on.
 import { CHANNEL_KIND, channelKey, channelNameOf, channelOf } from '../channels/channel.ts'
+import { Limiter } from '../lib/limiter.ts'
 import type { ReplicaLog } from '../serve/replica-log.ts'
 import type { ReplicaState } from '../serve/replica-state.ts'
-import { StoreOutcomeUnknown, StoreUnavailable } from '../store/port.ts'
 import type { Control } from './control.ts'
+import { isStoreAway, LeaderTask } from './core/leader-task.ts'
 import { journalUpstream, type UpstreamOutcome } from './journal-upstream.ts'
 import type { OutboundLog } from './outbound-request.ts'
 import type { UpstreamClient } from './upstream-client.ts'
 
 const LEASE = 'upstreams'
-/** The longest that nobody polls after the one that did has died. */
-const LEASE_MS = 15_000
-const RENEWALS_PER_LEASE = 3
-/** How often it is looked which upstreams are due. */
-const CHECK_MS = 1_000
 /** How often a replica that does not poll learns how old the answers are. */
 const LEARN_MS = 10_000
 /** So many upstreams are asked at once; the others wait for the next look. */
@@ -26,7 +22,7 @@ export interface FollowOptions {
   readonly intervalMs: number
   /** One upstream's time to answer; tests give less. */
   readonly timeoutMs?: number
-  /** LEASE_MS unless given. */
+  /** The lease on polling; tests give less. */
   readonly leaseMs?: number
   /** Called after every poll; metrics listen here. */
   readonly count: (outcome: UpstreamOutcome | 'changing' | 'failed') => void
@@ -54,12 +50,8 @@ class UpstreamFollower {
   /** Loaded with the first forward channel: TLS and all is memory that most servers never need. */
   #client: Promise<UpstreamClient> | null = null
   readonly #due = new Map<string, Due>()
-  readonly #polls = new Set<Promise<void>>()
-  #cancel: () => void = () => {}
-  #looking: Promise<void> = Promise.resolve()
-  #stopped = false
-  #holdsUntil = 0
-  #renewAt = 0
+  readonly #polls = new Limiter(POLLS_AT_ONCE_MAX)
+  readonly #task: LeaderTask
   #learnAt = 0
   #forward: { state: ReplicaState; generation: number; channels: ReadonlyMap<string, string> } | null = null
 
@@ -67,47 +59,40 @@ class UpstreamFollower {
     this.#control = control
     this.#options = options
     this.#log = log
+    this.#task = new LeaderTask(control, {
+      lease: LEASE,
+      leaseMs: options.leaseMs,
+      // The first poll of a server that has just started is not a second late.
+      firstMs: 0,
+      // What an upstream answers counts whatever the time is.
+      needsConfirmedClock: false,
+      log,
+      failure: 'the upstreams could not be looked at',
+      isNeeded: (state) => this.#forwardChannels(state).size > 0 || this.#due.size > 0,
+      taken: () => this.#taken(),
+      lead: (state, signal) => this.#lead(state, signal),
+      follow: () => this.#follow(),
+      end: () => this.#end(),
+    })
   }
 
   start(): void {
-    this.#cancel = this.#control.clock.after(0, () => this.#tick())
+    this.#task.start()
   }
 
-  async stop(): Promise<void> {
-    this.#stopped = true
-    this.#cancel()
-    await this.#looking
-    await Promise.all(this.#polls)
-    if (this.#client !== null) (await this.#client).close()
-    const { coordination, replicaId } = this.#control
-    // Where it cannot be given back, its time ends it.
-    if (this.#holdsUntil > 0) await coordination.release(LEASE, replicaId).catch(() => {})
+  stop(): Promise<void> {
+    return this.#task.stop()
   }
 
-  #tick(): void {
-    this.#looking = this.#look()
-      .catch((error: unknown) => {
-        if (!isAway(error)) this.#log.warn({ err: error }, 'the upstreams could not be looked at')
-      })
-      .finally(() => {
-        if (!this.#stopped) this.#cancel = this.#control.clock.after(CHECK_MS, () => this.#tick())
-      })
+  async #taken(): Promise<void> {
+    const { coordination, replicaId, upstreams } = this.#control
+    this.#log.info({ replica: replicaId }, 'this replica polls the upstreams')
+    await upstreams.learn(coordination)
   }
 
-  async #look(): Promise<void> {
-    const { replica, clock, upstreams, coordination } = this.#control
-    // While the store is not followed nothing may be decided, so there is no use in asking.
-    if (replica.fault !== null || replica.state === null) return
-    const channels = this.#forwardChannels(replica.state)
-    if (channels.size === 0 && this.#due.size === 0) return
-    const now = clock.now()
-    if (!(await this.#hasLease(now))) {
-      this.#due.clear()
-      if (now < this.#learnAt) return
-      this.#learnAt = now + LEARN_MS
-      await upstreams.learn(coordination)
-      return
-    }
+  async #lead(state: ReplicaState, signal: AbortSignal): Promise<void> {
+    const channels = this.#forwardChannels(state)
+    const now = this.#control.clock.now()
     await this.#dropOthers(channels)
     for (const [name, url] of channels) {
       const due = this.#due.get(name)
@@ -117,9 +102,24 @@ class UpstreamFollower {
     for (const [name, due] of this.#due) {
       // The same clock must not put off a poll.
       if (due.at - now > longestMs) due.at = now
-      if (this.#polls.size >= POLLS_AT_ONCE_MAX) return
-      if (due.at <= now && !due.busy) this.#poll(name, due)
+      if (this.#polls.free === 0) return
+      if (due.at <= now && !due.busy) this.#polls.run(() => this.#poll(name, due, signal))
     }
+  }
+
+  /** Another replica polls: when polls are due is forgotten, and how old the answers are is read. */
+  async #follow(): Promise<void> {
+    const { upstreams, coordination, clock } = this.#control
+    const now = clock.now()
+    this.#due.clear()
+    if (now < this.#learnAt) return
+    this.#learnAt = now + LEARN_MS
+    await upstreams.learn(coordination)
+  }
+
+  async #end(): Promise<void> {
+    await this.#polls.idle()
+    if (this.#client !== null) (await this.#client).close()
   }
 
   /** Forward channels and their URLs, read again only where a channel has changed. */
@@ -145,44 +145,25 @@ class UpstreamFollower {
     )
   }
 
-  async #hasLease(now: number): Promise<boolean> {
-    const { coordination, replicaId, upstreams } = this.#control
-    const { leaseMs = LEASE_MS } = this.#options
-    // A clock that was set back must not make the next renewal late.
-    if (now < this.#renewAt && this.#renewAt - now <= leaseMs / RENEWALS_PER_LEASE) return this.#holdsUntil > now
-    const held = this.#holdsUntil > now
-    const takes = await coordination.lease(LEASE, replicaId, leaseMs)
-    // By the time it was asked for: the store may have begun to count a moment later, never earlier.
-    this.#holdsUntil = takes ? now + leaseMs : 0
-    this.#renewAt = now + (takes ? leaseMs / RENEWALS_PER_LEASE : CHECK_MS)
-    if (takes && !held) {
-      this.#log.info({ replica: replicaId }, 'this replica polls the upstreams')
-      await upstreams.learn(coordination)
-    }
-    return takes
-  }
-
-  #poll(name: string, due: Due): void {
+  async #poll(name: string, due: Due, signal: AbortSignal): Promise<void> {
     due.busy = true
-    const poll = this.#ask(name, due.url)
-      .catch((error: unknown) => {
-        this.#options.count('failed')
-        if (!isAway(error)) this.#log.warn({ err: error, channel: name }, 'an upstream could not be followed')
-      })
-      .finally(() => {
-        due.busy = false
-        due.at = this.#control.clock.now() + this.#options.intervalMs * (1 + JITTER * (2 * Math.random() - 1))
-        this.#polls.delete(poll)
-      })
-    this.#polls.add(poll)
+    try {
+      await this.#ask(name, due.url, signal)
+    } catch (error) {
+      this.#options.count('failed')
+      if (!isStoreAway(error)) this.#log.warn({ err: error, channel: name }, 'an upstream could not be followed')
+    } finally {
+      due.busy = false
+      due.at = this.#control.clock.now() + this.#options.intervalMs * (1 + JITTER * (2 * Math.random() - 1))
+    }
   }
 
-  async #ask(name: string, url: string): Promise<void> {
+  async #ask(name: string, url: string, signal: AbortSignal): Promise<void> {
     const { upstreams, coordination, clock } = this.#control
     const known = this.#known(name)
     if (known === null) return
     const answer = await (await this.#openClient()).ask(url, known)
-    if (this.#stopped) return
+    if (signal.aborted) return
     if (answer.outcome === 'changing') return this.#options.count('changing')
     const outcome = await journalUpstream(this.#control, name, url, answer)
     this.#options.count(outcome)
@@ -201,9 +182,4 @@ class UpstreamFollower {
     const document = this.#control.replica.state?.document(channelKey(name))
     return document === undefined ? null : channelOf(document).source
   }
-}
-
-/** The store is away or did not answer: the next look or poll comes, and the replica says what is wrong. */
-function isAway(error: unknown): boolean {
-  return error instanceof StoreUnavailable || error instanceof StoreOutcomeUnknown
 }

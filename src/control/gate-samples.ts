@@ -28,8 +28,7 @@ export async function notedSamples(coordination: Coordination, rollout: Rollout,
 export function noteSamples(
   coordination: Coordination,
   rollout: Rollout,
-  stage: string,
-  gate: string,
+  { stage, gate }: { readonly stage: string; readonly gate: string },
   samples: readonly GateSample[],
 ): Promise<void> {
   return coordination.note(topicOf(rollout), { [`${stage}/${gate}`]: JSON.stringify(samples) }, SAMPLES_KEPT_MS)

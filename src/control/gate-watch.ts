@@ -1,6 +1,7 @@
 // Watches over the gates of stages under way: evaluates each when it is due and keeps what was found. The rules say what
 // follows from it (rollouts/gate-standing.ts).
 import { momentOf } from '../channels/time.ts'
+import { Limiter } from '../lib/limiter.ts'
 import { samplesOf, type GateSamples } from '../rollouts/advance.ts'
 import type { Gate } from '../rollouts/pipeline.ts'
 import { rolloutKey, rolloutOf, stageAt, type GateReading, type GateSample, type Rollout } from '../rollouts/rollout.ts'
@@ -25,49 +26,12 @@ interface Watched {
   readonly asking: Map<string, 'asked' | 'waits' | 'waits aside'>
 }
 
-/** Evaluations that wait for one of so many places: whoever came first is first, so that servers that never answer starve nobody. */
-class Places {
-  readonly #max: number
-  readonly #waiting: (() => Promise<void>)[] = []
-  readonly #taken = new Set<Promise<void>>()
-
-  constructor(max: number) {
-    this.#max = max
-  }
-
-  add(evaluate: () => Promise<void>): void {
-    this.#waiting.push(evaluate)
-    this.#fill()
-  }
-
-  /** Those that wait are not evaluated any more. */
-  clear(): void {
-    this.#waiting.length = 0
-  }
-
-  async idle(): Promise<void> {
-    await Promise.all(this.#taken)
-  }
-
-  #fill(): void {
-    while (this.#taken.size < this.#max) {
-      const next = this.#waiting.shift()
-      if (next === undefined) return
-      const taken = next().finally(() => {
-        this.#taken.delete(taken)
-        this.#fill()
-      })
-      this.#taken.add(taken)
-    }
-  }
-}
-
 export class GateWatch {
   readonly #control: Control
   readonly #evaluate: EvaluateGate
   readonly #watched = new Map<string, Watched>()
-  readonly #places = new Places(EVALUATIONS_AT_ONCE_MAX)
-  readonly #pausedPlaces = new Places(PAUSED_AT_ONCE_MAX)
+  readonly #places = new Limiter(EVALUATIONS_AT_ONCE_MAX)
+  readonly #pausedPlaces = new Limiter(PAUSED_AT_ONCE_MAX)
 
   constructor(control: Control, evaluate: EvaluateGate) {
     this.#control = control
@@ -101,7 +65,7 @@ export class GateWatch {
       if (!isDue(gate, watched.samples, Date.parse(progress.since ?? ''), now)) continue
       watched.asking.set(gate.name, isPaused ? 'waits aside' : 'waits')
       const places = isPaused ? this.#pausedPlaces : this.#places
-      places.add(() => this.#ask(id, gate.name))
+      places.run(() => this.#ask(id, gate.name))
     }
     return watched.samples
   }
@@ -153,7 +117,7 @@ export class GateWatch {
     if (JSON.stringify(this.#gateNow(watched, name)) !== JSON.stringify(gate)) return
     const samples = withSample(samplesOf(watched.samples, name), { at, ...reading })
     watched.samples = { ...watched.samples, [name]: samples }
-    await noteSamples(this.#control.coordination, watched.rollout, watched.stage, name, samples)
+    await noteSamples(this.#control.coordination, watched.rollout, { stage: watched.stage, gate: name }, samples)
   }
 
   /** The gate as the rollout's rules have it now, which are others after a re-base. */

@@ -1,4 +1,5 @@
 // Finds out whether packages are where a release says: each URL is asked for its head, and only a 200 is a package.
+import { Limiter } from '../lib/limiter.ts'
 import type { AllowedHosts } from './allowed-hosts.ts'
 import { Outbound, type OutboundLog } from './outbound-request.ts'
 
@@ -37,12 +38,13 @@ export class PackageClient {
   /** Asks for each URL once; never rejects. The checks are in the order of the URLs. */
   async check(urls: readonly string[]): Promise<readonly PackageCheck[]> {
     const checks: PackageCheck[] = []
-    // Whoever is free takes the next one.
-    const waiting = urls.entries()
-    const askOn = async (): Promise<void> => {
-      for (const [index, url] of waiting) checks[index] = await this.#checkOne(url)
+    const requests = new Limiter(REQUESTS_AT_ONCE_MAX)
+    for (const [index, url] of urls.entries()) {
+      requests.run(async () => {
+        checks[index] = await this.#checkOne(url)
+      })
     }
-    await Promise.all(Array.from({ length: REQUESTS_AT_ONCE_MAX }, askOn))
+    await requests.idle()
     return checks
   }
 

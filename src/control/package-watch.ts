@@ -1,5 +1,6 @@
 // Watches over the packages of releases that are on their way: what was there when the release was named can be deleted, and a
 // fleet must not go on being told to install what it cannot download. The driver pauses a rollout whose packages are gone.
+import { Limiter } from '../lib/limiter.ts'
 import { releaseKey, releaseOf } from '../rollouts/release.ts'
 import type { Rollout } from '../rollouts/rollout.ts'
 import type { ReplicaState } from '../serve/replica-state.ts'
@@ -30,7 +31,7 @@ export class PackageWatch {
   readonly #control: Control
   /** By the release's version. */
   #watched = new Map<string, Watched>()
-  #asked = 0
+  readonly #checks = new Limiter(CHECKS_AT_ONCE_MAX)
 
   constructor(control: Control) {
     this.#control = control
@@ -55,7 +56,7 @@ export class PackageWatch {
     this.#watched = watched
     // Whoever waits longest comes first, so that servers that never answer starve nobody.
     const due = [...watched.values()].filter((one) => isDue(one, now)).toSorted((a, b) => a.askedAt - b.askedAt)
-    for (const one of due.slice(0, Math.max(0, CHECKS_AT_ONCE_MAX - this.#asked))) void this.#check(one, now)
+    for (const one of due.slice(0, this.#checks.free)) this.#checks.run(() => this.#check(one, now))
   }
 
   /** What is wrong with the packages of a rollout that is watched, as a sentence; null while nothing is known to be. */
@@ -72,7 +73,6 @@ export class PackageWatch {
   async #check(watched: Watched, now: number): Promise<void> {
     watched.isAsked = true
     watched.askedAt = now
-    this.#asked += 1
     try {
       const urls = JSON.parse(watched.urls) as string[] // As look() has written it.
       const checks = await this.#control.outside.checkPackages(urls)
@@ -84,7 +84,6 @@ export class PackageWatch {
       // Not to have been able to ask says nothing of the packages.
     } finally {
       watched.isAsked = false
-      this.#asked -= 1
     }
   }
 }

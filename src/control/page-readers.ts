@@ -18,6 +18,10 @@ export interface ReadPlace {
 
 export type Entered = { readonly outcome: 'entered'; readonly place: ReadPlace } | { readonly outcome: 'full' | 'gone' }
 
+/**
+ * No `Limiter` (lib/limiter.ts): a reader has two places, one while its page is read and one until it was taken, and can be refused
+ * or leave the line.
+ */
 export class PageReaders {
   readonly #waiting = new Set<() => void>()
   #reading = 0

@@ -33,8 +33,7 @@ export interface ReleaseCompatibility {
 export async function releaseCompatibility(
   control: Control,
   { version, minAgentVersion }: Release,
-  pipeline: string | null,
-  grace: string | null,
+  { pipeline, grace }: { readonly pipeline: string | null; readonly grace: string | null },
   isGone: () => boolean,
 ): Promise<ReleaseCompatibility | null> {
   const state = currentState(control)

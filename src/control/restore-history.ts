@@ -2,6 +2,7 @@
 // channels, in the background. Until that is done, what was before is not known, and holds promotions back.
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { parseDuration } from '../channels/time.ts'
+import { startPeriodicTask, type StopTask } from '../lib/periodic-task.ts'
 import { PIPELINE_KIND, pipelineOf } from '../rollouts/pipeline.ts'
 import { ROLLOUT_KIND, rolloutOf } from '../rollouts/rollout.ts'
 import type { ReplicaLog } from '../serve/replica-log.ts'
@@ -24,33 +25,24 @@ const underWay = new WeakMap<ReplicaState, Promise<void>>()
 type Reader = Pick<Control, 'store' | 'replica' | 'clock'>
 
 /** Starts restoring; the answer stops it, once the page under way was read. */
-export function restoreHistories(control: Reader, log: ReplicaLog): () => Promise<void> {
-  const stop = new AbortController()
-  let cancel = (): void => {}
-  let running: Promise<void> = Promise.resolve()
+export function restoreHistories(control: Reader, log: ReplicaLog): StopTask {
   let problem: string | null = null
-  const check = (): void => {
-    running = restoreHistory(control, stop.signal)
-      .then(() => {
-        problem = null
-      })
-      .catch((error: unknown) => {
-        // The next look goes on where this one has stopped; what stays wrong is told once.
-        const found = error instanceof Error ? error.message : String(error)
-        const isTold = error instanceof StoreUnavailable || found === problem
-        problem = found
-        if (!isTold) log.warn({ err: error }, 'what channels served could not be restored; promotions wait for it')
-      })
-      .finally(() => {
-        if (!stop.signal.aborted) cancel = control.clock.after(CHECK_MS, check)
-      })
-  }
-  check()
-  return async () => {
-    stop.abort()
-    cancel()
-    await running
-  }
+  return startPeriodicTask({
+    clock: control.clock,
+    intervalMs: CHECK_MS,
+    firstMs: 0,
+    async run(signal) {
+      await restoreHistory(control, signal)
+      problem = null
+    },
+    failed(error) {
+      // The next look goes on where this one has stopped; what stays wrong is told once.
+      const found = error instanceof Error ? error.message : String(error)
+      const isTold = error instanceof StoreUnavailable || found === problem
+      problem = found
+      if (!isTold) log.warn({ err: error }, 'what channels served could not be restored; promotions wait for it')
+    },
+  })
 }
 
 /** The same for somebody who has asked and does not wait; while the store is away, whoever asks next tries again. */

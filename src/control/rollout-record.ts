@@ -105,7 +105,8 @@ function leftBehindIn(control: Control, reader: Reader, rollout: Rollout, index:
   return rules.channels.flatMap((name) => {
     const channel = channels.get(name)
     if (channel === undefined) return { channel: name, why: 'does not exist' }
-    if (isTold(rollout, progress, channel, reader.isBlocked, control.clock.expiryTime())) return []
+    if (isTold(rollout, progress, channel, { isBlocked: reader.isBlocked, expiryTime: control.clock.expiryTime() }))
+      return []
     return { channel: name, why: whyNotTold(rollout, channel) }
   })
 }

@@ -43,7 +43,12 @@ export function putRollouts(tx: Transaction, release: Release, context: RuleCont
 export function beginning(reader: Reader, pipeline: Document, release: Release, context: RuleContext): Rollout {
   const { name } = pipelineOf(pipeline)
   const newer = rolloutDocuments(reader, name, (other) => compareReleases(other.release, release.version) > 0)
-  return startRollout(pipelineOf(pipeline), pipeline.revision, release, newer.map(rolloutOf), context)
+  return startRollout(
+    { pipeline: pipelineOf(pipeline), revision: pipeline.revision },
+    release,
+    newer.map(rolloutOf),
+    context,
+  )
 }
 
 /**

@@ -4,7 +4,8 @@ import { CHANNEL_KIND } from '../channels/channel.ts'
 import { PIPELINE_KIND } from '../rollouts/pipeline.ts'
 import { RELEASE_KIND } from '../rollouts/release.ts'
 import { ROLLOUT_KIND } from '../rollouts/rollout.ts'
-import type { Clock } from '../serve/clock.ts'
+import type { Clock } from '../lib/clock.ts'
+import { startPeriodicTask, type StopTask } from '../lib/periodic-task.ts'
 import type { Replica } from '../serve/replica.ts'
 import type { ReplicaState } from '../serve/replica-state.ts'
 import type { ReplicaLog } from '../serve/replica-log.ts'
@@ -78,7 +79,7 @@ export interface StoreChecks {
   /** Looks once; rejects where the store cannot be asked. */
   look(): Promise<readonly StoreWarning[]>
   /** Looks every minute from now on; the answer stops it. */
-  start(): () => void
+  start(): StopTask
 }
 
 /** `ask` gives what is wrong now. Each warning is logged when it comes and when it goes. */
@@ -98,22 +99,15 @@ export function storeChecks(ask: () => Promise<readonly StoreWarning[]>, clock: 
   return {
     warnings: () => current,
     look,
-    start() {
-      let stopped = false
-      let cancel = (): void => {}
-      const again = (): void => {
-        if (!stopped) cancel = clock.after(CHECK_INTERVAL_MS, run)
-      }
-      // A store that is down is said to be so by the replica; it is asked again in a minute.
-      const run = (): void =>
-        void look()
-          .catch(() => {})
-          .finally(again)
-      again()
-      return () => {
-        stopped = true
-        cancel()
-      }
-    },
+    start: () =>
+      startPeriodicTask({
+        clock,
+        intervalMs: CHECK_INTERVAL_MS,
+        async run() {
+          await look()
+        },
+        // A store that is down is said to be so by the replica; it is asked again in a minute.
+        failed: () => {},
+      }),
   }
 }

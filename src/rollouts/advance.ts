@@ -66,7 +66,7 @@ export function advance(facts: StageFacts, samples: GateSamples, context: Advanc
     return { outcome: 'restarts', rollout: withStage(rollout, index, { since: momentOf(now) }), reason: anew }
   }
   const blockers = waitBlockers(facts, index, samples)
-  if (progress.state === 'promoting') return step(facts, index, samples, blockers, context)
+  if (progress.state === 'promoting') return step(facts, { index, waits: blockers }, samples, context)
   if (blockers.length > 0) return { outcome: 'waits', blockers }
   return {
     outcome: 'finishes',
@@ -113,9 +113,8 @@ function suspend(facts: StageFacts, index: number): Advance {
 
 function step(
   facts: StageFacts,
-  index: number,
+  { index, waits }: { readonly index: number; readonly waits: readonly Blocker[] },
   samples: GateSamples,
-  waits: readonly Blocker[],
   { actor }: AdvanceContext,
 ): Advance {
   const { rollout, now, expiryTime, isBlocked } = facts
@@ -139,11 +138,12 @@ function step(
 }
 
 /** Whether some channel of the stage, whoever has set it, tells the release to as many of its agents as the stage has come to. */
-function isServed({ rollout, channels, isBlocked, expiryTime }: StageFacts, index: number): boolean {
+function isServed(facts: StageFacts, index: number): boolean {
+  const { rollout, channels } = facts
   const { rules, progress } = stageAt(rollout, index)
   return rules.channels.some((name) => {
     const channel = channels.get(name)
-    return channel !== undefined && isTold(rollout, progress, channel, isBlocked, expiryTime)
+    return channel !== undefined && isTold(rollout, progress, channel, facts)
   })
 }
 

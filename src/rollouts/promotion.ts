@@ -1,6 +1,5 @@
 // The promotion of a stage as a pure plan: every channel that moves, everything that holds it back, and the rollouts that
 // are overtaken by it. Nothing of it is half: one commit writes the whole plan, or nothing.
-import type { IsBlocked } from '../channels/blocked-version.ts'
 import { applyChange } from '../channels/change.ts'
 import type { Channel } from '../channels/channel.ts'
 import { COHORTS } from '../channels/cohort.ts'
@@ -53,7 +52,7 @@ export function planPromotion(facts: StageFacts, index: number, context: Promoti
   }
   const isLate = progress.state !== 'waiting'
   const percent = isLate ? progress.percent : (rules.rampPercent[0] ?? COHORTS)
-  const dispositions = rules.channels.map((name) => dispose(facts, index, name, percent, context))
+  const dispositions = rules.channels.map((name) => dispose(facts, name, { index, percent }, context))
   const moves = dispositions.flatMap((one) => (one.outcome === 'moves' ? one : []))
   const leftBehind = dispositions.flatMap((one) =>
     one.outcome === 'stays' ? { channel: one.channel, why: one.why } : [],
@@ -111,9 +110,8 @@ function nothingMoves(isLate: boolean, leftBehind: readonly LeftBehind[]): Block
 /** What the promotion does to one channel of the stage. */
 function dispose(
   facts: StageFacts,
-  index: number,
   name: string,
-  percent: number,
+  { index, percent }: { readonly index: number; readonly percent: number },
   { actor, reason, force, critical }: PromotionContext,
 ): Disposition {
   const { rollout, channels, isBlocked, isUnderWay, now, expiryTime } = facts
@@ -187,8 +185,7 @@ export function isTold(
   { release }: Rollout,
   { percent }: StageProgress,
   channel: Channel,
-  isBlocked: IsBlocked,
-  expiryTime: number,
+  { isBlocked, expiryTime }: Pick<StageFacts, 'isBlocked' | 'expiryTime'>,
 ): boolean {
   return cohortsTold(channel, release, isBlocked, expiryTime) >= Math.max(percent, 1)
 }

@@ -29,8 +29,7 @@ const APPROVALS_MAX = 50
  * stages never go backwards.
  */
 export function startRollout(
-  pipeline: Pipeline,
-  pipelineRevision: number,
+  { pipeline, revision }: { readonly pipeline: Pipeline; readonly revision: number },
   release: Release,
   others: readonly Rollout[],
   { now, actor }: RuleContext,
@@ -44,7 +43,7 @@ export function startRollout(
     startedBy: actor,
     endedAt: null,
     rules,
-    pipelineRevision,
+    pipelineRevision: revision,
     paused: null,
     supersededBy: null,
     rollback: null,
@@ -103,8 +102,7 @@ export function stageIndex(rollout: Rollout, name: string): number | RolloutRefu
 export function approveStage(
   rollout: Rollout,
   release: Release,
-  index: number,
-  looked: number | null,
+  { index, looked }: { readonly index: number; readonly looked: number | null },
   { now, actor }: RuleContext,
 ): Drafted {
   const ended = overRefusal(rollout)

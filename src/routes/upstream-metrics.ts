@@ -3,7 +3,7 @@ import { Counter, Gauge, type Registry } from 'prom-client'
 import { CHANNEL_KIND, channelNameOf, channelOf, type ForwardSource } from '../channels/channel.ts'
 import type { FollowOptions } from '../control/follow-upstreams.ts'
 import type { Upstreams } from '../control/upstreams.ts'
-import type { Clock } from '../serve/clock.ts'
+import type { Clock } from '../lib/clock.ts'
 import type { Replica } from '../serve/replica.ts'
 
 /** Adds the gauges; the answer is to be called after every poll. */

@@ -3,7 +3,7 @@
 import type { Server } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Answer } from './answers.ts'
-import type { Clock } from './clock.ts'
+import type { Clock } from '../lib/clock.ts'
 import type { SnapshotHolder } from './holder.ts'
 import { answerPoll, HEALTH_PATH, matchesEntityTag } from './poll.ts'
 import type { CutOff, PollCounts } from './poll-counts.ts'
@@ -214,7 +214,10 @@ export class FastPath {
     this.#connections.delete(socket)
   }
 
-  /** Renders the lines with the Date anew every second; the answer stops that. */
+  /**
+   * Renders the lines with the Date anew every second; the answer stops that. This and the sweep are no periodic tasks: they are part
+   * of the poll path, which awaits nothing.
+   */
   #keepDate(): () => void {
     const { clock } = this.#options
     const now = clock.now()

@@ -1,7 +1,8 @@
 // Keeps the last-known-good file near what is served: the first change after a quiet time at once, then every second, or
 // every few where there is much to write.
 import { setAsideLastKnownGood, writeLastKnownGood } from '../store/last-known-good.ts'
-import type { Clock } from './clock.ts'
+import type { Clock } from '../lib/clock.ts'
+import { WriteBehind } from '../lib/write-behind.ts'
 import type { ReplicaLog } from './replica-log.ts'
 import type { ReplicaState } from './replica-state.ts'
 
@@ -21,16 +22,25 @@ export interface KeeperOptions {
 
 export class LastKnownGoodKeeper {
   readonly #options: KeeperOptions
-  #cancel: (() => void) | null = null
-  #saving: Promise<void> = Promise.resolve()
+  readonly #file: WriteBehind
   /** What is in the file, as far as this process knows. */
   #saved: { readonly epoch: string; readonly seq: number } | null = null
-  #savedAt = 0
   #intervalMs = SAVE_INTERVAL_LEAST_MS
-  #stopped = false
 
   constructor(options: KeeperOptions) {
     this.#options = options
+    const { clock, log } = options
+    this.#file = new WriteBehind({
+      clock,
+      // The first change after a quiet time is written at once: it may be the rollback that must not be forgotten.
+      soonMs: 0,
+      intervalMs: () => this.#intervalMs,
+      write: () => this.#save(),
+      failed: (error) => log.warn({ err: error }, 'the last-known-good file could not be written; the older one stays'),
+      // With the store gone, a restart has nothing else.
+      retries: true,
+      closeMsMax: null,
+    })
   }
 
   /** Tells that the file has this state, because it was read from there. */
@@ -48,22 +58,19 @@ export class LastKnownGoodKeeper {
 
   /** Called whenever what is served has changed. */
   changed(): void {
-    if (this.#isSaved() || this.#cancel !== null || this.#stopped) return
-    // The first change after a quiet time is written at once: it may be the rollback that must not be forgotten.
-    const { clock } = this.#options
-    const delayMs = Math.min(Math.max(this.#savedAt + this.#intervalMs - clock.now(), 0), this.#intervalMs)
-    this.#cancel = clock.after(delayMs, () => void this.#save())
+    if (!this.#isSaved()) this.#file.changed()
   }
 
   /** Writes the file at once, where it is not up to date: with the store gone, a restart has nothing else. */
   flush(): void {
-    if (!this.#isSaved() && !this.#stopped) void this.#save()
+    this.changed()
+    this.#file.flush()
   }
 
   /** Writes the file once more, where it is not up to date. */
   async stop(): Promise<void> {
-    this.#stopped = true
-    await this.#save()
+    this.changed()
+    await this.#file.close()
   }
 
   #isSaved(): boolean {
@@ -71,27 +78,15 @@ export class LastKnownGoodKeeper {
     return state === null || (state.epoch === this.#saved?.epoch && state.seq === this.#saved.seq)
   }
 
-  #save(): Promise<void> {
-    this.#cancel?.()
-    this.#cancel = null
-    this.#saving = this.#saving.then(() => this.#saveNow())
-    return this.#saving
-  }
-
-  async #saveNow(): Promise<void> {
-    const { dataDir, clock, log, current } = this.#options
+  async #save(): Promise<void> {
+    const { dataDir, clock, current } = this.#options
     const state = current()
     if (state === null || this.#isSaved()) return
     const { position } = state
-    this.#savedAt = clock.now()
-    try {
-      await writeLastKnownGood(dataDir, { ...position, documents: [...state.documents()] }, clock.now())
-      this.#saved = position
-      const tookMs = Math.max(0, clock.now() - this.#savedAt)
-      this.#intervalMs = Math.min(Math.max(tookMs * SAVE_TIMES_LONGER, SAVE_INTERVAL_LEAST_MS), SAVE_INTERVAL_MOST_MS)
-    } catch (error) {
-      log.warn({ err: error }, 'the last-known-good file could not be written; the older one stays')
-      this.changed()
-    }
+    const startedAt = clock.now()
+    await writeLastKnownGood(dataDir, { ...position, documents: [...state.documents()] }, startedAt)
+    this.#saved = position
+    const tookMs = Math.max(0, clock.now() - startedAt)
+    this.#intervalMs = Math.min(Math.max(tookMs * SAVE_TIMES_LONGER, SAVE_INTERVAL_LEAST_MS), SAVE_INTERVAL_MOST_MS)
   }
 }

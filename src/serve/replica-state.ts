@@ -11,6 +11,11 @@ import { Snapshot } from './snapshot.ts'
 /** How often a channel that has lapsed is rendered anew until its lapse is journaled. */
 const LAPSED_CHECK_MS = 1_000
 
+interface Replacement {
+  readonly at?: number
+  readonly before?: ReplicaState | null
+}
+
 export class ReplicaState {
   readonly epoch: string
   /** What channels have served; what was before this state is restored by control/restore-history.ts. */
@@ -36,7 +41,7 @@ export class ReplicaState {
    * `now` is the time up to which expiries take effect, `at` the one that the snapshot is stamped with. `before` is the state that
    * this one replaces; standing at the same entry, it has the same history.
    */
-  constructor(state: StoreState, maxAgeS: number, now: number, at = now, before: ReplicaState | null = null) {
+  constructor(state: StoreState, maxAgeS: number, now: number, { at = now, before = null }: Replacement = {}) {
     this.epoch = state.epoch
     this.#seq = state.seq
     this.#mark = state.mark

@@ -221,7 +221,7 @@ export class Replica {
   #take(state: StoreState): void {
     const { clock, maxAgeS } = this.#options
     const before = this.#state
-    this.#state = new ReplicaState(state, maxAgeS, clock.expiryTime(), clock.now(), before)
+    this.#state = new ReplicaState(state, maxAgeS, clock.expiryTime(), { at: clock.now(), before })
     try {
       this.#publish()
     } catch (error) {

@@ -1,5 +1,5 @@
 // The pause between two tries to reach the store again: ever longer, and cut short by an operator who has mended it.
-import type { Clock } from './clock.ts'
+import type { Clock } from '../lib/clock.ts'
 
 /** First and longest pause between two tries. */
 const RETRY_FIRST_MS = 250

@@ -1,5 +1,5 @@
 // Those who wait until something is served: by this process, and by every other one that answers polls for it.
-import type { Clock } from './clock.ts'
+import type { Clock } from '../lib/clock.ts'
 import type { ReplicaState } from './replica-state.ts'
 
 /** How long a request waits for this replica to apply what it has committed or lost a race to. */

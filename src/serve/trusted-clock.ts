@@ -1,7 +1,7 @@
 // The time by which pins, critical flags and stages end: confirmed by the store, or by two clocks of the machine that agree.
 // What a wrong clock ends cannot be undone, so while the time is not confirmed nothing ends (ADR 29).
 import type { Times } from '../channels/time.ts'
-import type { Clock, MachineClock } from './clock.ts'
+import type { Clock, MachineClock } from '../lib/clock.ts'
 
 /** Clocks that are further apart are not both right; machines that synchronise theirs are within a second. */
 export const CLOCK_DIFFERENCE_MAX_MS = 5 * 60_000

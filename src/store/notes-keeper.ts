@@ -1,4 +1,6 @@
 // Keeps what is noted in its file: behind, so that nobody who notes something waits for the disk, and one write at a time.
+import type { Clock } from '../lib/clock.ts'
+import { WriteBehind } from '../lib/write-behind.ts'
 import { readNotes, writeNotes } from './notes-file.ts'
 import { Notes, type Topic } from './notes.ts'
 
@@ -13,13 +15,6 @@ const WRITE_INTERVAL_MS = 10_000
 /** A disk that stands still holds up the end of the process for no longer: notes are not worth more. */
 const CLOSE_MS_MAX = 2_000
 
-export interface NotesClock {
-  /** Milliseconds since the epoch. */
-  now(): number
-  /** Calls `run` once after `delayMs`; the answer cancels it. */
-  after(delayMs: number, run: () => void): () => void
-}
-
 export interface NotesLog {
   info(fields: object, message: string): void
   warn(fields: object, message: string): void
@@ -27,7 +22,7 @@ export interface NotesLog {
 
 export interface NotesKeeperOptions {
   readonly folder: string
-  readonly clock: NotesClock
+  readonly clock: Clock
   readonly log: NotesLog
   /** Tests watch the writing, and hold it up. */
   readonly write?: typeof writeNotes
@@ -45,89 +40,48 @@ export async function openNotes(options: NotesKeeperOptions): Promise<NotesKeepe
 export class NotesKeeper {
   readonly notes: Notes
   readonly #options: NotesKeeperOptions
-  #cancel: (() => void) | null = null
-  #writing: Promise<void> | null = null
-  #changes = 0
-  /** How many of the changes are in the file. */
-  #written = 0
-  #writtenAt = Number.NEGATIVE_INFINITY
+  readonly #file: WriteBehind
   #isFailing = false
   #isCrowded = false
-  #closed: Promise<void> | null = null
 
   /** `known` is what the file has. */
   constructor(options: NotesKeeperOptions, known: ReadonlyMap<string, Topic>) {
     this.#options = options
+    const { clock, log } = options
+    this.#file = new WriteBehind({
+      clock,
+      soonMs: WRITE_SOON_MS,
+      intervalMs: WRITE_INTERVAL_MS,
+      write: () => this.#write(),
+      failed: (error) => this.#failed(error),
+      // What could not be written is tried again with the next change, not before: the disk may be full for long.
+      retries: false,
+      closeMsMax: CLOSE_MS_MAX,
+      late: () => log.warn({ limitMs: CLOSE_MS_MAX }, 'the notes are not written yet; ending without them'),
+    })
     this.notes = new Notes(
-      () => options.clock.now(),
+      () => clock.now(),
       known,
-      () => {
-        this.#changes += 1
-        this.#plan()
-      },
+      () => this.#file.changed(),
     )
   }
 
   /** Writes the file once more, where it is not up to date; never rejects, and gives up on a disk that stands still. */
   close(): Promise<void> {
-    this.#closed ??= this.#end()
-    return this.#closed
+    return this.#file.close()
   }
 
-  async #end(): Promise<void> {
-    this.#cancel?.()
-    this.#cancel = null
-    const { clock, log } = this.#options
-    let giveUp = (): void => {}
-    const isOver = new Promise<'late'>((resolve) => {
-      giveUp = clock.after(CLOSE_MS_MAX, () => resolve('late'))
-    })
-    if ((await Promise.race([this.#writeLast(), isOver])) === 'late') {
-      log.warn({ limitMs: CLOSE_MS_MAX }, 'the notes are not written yet; ending without them')
-    }
-    giveUp()
-  }
-
-  async #writeLast(): Promise<void> {
-    await this.#writing
-    if (this.#written < this.#changes) await this.#write()
-  }
-
-  #plan(): void {
-    if (this.#cancel !== null || this.#writing !== null || this.#closed !== null) return
-    const { clock } = this.#options
-    const restMs = this.#writtenAt + WRITE_INTERVAL_MS - clock.now()
-    // A clock that was set back must not put it off.
-    const delayMs = Math.min(Math.max(restMs, WRITE_SOON_MS), WRITE_INTERVAL_MS)
-    this.#cancel = clock.after(delayMs, () => {
-      this.#cancel = null
-      this.#writing = this.#writeBehind()
-    })
-  }
-
-  async #writeBehind(): Promise<void> {
-    const changes = this.#changes
-    await this.#write()
-    this.#writing = null
-    // What could not be written is tried again with the next change, not before: the disk may be full for long.
-    if (this.#changes > changes) this.#plan()
-  }
-
-  /** Never rejects. */
   async #write(): Promise<void> {
     const { folder, clock, log, write = writeNotes } = this.#options
-    const changes = this.#changes
-    this.#writtenAt = clock.now()
-    try {
-      const leftOut = await write(folder, this.notes.all(), clock.now())
-      this.#written = changes
-      if (this.#isFailing) log.info({}, 'the notes are written again')
-      this.#isFailing = false
-      this.#tellOfRoom(leftOut)
-    } catch (error) {
-      if (!this.#isFailing) log.warn({ err: error }, 'the notes could not be written; the older ones stay')
-      this.#isFailing = true
-    }
+    const leftOut = await write(folder, this.notes.all(), clock.now())
+    if (this.#isFailing) log.info({}, 'the notes are written again')
+    this.#isFailing = false
+    this.#tellOfRoom(leftOut)
+  }
+
+  #failed(error: unknown): void {
+    if (!this.#isFailing) this.#options.log.warn({ err: error }, 'the notes could not be written; the older ones stay')
+    this.#isFailing = true
   }
 
   #tellOfRoom(leftOut: readonly string[]): void {

@@ -3,7 +3,7 @@
 import cluster, { type Worker } from 'node:cluster'
 import { randomBytes } from 'node:crypto'
 import { PollCounts, type PollTotals } from '../serve/poll-counts.ts'
-import type { Clock } from '../serve/clock.ts'
+import type { Clock } from '../lib/clock.ts'
 import type { SnapshotHolder } from '../serve/holder.ts'
 import type { ReplicaLog } from '../serve/replica-log.ts'
 import type { Snapshot } from '../serve/snapshot.ts'

@@ -213,6 +213,8 @@ t.test('servers that never answer starve nobody, and not to be able to ask says 
   t.strictSame(asked, [], 'all of them were found just now')
   await clock.advance(PACKAGES_CHECK_MS)
   look()
+  // The one that fails gives its place back.
+  await clock.advance(0)
   look()
   const names = (): readonly string[] => asked.map((asking) => asking.replace(/^.*\//, ''))
   t.strictSame(names(), ['1.tgz', '2.tgz', '3.tgz', '4.tgz', '5.tgz'], 'four at once, beside the one that fails')

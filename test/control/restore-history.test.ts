@@ -190,5 +190,5 @@ t.test('work for an answer that nobody waits for any more ends', async (t) => {
   const { deps } = session.planes
   const release = releaseRecord(knownState(deps), cloud(28))?.release
   if (release === undefined) throw new Error('the release is not registered')
-  t.equal(await releaseCompatibility(deps, release, null, null, () => true), null)
+  t.equal(await releaseCompatibility(deps, release, { pipeline: null, grace: null }, () => true), null)
 })

@@ -42,7 +42,7 @@ t.test('a warning is logged once when it comes, once when it goes, and shown in 
     `warn no_persistence ${PERSISTENCE.message}`,
     'info eviction the store has been put right',
   ])
-  stop()
+  await stop()
   await clock.advance(MINUTE_MS * 5)
   t.equal(store.looks, 5)
 })
@@ -59,7 +59,7 @@ t.test('a store that cannot be asked keeps its warnings, and is asked again', as
   await clock.advance(MINUTE_MS)
   t.strictSame(checks.warnings(), [])
   t.equal(logged.length, 2)
-  stop()
+  await stop()
 })
 
 t.test('warnings are in /readyz and a metric', async (t) => {

@@ -54,7 +54,7 @@ function other(release: string, state: RolloutState, ...states: readonly StagePr
 }
 
 function start(others: readonly Rollout[] = []): Rollout {
-  return startRollout(PIPELINE, 7, someRelease(), others, ruleContextOf())
+  return startRollout({ pipeline: PIPELINE, revision: 7 }, someRelease(), others, ruleContextOf())
 }
 
 t.test('a rollout begins with the rules that its pipeline has now, and all of its stages wait', async (t) => {
@@ -128,7 +128,7 @@ t.test('a stage is found by its name, and a wrong name is answered with the righ
 
 t.test('whoever approves a stage is written down once, whatever token is used', async (t) => {
   const approve = (rollout: Rollout, actor: string) =>
-    approveStage(rollout, someRelease(), 1, null, ruleContextOf({ actor }))
+    approveStage(rollout, someRelease(), { index: 1, looked: null }, ruleContextOf({ actor }))
   const once = allowed(approve(rolloutAt(), 'Eve/token-1')).rollout
   t.strictSame(once.stages[1]?.approvals, [{ by: 'Eve/token-1', at: inHours(0), edition: 1 }])
   t.strictSame(once.stages[0]?.approvals, [])
@@ -137,17 +137,27 @@ t.test('whoever approves a stage is written down once, whatever token is used', 
     allowed(approve(once, 'mia/1')).rollout.stages[1]?.approvals.map(({ by }) => by),
     ['Eve/token-1', 'mia/1'],
   )
-  const again = approveStage(once, someRelease({ edition: 2 }), 1, 2, ruleContextOf({ actor: 'eve/token-2' }))
+  const again = approveStage(
+    once,
+    someRelease({ edition: 2 }),
+    { index: 1, looked: 2 },
+    ruleContextOf({ actor: 'eve/token-2' }),
+  )
   t.match(allowed(again).rollout.stages[1]?.approvals, [{ by: 'eve/token-2', edition: 2 }], 'another edition')
 })
 
 t.test('who cut or registered the release does not approve it, and nobody approves what is over', async (t) => {
   for (const actor of ['ann/token-1', 'ANN/token-5', 'robot/token-8']) {
-    const refusal = approveStage(rolloutAt(), someRelease(), 1, null, ruleContextOf({ actor }))
+    const refusal = approveStage(rolloutAt(), someRelease(), { index: 1, looked: null }, ruleContextOf({ actor }))
     t.match(problemOf(refusal), ['not_approver', /has cut 15\.2\.0; somebody else must approve it/], actor)
   }
   for (const state of ENDED) {
-    const refusal = approveStage(rolloutAt([], { state, endedAt: inHours(0) }), someRelease(), 1, null, ruleContextOf())
+    const refusal = approveStage(
+      rolloutAt([], { state, endedAt: inHours(0) }),
+      someRelease(),
+      { index: 1, looked: null },
+      ruleContextOf(),
+    )
     t.match(problemOf(refusal), ['rollout_over', new RegExp(`is ${state} since 2026-03-01`)], state)
   }
 })
@@ -155,7 +165,9 @@ t.test('who cut or registered the release does not approve it, and nobody approv
 t.test('approvals are kept up to a limit, the latest of them', async (t) => {
   let rollout = rolloutAt()
   for (let person = 0; person < 60; person += 1) {
-    rollout = allowed(approveStage(rollout, someRelease(), 1, null, ruleContextOf({ actor: `p${person}/1` }))).rollout
+    rollout = allowed(
+      approveStage(rollout, someRelease(), { index: 1, looked: null }, ruleContextOf({ actor: `p${person}/1` })),
+    ).rollout
   }
   const { approvals } = stageAt(rollout, 1).progress
   t.equal(approvals.length, 50)

@@ -1,7 +1,7 @@
 // The pool with real workers, in the moments that a whole server hardly ever shows: changes while they start.
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
-import { systemClock } from '../../src/serve/clock.ts'
+import { systemClock } from '../../src/lib/clock.ts'
 import { SnapshotHolder } from '../../src/serve/holder.ts'
 import { renderChannel } from '../../src/serve/answers.ts'
 import { Snapshot } from '../../src/serve/snapshot.ts'

@@ -57,7 +57,8 @@ function listBlockedVersionsRoute(app: App, lists: Lists): void {
     },
     handler: (request, reply) =>
       sendList(lists, request, reply, {
-        after: (name, count) => afterVersion(listBlockedVersions(control), versionOf, compareVersions, name, count),
+        after: (name, count) =>
+          afterVersion(listBlockedVersions(control), { versionOf, compare: compareVersions }, name, count),
         nameOf: versionOf,
         present: (blocked) => blocked,
       }),

@@ -42,14 +42,19 @@ export function writeParts(request: WriteParts): { reason: string | null; force:
   return { reason: reason === '' ? null : reason, force: body.force ?? false, dryRun: query.dryRun ?? false }
 }
 
+interface ChangeToSend {
+  readonly name: string
+  readonly change: ChannelRequest['change']
+  /** The status of the answer where it was made; 200 unless given. */
+  readonly created?: 200 | 201
+}
+
 /** Carries out a change of a channel and sends its outcome. */
 export async function sendChange(
   control: Control,
   request: FastifyRequest,
   reply: FastifyReply,
-  name: string,
-  change: ChannelRequest['change'],
-  created: 200 | 201 = 200,
+  { name, change, created = 200 }: ChangeToSend,
 ): Promise<FastifyReply> {
   const condition = readConditions(request)
   if (condition.outcome === 'refused') return sendRefusal(request, reply, condition)

@@ -46,7 +46,7 @@ export function channelHistoryRoutes(control: Control, readers: PageReaders): Fa
       },
       handler: async (request, reply) => {
         const { name } = request.params
-        return inTurn(readers, control.clock, request, reply, async () => {
+        return inTurn(readers, control.clock, reply, async () => {
           if (!(await hasHistory(control, name))) {
             return () =>
               sendProblem(request, reply, 'unknown_channel', `there is no channel ${name}, and there never was`)

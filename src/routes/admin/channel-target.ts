@@ -46,7 +46,7 @@ function setVersionRoute(app: App, control: Control): void {
       response: changeAnswers(200, 404, 422),
     },
     handler: (request, reply) =>
-      sendChange(control, request, reply, request.params.name, { ...request.body, kind: 'version' }),
+      sendChange(control, request, reply, { name: request.params.name, change: { ...request.body, kind: 'version' } }),
   })
 }
 
@@ -65,7 +65,7 @@ function pinChannelRoute(app: App, control: Control): void {
       response: changeAnswers(200, 404, 422),
     },
     handler: (request, reply) =>
-      sendChange(control, request, reply, request.params.name, { ...request.body, kind: 'pin' }),
+      sendChange(control, request, reply, { name: request.params.name, change: { ...request.body, kind: 'pin' } }),
   })
 }
 
@@ -82,7 +82,8 @@ function unpinChannelRoute(app: App, control: Control): void {
       body: ForceableReasonBody,
       response: changeAnswers(200, 404, 422),
     },
-    handler: (request, reply) => sendChange(control, request, reply, request.params.name, { kind: 'unpin' }),
+    handler: (request, reply) =>
+      sendChange(control, request, reply, { name: request.params.name, change: { kind: 'unpin' } }),
   })
 }
 
@@ -107,7 +108,7 @@ function rollBackChannelRoute(app: App, control: Control): void {
         ...(to === undefined ? {} : { to }),
         ...(critical === undefined ? {} : { critical }),
       }
-      return sendChange(control, request, reply, request.params.name, change)
+      return sendChange(control, request, reply, { name: request.params.name, change })
     },
   })
 }
@@ -126,7 +127,7 @@ function setCriticalRoute(app: App, control: Control): void {
       response: changeAnswers(200, 404, 422),
     },
     handler: (request, reply) =>
-      sendChange(control, request, reply, request.params.name, { ...request.body, kind: 'critical' }),
+      sendChange(control, request, reply, { name: request.params.name, change: { ...request.body, kind: 'critical' } }),
   })
 }
 
@@ -143,7 +144,8 @@ function haltChannelRoute(app: App, control: Control): void {
       body: ReasonBody,
       response: changeAnswers(200, 404),
     },
-    handler: (request, reply) => sendChange(control, request, reply, request.params.name, { kind: 'halt' }),
+    handler: (request, reply) =>
+      sendChange(control, request, reply, { name: request.params.name, change: { kind: 'halt' } }),
   })
 }
 
@@ -161,6 +163,7 @@ function resumeChannelRoute(app: App, control: Control): void {
       body: ForceableReasonBody,
       response: changeAnswers(200, 404, 422),
     },
-    handler: (request, reply) => sendChange(control, request, reply, request.params.name, { kind: 'resume' }),
+    handler: (request, reply) =>
+      sendChange(control, request, reply, { name: request.params.name, change: { kind: 'resume' } }),
   })
 }

@@ -108,7 +108,11 @@ function createChannelRoute(app: App, control: Control): void {
       response: changeAnswers(201, 422),
     },
     handler: (request, reply) =>
-      sendChange(control, request, reply, request.body.name, { ...request.body, kind: 'create' }, 201),
+      sendChange(control, request, reply, {
+        name: request.body.name,
+        change: { ...request.body, kind: 'create' },
+        created: 201,
+      }),
   })
 }
 
@@ -128,7 +132,7 @@ function editChannelRoute(app: App, control: Control): void {
       response: changeAnswers(200, 404, 422),
     },
     handler: (request, reply) =>
-      sendChange(control, request, reply, request.params.name, { ...request.body, kind: 'edit' }),
+      sendChange(control, request, reply, { name: request.params.name, change: { ...request.body, kind: 'edit' } }),
   })
 }
 
@@ -148,6 +152,7 @@ function deleteChannelRoute(app: App, control: Control): void {
       body: DeleteBody,
       response: changeAnswers(204, 404, 422),
     },
-    handler: (request, reply) => sendChange(control, request, reply, request.params.name, { kind: 'delete' }),
+    handler: (request, reply) =>
+      sendChange(control, request, reply, { name: request.params.name, change: { kind: 'delete' } }),
   })
 }

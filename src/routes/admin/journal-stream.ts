@@ -6,7 +6,8 @@ import { knownState, type Control } from '../../control/control.ts'
 import type { Identity } from '../../control/identity.ts'
 import { isAppliedHere, isKnownHere, positionAfter, unreadableOf, viewOf } from '../../control/journal-view.ts'
 import { isStillIdentified } from '../../control/tokens.ts'
-import type { Clock } from '../../serve/clock.ts'
+import type { Clock } from '../../lib/clock.ts'
+import { startPeriodicTask, type StopTask } from '../../lib/periodic-task.ts'
 import { JournalTrimmed, type JournalEntry, type StorePosition } from '../../store/port.ts'
 import { answers } from './answers.ts'
 import { callerOf } from './authenticate.ts'
@@ -78,7 +79,7 @@ export function journalStreamRoutes(control: Control): FastifyPluginAsyncTypebox
         // Without a listener, an error of this connection would end the process.
         reply.raw.on('error', () => stop.abort())
         void reply.hijack()
-        stream(control, callerOf(request), reply.raw, after, stop).then(
+        stream(control, { identity: callerOf(request), response: reply.raw, stop }, after).then(
           () => open.delete(stop),
           (error: unknown) => {
             open.delete(stop)
@@ -91,12 +92,17 @@ export function journalStreamRoutes(control: Control): FastifyPluginAsyncTypebox
   }
 }
 
+interface StreamReader {
+  readonly identity: Identity
+  readonly response: ServerResponse
+  /** Aborted when the stream is to end, by either side. */
+  readonly stop: AbortController
+}
+
 async function stream(
   control: Control,
-  identity: Identity,
-  response: ServerResponse,
+  { identity, response, stop }: StreamReader,
   after: StorePosition,
-  stop: AbortController,
 ): Promise<void> {
   response.writeHead(200, {
     'Content-Type': 'text/event-stream; charset=utf-8',
@@ -111,8 +117,7 @@ async function stream(
     else stop.abort()
   }
   send(': following the journal\n\n')
-  const heartbeat = setInterval(() => send(': still here\n\n'), HEARTBEAT_MS)
-  heartbeat.unref()
+  const stopHeartbeat = startHeartbeat(control.clock, send, stop)
   // What may be shown of an entry is said by documents that this replica must have applied first; admins see everything.
   const tell = async (entry: JournalEntry): Promise<void> => {
     if (stop.signal.aborted) return
@@ -153,11 +158,22 @@ async function stream(
     await told
     send(endOf('trimmed', error.message))
   } finally {
-    clearInterval(heartbeat)
+    void stopHeartbeat()
     // A reader that was cut off has much waiting that it does not take; it is not waited for.
     if (response.writableLength > UNSENT_BYTES_MAX) response.destroy()
     else response.end()
   }
+}
+
+/** Sends a comment every so often, so that nothing on the way takes a silent stream for a dead one. */
+function startHeartbeat(clock: Clock, send: (text: string) => void, stop: AbortController): StopTask {
+  return startPeriodicTask({
+    clock,
+    intervalMs: HEARTBEAT_MS,
+    run: () => send(': still here\n\n'),
+    // A caller whose token cannot be looked up now is shown no more.
+    failed: () => stop.abort(),
+  })
 }
 
 /** Waits until a reader has taken what was sent; one that does not, in UNSENT_MS, is cut off. */

@@ -40,7 +40,7 @@ export function journalRoutes(control: Control, readers: PageReaders): FastifyPl
         response: answers({ 200: JournalPage }),
       },
       handler: (request, reply) =>
-        inTurn(readers, control.clock, request, reply, () => journalPage(control, request, reply, request.query)),
+        inTurn(readers, control.clock, reply, () => journalPage(control, request, reply, request.query)),
     })
   }
 }

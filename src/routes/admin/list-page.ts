@@ -23,6 +23,8 @@ export interface Lists {
 }
 
 export interface List<T> {
+  /** Items of a page that says no limit; PAGE_LIMIT_DEFAULT unless given. */
+  readonly limitDefault?: number
   /** The entries after the one of this name, in the list's order, `count` of them where there are so many; null where there is no such
    * place in the list. An empty name is before the first. */
   readonly after: (name: string, count: number) => readonly T[] | null
@@ -45,11 +47,10 @@ export function sendList<T>(
   request: FastifyRequest,
   reply: FastifyReply,
   list: List<T>,
-  limitDefault = PAGE_LIMIT_DEFAULT,
 ): Promise<FastifyReply> {
   // Checked by the route's schema.
-  const { cursor, limit = limitDefault } = request.query as Paging
-  return inTurn(readers, control.clock, request, reply, async (): Promise<Answer> => {
+  const { cursor, limit = list.limitDefault ?? PAGE_LIMIT_DEFAULT } = request.query as Paging
+  return inTurn(readers, control.clock, reply, async (): Promise<Answer> => {
     const name = cursor === undefined ? '' : readCursor('name', cursor)
     // One more says whether the list goes on.
     const found = name === null ? null : list.after(name, limit + 1)
@@ -88,14 +89,18 @@ async function itemsOf<T>(
   return { items, given: entries.length }
 }
 
+interface VersionOrder<T> {
+  readonly versionOf: (entry: T) => string
+  readonly compare: (a: string, b: string) => number
+}
+
 /**
  * The entries after the one of this version, `count` of them, for a list that is in the order of `compare` already; it may be gone
  * by now. null where the text is no version.
  */
 export function afterVersion<T>(
   entries: readonly T[],
-  versionOf: (entry: T) => string,
-  compare: (a: string, b: string) => number,
+  { versionOf, compare }: VersionOrder<T>,
   version: string,
   count: number,
 ): readonly T[] | null {

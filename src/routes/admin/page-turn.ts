@@ -1,7 +1,7 @@
 // Pages that are read, each in its turn: routes that read much go through here.
-import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyReply } from 'fastify'
 import type { PageReaders } from '../../control/page-readers.ts'
-import type { Clock } from '../../serve/clock.ts'
+import type { Clock } from '../../lib/clock.ts'
 import { sendProblem } from './problem.ts'
 
 /** A reader that has not taken its page by then is cut off. */
@@ -15,10 +15,10 @@ export type Answer = () => FastifyReply
 export async function inTurn(
   readers: PageReaders,
   clock: Clock,
-  request: FastifyRequest,
   reply: FastifyReply,
   read: () => Promise<Answer>,
 ): Promise<FastifyReply> {
+  const { request } = reply
   const gone = new AbortController()
   reply.raw.on('close', () => gone.abort())
   const entered = await readers.enter(gone.signal)

@@ -26,16 +26,26 @@ const answered = writeAnswers({ 200: ref('Release') }, 404, 412)
 export function releaseStepRoutes(control: Control): FastifyPluginAsyncTypebox {
   return async (app) => {
     artifactsRoute(app, control)
-    changeRoute(app, control, 'POST', 'verify', {
-      operationId: 'verifyChange',
-      summary: 'Sign a change off',
-      description: 'Somebody has seen it work. Stages with `requireSignOff` wait until every significant change is.',
-    })
-    changeRoute(app, control, 'DELETE', 'unverify', {
-      operationId: 'unverifyChange',
-      summary: 'Take a sign-off back',
-      description: 'Stages with `requireSignOff` that were not promoted yet are held back again.',
-    })
+    changeRoute(
+      app,
+      control,
+      { method: 'POST', verdict: 'verify' },
+      {
+        operationId: 'verifyChange',
+        summary: 'Sign a change off',
+        description: 'Somebody has seen it work. Stages with `requireSignOff` wait until every significant change is.',
+      },
+    )
+    changeRoute(
+      app,
+      control,
+      { method: 'DELETE', verdict: 'unverify' },
+      {
+        operationId: 'unverifyChange',
+        summary: 'Take a sign-off back',
+        description: 'Stages with `requireSignOff` that were not promoted yet are held back again.',
+      },
+    )
     withdrawChangeRoute(app, control)
     withdrawReleaseRoute(app, control)
     liftEmbargoRoute(app, control)
@@ -71,8 +81,7 @@ function packagesIn({ packages, replace = false }: Static<typeof ArtifactsBody>)
 function changeRoute(
   app: App,
   control: Control,
-  method: 'POST' | 'DELETE',
-  verdict: ChangeVerdict,
+  { method, verdict }: { readonly method: 'POST' | 'DELETE'; readonly verdict: ChangeVerdict },
   words: { readonly operationId: string; readonly summary: string; readonly description: string },
 ): void {
   app.route({

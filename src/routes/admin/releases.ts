@@ -91,7 +91,12 @@ function listReleasesRoute(app: App, lists: Lists): void {
       let served: ReadonlyMap<string, readonly string[]> = new Map()
       return sendList(lists, request, reply, {
         after(name, count) {
-          const found = afterVersion(listReleases(state), nameOf, (a, b) => compareReleases(b, a), name, count)
+          const found = afterVersion(
+            listReleases(state),
+            { versionOf: nameOf, compare: (a, b) => compareReleases(b, a) },
+            name,
+            count,
+          )
           served = servedByVersion(state, new Set(found?.map(nameOf)))
           return found
         },
@@ -178,7 +183,7 @@ function compatibilityRoute(app: App, control: Control): void {
       const mistake = grace === null ? null : graceMistake(grace)
       if (mistake !== null) return sendRefusal(request, reply, mistake)
       const isGone = (): boolean => reply.raw.destroyed
-      const found = await releaseCompatibility(control, record.release, pipeline, grace, isGone)
+      const found = await releaseCompatibility(control, record.release, { pipeline, grace }, isGone)
       return found ?? reply.hijack()
     },
   })

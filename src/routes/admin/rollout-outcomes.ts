@@ -74,7 +74,7 @@ export function sendReleaseOutcome(
       return sendProblem(request, reply, 'packages_missing', detail, { errors })
     }
     case 'stale':
-      return sendStaleDocument(control, request, reply, 'the release', outcome.current)
+      return sendStaleDocument(control, reply, 'the release', outcome.current)
     case 'refused':
       return sendRolloutRefusal(request, reply, outcome)
     case 'not-served-yet':
@@ -98,7 +98,7 @@ export function sendPipelineOutcome(
     case 'deleted':
       return sendDeleted(control, request, reply)
     case 'stale':
-      return sendStaleDocument(control, request, reply, 'the pipeline', outcome.current)
+      return sendStaleDocument(control, reply, 'the pipeline', outcome.current)
     case 'refused':
       return sendRolloutRefusal(request, reply, outcome)
     case 'not-served-yet':
@@ -127,7 +127,7 @@ export async function sendRolloutOutcome(
       return sendWritten(control, request, reply, { status: statusOf(request), revision: record.revision, body })
     }
     case 'stale':
-      return sendStaleDocument(control, request, reply, 'the rollout', outcome.current)
+      return sendStaleDocument(control, reply, 'the rollout', outcome.current)
     case 'refused':
       return sendRolloutRefusal(request, reply, outcome)
     case 'not-served-yet':
@@ -163,11 +163,11 @@ export function sendRolloutRefusal(
 
 function sendStaleDocument(
   control: Control,
-  request: FastifyRequest,
   reply: FastifyReply,
   what: string,
   current: Document | null,
 ): FastifyReply {
+  const { request } = reply
   if (current === null) return sendStale(request, reply, what, null)
   return sendStale(request, reply, what, {
     revision: current.revision,

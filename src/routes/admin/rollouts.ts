@@ -76,7 +76,12 @@ function listRolloutsRoute(app: App, lists: Lists): void {
       const nameOf = (document: Document): string => rolloutOf(document).release
       const list: List<Document> = {
         after: (name, count) =>
-          afterVersion(documentsNewestFirst(state, pipeline), nameOf, (a, b) => compareReleases(b, a), name, count),
+          afterVersion(
+            documentsNewestFirst(state, pipeline),
+            { versionOf: nameOf, compare: (a, b) => compareReleases(b, a) },
+            name,
+            count,
+          ),
         nameOf,
         async present(document) {
           // A turn for the polls before each: one can have 880 channels. It is judged by the channels of then.
@@ -84,7 +89,7 @@ function listRolloutsRoute(app: App, lists: Lists): void {
           return presentRollout(await rolloutRecord(control, readerOf(state), state.document(document.key) ?? document))
         },
       }
-      return sendList(lists, request, reply, list, ROLLOUTS_PAGE_LIMIT_DEFAULT)
+      return sendList(lists, request, reply, { ...list, limitDefault: ROLLOUTS_PAGE_LIMIT_DEFAULT })
     },
   })
 }
@@ -138,7 +143,8 @@ function startRoute(app: App, control: Control): void {
 }
 
 function stepRoutes(app: App, control: Control): void {
-  stepRoute(app, control, 'promote', PromoteBody, {
+  stepRoute(app, control, 'promote', {
+    body: PromoteBody,
     operationId: 'promoteStage',
     summary: 'Promote a stage',
     description:
@@ -146,20 +152,23 @@ function stepRoutes(app: App, control: Control): void {
     change: (asked, choice, conditions, { stage = '', critical = false, force = false }) =>
       promoteStage(control, asked, { ...choice, stage, critical, force }, conditions),
   })
-  stepRoute(app, control, 'approve', ApproveBody, {
+  stepRoute(app, control, 'approve', {
+    body: ApproveBody,
     operationId: 'approveStage',
     summary: 'Approve a stage',
     description: 'One of the people whom the stage waits for; whoever cut the release may not.',
     change: (asked, choice, conditions, { stage = '', edition = null }) =>
       editRollout(control, asked, { ...choice, kind: 'approve', stage, edition }, conditions),
   })
-  stepRoute(app, control, 'pause', PauseBody, {
+  stepRoute(app, control, 'pause', {
+    body: PauseBody,
     operationId: 'pauseRollout',
     summary: 'Pause a rollout',
     description: 'Agents keep what they were told; nothing goes further until it is resumed.',
     change: (asked, choice, conditions) => editRollout(control, asked, { ...choice, kind: 'pause' }, conditions),
   })
-  stepRoute(app, control, 'resume', AfterBody, {
+  stepRoute(app, control, 'resume', {
+    body: AfterBody,
     operationId: 'resumeRollout',
     summary: 'Resume a rollout',
     description:
@@ -167,7 +176,8 @@ function stepRoutes(app: App, control: Control): void {
     change: (asked, choice, conditions, { force = false }) =>
       endRollback(control, asked, { ...choice, how: 'resume', force }, conditions),
   })
-  stepRoute(app, control, 'unpin', AfterBody, {
+  stepRoute(app, control, 'unpin', {
+    body: AfterBody,
     operationId: 'unpinRollout',
     summary: 'End the pins of a rollback',
     description:
@@ -175,14 +185,16 @@ function stepRoutes(app: App, control: Control): void {
     change: (asked, choice, conditions, { force = false }) =>
       endRollback(control, asked, { ...choice, how: 'unpin', force }, conditions),
   })
-  stepRoute(app, control, 'rebase', RebaseBody, {
+  stepRoute(app, control, 'rebase', {
+    body: RebaseBody,
     operationId: 'rebaseRollout',
     summary: 'Take the rules of now',
     description:
       'The rollout goes by the rules that its pipeline has now. Stages that were promoted must still be there.',
     change: (asked, choice, conditions) => editRollout(control, asked, { ...choice, kind: 'rebase' }, conditions),
   })
-  stepRoute(app, control, 'rollback', RollbackAllBody, {
+  stepRoute(app, control, 'rollback', {
+    body: RollbackAllBody,
     operationId: 'rollBackRollout',
     summary: 'Take a release back',
     description:
@@ -203,6 +215,7 @@ interface StepBody {
 }
 
 interface StepRoute {
+  readonly body: TSchema
   readonly operationId: string
   readonly summary: string
   readonly description: string
@@ -214,8 +227,8 @@ interface StepRoute {
   ) => Promise<RolloutOutcome>
 }
 
-function stepRoute(app: App, control: Control, verb: string, body: TSchema, route: StepRoute): void {
-  const { change, ...words } = route
+function stepRoute(app: App, control: Control, verb: string, route: StepRoute): void {
+  const { change, body, ...words } = route
   app.route({
     method: 'POST',
     url: `/rollouts/:pipeline/${verb}`,

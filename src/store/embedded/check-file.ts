@@ -20,6 +20,12 @@ import {
   type Tree,
 } from './page-file.ts'
 
+/** Keys from `low` (inclusive) to `high` (exclusive), null being no bound. */
+interface KeyRange {
+  readonly low: Buffer | null
+  readonly high: Buffer | null
+}
+
 const PAGE_HEADER_BYTES = 24
 /** Node flags: the value lies on overflow pages; the value is the record of a named tree. */
 const BIG_VALUE = 0x01
@@ -90,15 +96,15 @@ class Walk {
     } else {
       if (tree.depth < 1 || tree.depth > DEPTH_MAX) throw damaged('the depth of a tree')
       const visit: Visit = { compare: isFree ? compareIntegers : compareBytes, counts, onLeaf }
-      this.#page(tree.root, tree.depth, null, null, visit)
+      this.#page(tree.root, tree.depth, { low: null, high: null }, visit)
     }
     for (const name of ['branchPages', 'leafPages', 'overflowPages', 'entries'] as const) {
       if (counts[name] !== tree[name]) throw damaged(`a tree's number of ${name}`)
     }
   }
 
-  /** One page and all below it; every key lies from `low` (inclusive) to `high` (exclusive), null being no bound. */
-  #page(number: number, depth: number, low: Buffer | null, high: Buffer | null, visit: Visit): void {
+  /** One page and all below it; every key lies in the range. */
+  #page(number: number, depth: number, { low, high }: KeyRange, visit: Visit): void {
     const { compare, counts, onLeaf } = visit
     const isLeaf = depth === 1
     const page = this.#file.page(number)
@@ -117,7 +123,7 @@ class Walk {
       if (isLeaf) {
         counts.entries += 1
         counts.overflowPages += onLeaf(node)
-      } else this.#page(node.child, depth - 1, from, next, visit)
+      } else this.#page(node.child, depth - 1, { low: from, high: next }, visit)
     }
   }
 

@@ -8,8 +8,7 @@ export async function confirmations(
   client: RedisClient,
   keys: Keys,
   { seq, mark }: { readonly seq: number; readonly mark: string },
-  wanted: number,
-  waitMs: number,
+  { wanted, waitMs }: { readonly wanted: number; readonly waitMs: number },
 ): Promise<number> {
   const server = (await serverOf(client, keys.meta)) ?? client
   const [isThere, count] = await Promise.all([

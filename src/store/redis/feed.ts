@@ -60,7 +60,7 @@ async function follow(client: RedisClient, session: Session, following: Followin
   }
   const ended = (): boolean => signal.aborted || session.isClosed
   const confirmed = async (newest: StorePosition): Promise<boolean> => {
-    const count = await ask(confirmations(client, keys, newest, waitReplicas, limits.waitMs))
+    const count = await ask(confirmations(client, keys, newest, { wanted: waitReplicas, waitMs: limits.waitMs }))
     return count !== null && count >= waitReplicas
   }
   /** The entries, where each continues the one before; else why not is thrown. */

@@ -231,7 +231,8 @@ export class RedisStore implements Store {
     const { keys, limits } = this.#session
     let confirmed = 0
     try {
-      confirmed = await confirmations(client, keys, entry, this.#waitReplicas, limits.waitMs)
+      const wait = { wanted: this.#waitReplicas, waitMs: limits.waitMs }
+      confirmed = await confirmations(client, keys, entry, wait)
     } catch (error) {
       if (isTimeout(error)) reconnect(client)
     }

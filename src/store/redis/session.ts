@@ -45,7 +45,7 @@ export class Session {
 
   /** Reads in many pieces, each within the limit of one command. */
   readMuch<T>(doing: string, action: (client: RedisClient) => Promise<T>): Promise<T> {
-    return this.#call('read-much', doing, action, readFault, this.limits.readMuchMs)
+    return this.#call('read-much', doing, action, readFault)
   }
 
   /** Writes: rejects with StoreOutcomeUnknown where nobody can say whether it was done. */
@@ -73,7 +73,6 @@ export class Session {
     doing: string,
     action: (client: RedisClient) => Promise<T>,
     faultOf: (error: unknown, doing: string, why: string) => Error,
-    limitMs = this.#commandMs(purpose) * CALL_COMMANDS_MAX,
   ): Promise<T> {
     this.checkOpen()
     const client = this.#client(purpose)
@@ -81,7 +80,7 @@ export class Session {
     this.checkOpen()
     const unusable = whyUnusable(client)
     if (unusable !== null) throw new StoreUnavailable(`${doing}: ${unusable}`)
-    const limit = deadline(limitMs)
+    const limit = deadline(this.#callMs(purpose))
     try {
       return await Promise.race([action(client), limit.passed])
     } catch (error) {
@@ -98,6 +97,10 @@ export class Session {
     const client = connect(this.#target, this.limits, this.#commandMs(purpose))
     this.#clients.set(purpose, client)
     return client
+  }
+
+  #callMs(purpose: Purpose): number {
+    return purpose === 'read-much' ? this.limits.readMuchMs : this.#commandMs(purpose) * CALL_COMMANDS_MAX
   }
 
   #commandMs(purpose: Purpose): number {

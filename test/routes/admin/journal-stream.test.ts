@@ -1,5 +1,4 @@
 // The journal as server-sent events, over real sockets: resumed, in order, within the scope, and never for ever.
-import { mock } from 'node:test'
 import t from 'tap'
 import { at } from '../../fixtures/admin-json.ts'
 import { idOf } from '../../fixtures/admin-routes.ts'
@@ -101,20 +100,17 @@ t.test('the stream of a token that is revoked or expires ends before it gives an
 })
 
 t.test('a silent stream is kept alive by comments, and ends there too once its token is worth nothing', async (t) => {
-  mock.timers.enable({ apis: ['setInterval'] })
-  t.teardown(() => mock.timers.reset())
   const session = await startAdmin(t)
   const port = await listening(session)
   const token = await session.token('viewer', null, '2026-03-01T01:00:00Z')
   const reader = await openStream(port, { token })
   await reader.until(({ comments }) => comments.length === 1)
   for (const beat of [1, 2, 3]) {
-    mock.timers.tick(15_000)
+    await session.planes.clock.advance(15_000)
     await reader.until(({ comments }) => comments.length === 1 + beat)
   }
   t.equal(reader.events.length, 0)
   await session.planes.clock.advance(HOUR_MS)
-  mock.timers.tick(15_000)
   await reader.ended
   t.pass('ended')
 })
