@@ -122,7 +122,7 @@ await t.test('a last known good state that finds no room is a warning, and the o
   // disk may be full too late for that; then once more.
   let older = await readFile(path)
   let files: string[] = []
-  let patch = 0
+  let patch = 1
   for (let isPending = false; !isPending;) {
     for (const file of files) await rm(file, { force: true })
     t.equal((await setVersion(server, 'a', `1.0.${patch}`)).status, 200)
