@@ -15,7 +15,13 @@ import { announceReplica, type ReplicaFacts } from '../control/replicas.ts'
 import { AllowedHosts } from '../control/allowed-hosts.ts'
 import { openOutside, type OpenOutside } from '../open-outside.ts'
 import { Upstreams } from '../control/upstreams.ts'
-import { documentWarnings, entryWarnings, storeChecks, type StoreChecks } from '../control/store-checks.ts'
+import {
+  documentWarnings,
+  entryWarnings,
+  lastKnownGoodWarnings,
+  storeChecks,
+  type StoreChecks,
+} from '../control/store-checks.ts'
 import { closePlane, listen } from '../listening.ts'
 import { openPollPlane, type OpenPollPlane } from '../open-poll-plane.ts'
 import { systemClock } from '../lib/clock.ts'
@@ -101,6 +107,7 @@ async function start(config: Config, limits: ServerLimits, logger: Logger): Prom
     ...checks.warnings(),
     ...documentWarnings(replica),
     ...entryWarnings(replica),
+    ...lastKnownGoodWarnings(replica),
   ]
   const stores = { store, coordination, replica, warnings: allWarnings }
   const shared = { ...stores, replicaId, clock: trusted, upstreams, outside }

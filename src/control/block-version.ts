@@ -43,7 +43,7 @@ export async function blockVersion(
   return executeCommand<BlockOutcome, null, null>(control, request, {
     kind: 'version.block',
     dryRun,
-    recordExpiries: true,
+    recordExpiries: 'tried',
     run(tx) {
       const document = tx.get(key)
       if (!isExpected(expectedRevisions, document)) return replyWith({ outcome: 'stale', current: document ?? null })

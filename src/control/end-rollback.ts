@@ -31,7 +31,7 @@ export function endRollback(
   return executeCommand<RolloutOutcome, readonly Untouched[], null>(control, request, {
     kind: `rollout.${how}`,
     dryRun,
-    recordExpiries: true,
+    recordExpiries: 'tried',
     run(tx) {
       const document = chooseRollout(
         tx,

@@ -38,7 +38,7 @@ export async function takeNextStep(
     kind: 'rollout.step',
     dryRun: false,
     // A pin that has ended holds its channel no longer: it is taken away before anything is decided without that channel.
-    recordExpiries: true,
+    recordExpiries: 'tried',
     run: (tx) => decideNext(control, tx, key, samples),
     reply: () => true,
   })

@@ -28,7 +28,7 @@ export async function registerRelease(
   return executeCommand<ReleaseOutcome, null, Packages>(control, request, {
     kind: 'release.register',
     dryRun,
-    recordExpiries: true,
+    recordExpiries: 'tried',
     prepare: packageFinder(control, request, urls),
     run(tx, packages) {
       if (packages.outcome !== 'found') return replyWith(packages)

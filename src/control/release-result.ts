@@ -63,7 +63,7 @@ export function changeRelease<P = null>(
   return executeCommand<ReleaseOutcome, null, P>(control, request, {
     kind,
     dryRun,
-    recordExpiries: true,
+    recordExpiries: 'tried',
     ...(prepare === undefined ? {} : { prepare }),
     run(tx, prepared) {
       const document = tx.get(key)

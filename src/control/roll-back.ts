@@ -40,7 +40,7 @@ export function rollBack(
   return executeCommand<RolloutOutcome, readonly Untouched[], null>(control, request, {
     kind: 'rollout.rollback',
     dryRun,
-    recordExpiries: true,
+    recordExpiries: 'tried',
     run(tx) {
       const document = findRollback(tx, asked)
       if ('outcome' in document) return replyWith(document)

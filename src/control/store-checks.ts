@@ -73,6 +73,12 @@ export function entryWarnings({ unreadableEntries }: Pick<Replica, 'unreadableEn
   }))
 }
 
+/** A warning while a restart without the store would serve an older state. */
+export function lastKnownGoodWarnings({ lastKnownGood }: Pick<Replica, 'lastKnownGood'>): readonly StoreWarning[] {
+  const { warning } = lastKnownGood
+  return warning === null ? [] : [{ code: 'last_known_good_unsaved', message: warning }]
+}
+
 export interface StoreChecks {
   /** As of the last look that succeeded. */
   readonly warnings: () => readonly StoreWarning[]

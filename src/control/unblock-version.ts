@@ -26,7 +26,7 @@ export async function unblockVersion(
   return executeCommand<UnblockOutcome, null, null>(control, request, {
     kind: 'version.unblock',
     dryRun,
-    recordExpiries: true,
+    recordExpiries: 'required',
     run(tx) {
       const document = tx.stored(key)
       if (document === undefined) return replyWith({ outcome: 'not-blocked' })

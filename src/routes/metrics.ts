@@ -102,6 +102,11 @@ function gaugesOf({ holder, replica, clock }: MetricsSources): Gauges {
       () => replica.unreadableEntries.count,
     ],
     [
+      'bellwether_last_known_good_unsaved',
+      '1 while a change is not in the last-known-good file for 30 s, so that a restart without the store would not have it, else 0.',
+      () => Number(replica.lastKnownGood.warning !== null),
+    ],
+    [
       'bellwether_clock_unconfirmed',
       '1 while the time is not confirmed, so that this replica ends no pin, critical flag or stage, else 0.',
       () => Number(clock.doubt !== null),

@@ -56,7 +56,7 @@ export class Replica {
   #stopFollowing = new AbortController()
   /** Why what was applied is not served; null while it is. */
   #unserved: Error | null = null
-  readonly #keeper: LastKnownGoodKeeper
+  readonly lastKnownGood: LastKnownGoodKeeper
   /** Where the last-known-good file stood at the start. */
   #kept: StorePosition | null = null
   /** When what is served was last known to be the store's newest, in milliseconds; null before anything is. */
@@ -73,7 +73,7 @@ export class Replica {
     this.#unreadable = new UnreadableLog(options.log)
     this.unreadableEntries = new UnreadableEntries(options.log)
     // What could not be served must not be started from either.
-    this.#keeper = new LastKnownGoodKeeper({
+    this.lastKnownGood = new LastKnownGoodKeeper({
       ...options,
       current: () => (this.#unserved === null ? this.#state : null),
     })
@@ -117,7 +117,7 @@ export class Replica {
       const { epoch, seq, mark } = kept.state
       this.#kept = { epoch, seq, mark }
     }
-    if (kept.outcome === 'refused') await this.#keeper.refuse(kept)
+    if (kept.outcome === 'refused') await this.lastKnownGood.refuse(kept)
     if (!(await this.#load())) await this.#fallBack(kept)
     this.#running = this.#run()
   }
@@ -136,7 +136,7 @@ export class Replica {
     this.#cancelExpiry()
     this.#waiters.giveUp()
     await this.#running
-    await this.#keeper.stop()
+    await this.lastKnownGood.stop()
   }
 
   async #load(): Promise<boolean> {
@@ -159,9 +159,9 @@ export class Replica {
           this.#take(read.state)
         } catch (error) {
           this.#kept = null
-          return this.#keeper.refuse({ why: `it cannot be served: ${textOf(error)}` })
+          return this.lastKnownGood.refuse({ why: `it cannot be served: ${textOf(error)}` })
         }
-        this.#keeper.has(read.state)
+        this.lastKnownGood.has(read.state)
         this.#currentAt = Date.parse(read.savedAt)
         if (this.#status === 'starting') this.#status = 'serving last known good'
         log.warn(
@@ -261,7 +261,7 @@ export class Replica {
     this.#unreadable.look(state)
     this.#waiters.published(state, holder.spreading)
     this.#scheduleExpiry(state)
-    this.#keeper.changed()
+    this.lastKnownGood.changed()
   }
 
   #scheduleExpiry(state: ReplicaState): void {
@@ -281,7 +281,7 @@ export class Replica {
     if (this.#fault?.message !== fault.message) log.error({ problem: fault.message }, 'the store is unavailable')
     if (this.#fault === null) {
       this.#currentAt = this.#state === null ? null : clock.now()
-      this.#keeper.flush()
+      this.lastKnownGood.flush()
     }
     // While a store that has gone back, or that is newer, cannot be reached either, that is still what must be decided.
     if (this.#fault === null || !isLasting(this.#fault) || isLasting(fault)) this.#fault = fault

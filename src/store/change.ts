@@ -1,5 +1,6 @@
 // What every store refuses before it looks at its documents: changes that can only be a mistake of the caller.
 // Thrown as plain RangeError, because no retry and no operator can mend them.
+import { isDeeper, NESTING_MAX } from './nesting.ts'
 import { COMMIT_WRITES_MAX, type Change, type Expectation } from './port.ts'
 import { COMMIT_BYTES_MAX, DOCUMENT_BYTES_MAX } from './sizes.ts'
 
@@ -35,6 +36,9 @@ export function checkChange(change: Change): void {
     checkExpectation(write)
     if (written.has(write.key)) throw new RangeError(`A change writes ${JSON.stringify(write.key)} twice`)
     written.add(write.key)
+    if (isDeeper(write.body, NESTING_MAX - 1)) {
+      throw new RangeError(`A body has fewer than ${NESTING_MAX} levels, that of ${JSON.stringify(write.key)} has more`)
+    }
     const bytes = write.body === null ? 0 : Buffer.byteLength(JSON.stringify(write.body))
     if (bytes > BODY_BYTES_MAX) {
       throw new RangeError(`A body has at most ${BODY_BYTES_MAX} bytes, that of ${JSON.stringify(write.key)} ${bytes}`)

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { checked } from './checked-store.ts'
 import { readKeptFile, replaceKeptFile } from './kept-file.ts'
 import { FORMAT, type CheckDocument, type Document, type StoreState } from './port.ts'
-import { asStored, isCount, isRecord } from './stored-form.ts'
+import { asStored, boundedDocument, isCount, isRecord } from './stored-form.ts'
 
 const FILE = 'last-known-good.json'
 /** Where a file goes that cannot be used: the last one of them is kept, for whoever wants to know what it was. */
@@ -28,11 +28,14 @@ interface Content {
 }
 
 /**
- * Replaces the file in `folder` by `state`; `at` is the time now in milliseconds. Resolves when it is on the disk, and
- * rejects with StoreUnavailable where it could not be written, the file before being left as it was.
+ * Replaces the file in `folder` by `state`; `at` is the time now in milliseconds. Resolves when it is on the disk, with the keys of
+ * documents that could only be written without their bodies, and rejects with StoreUnavailable where the file could not be written,
+ * the file before being left as it was.
  */
-export function writeLastKnownGood(folder: string, state: StoreState, at: number): Promise<void> {
-  return replaceKeptFile(join(folder, FILE), textOfFile(state, at))
+export async function writeLastKnownGood(folder: string, state: StoreState, at: number): Promise<readonly string[]> {
+  const emptied: string[] = []
+  await replaceKeptFile(join(folder, FILE), textOfFile(state, at, emptied))
+  return emptied
 }
 
 /** Moves the file in `folder` out of the way and answers where to; null where that cannot be done, and the file stays. */
@@ -55,7 +58,7 @@ export async function readLastKnownGood(folder: string, check: CheckDocument = (
   try {
     const kept = stateOf(read.content, path)
     if (kept.outcome !== 'read') return kept
-    const documents = kept.state.documents.map((document) => checked(document, check))
+    const documents = kept.state.documents.map((document) => checked(boundedDocument(document), check))
     return { ...kept, state: { ...kept.state, documents } }
   } catch (error) {
     // Such as JSON that is nested deeper than this process can follow.
@@ -82,24 +85,51 @@ function checksumOf({ format, epoch, seq, mark, savedAt, documents }: Content): 
   return createHash('sha256').update(JSON.stringify({ format, epoch, seq, mark, savedAt, documents })).digest('hex')
 }
 
-/** So many documents are a millisecond's work. */
-const PIECE_DOCUMENTS = 500
+/**
+ * A piece ends with the document that reaches so many characters: polls wait for one piece at most, some milliseconds, and no string
+ * has all documents in it.
+ */
+const PIECE_LENGTH = 256 * 1024
 
-/** The file's text in pieces: `content` with the checksum over it as its last member. */
-function* textOfFile({ seq, mark, epoch, documents }: StoreState, at: number): Generator<string> {
+/** The file's text in pieces: `content` with the checksum over it as its last member. Adds the keys of emptied documents to `emptied`. */
+function* textOfFile({ seq, mark, epoch, documents }: StoreState, at: number, emptied: string[]): Generator<string> {
   const content: Content = { format: FORMAT, epoch, seq, mark, savedAt: new Date(at).toISOString(), documents: [] }
   const hash = createHash('sha256')
   const hashed = (piece: string): string => {
     hash.update(piece)
     return piece
   }
-  yield hashed(JSON.stringify(content).slice(0, -']}'.length))
-  for (let from = 0; from < documents.length; from += PIECE_DOCUMENTS) {
-    const piece = JSON.stringify(documents.slice(from, from + PIECE_DOCUMENTS).map(asStored)).slice(1, -1)
-    yield hashed(from === 0 ? piece : `,${piece}`)
+  let texts = [JSON.stringify(content).slice(0, -']}'.length)]
+  let length = 0
+  for (const [index, document] of documents.entries()) {
+    const text = textOfDocument(document, emptied)
+    texts.push(index === 0 ? text : `,${text}`)
+    length += text.length
+    if (length < PIECE_LENGTH) continue
+    yield hashed(texts.join(''))
+    texts = []
+    length = 0
   }
+  yield hashed(texts.join(''))
   hash.update(']}')
   yield `],"checksum":"${hash.digest('hex')}"}`
+}
+
+/**
+ * One document must never keep the others out of the file, nor have it refused at the next start: what cannot be written, or is of a
+ * newer form, is written with an empty body, which no document of a known kind has.
+ */
+function textOfDocument(document: Document, emptied: string[]): string {
+  const { key, revision, format } = document
+  if (format <= FORMAT) {
+    try {
+      return JSON.stringify(asStored(document))
+    } catch {
+      // Such as a text that is too long, or values that are nested too deep.
+    }
+  }
+  emptied.push(key)
+  return JSON.stringify({ key, revision, format: FORMAT, body: {} })
 }
 
 function isContent(file: Readonly<Record<string, unknown>>): file is Readonly<Record<string, unknown>> & Content {

@@ -1,5 +1,6 @@
 // The form of documents and journal entries, as far as every store must know it: what another program, a newer build or a fault
 // has written is found here, before anything of it is used. What a document's body means is checked above the store.
+import { ENTRY_LEVELS, isDeeper, NESTING_FAULT, NESTING_MAX } from './nesting.ts'
 import { FORMAT, type Document, type DocumentChange, type JournalEntry } from './port.ts'
 
 /** RFC 3339; what is no day, such as the 40th, is found by parsing. */
@@ -27,8 +28,13 @@ export function documentFault(value: unknown, key: string): string | null {
 }
 
 /** A document of which only the key is known. Its revision is 0, so that a commit that expects 0 writes over it. */
-export function unreadableDocument(key: string, why: string): Document {
-  return { key, revision: 0, format: FORMAT, body: {}, unreadable: why }
+export function unreadableDocument(key: string, why: string, revision = 0): Document {
+  return { key, revision, format: FORMAT, body: {}, unreadable: why }
+}
+
+/** A document that is right but for its nesting. One that is too deep is unreadable at its revision, which a commit expects. */
+export function boundedDocument(document: Document): Document {
+  return isDeeper(document, NESTING_MAX) ? unreadableDocument(document.key, NESTING_FAULT, document.revision) : document
 }
 
 /**
@@ -56,8 +62,24 @@ export function unreadableEntry(seq: number, mark: string, why: string): Journal
   return { ...head, changes: [], unreadable: why }
 }
 
-/** An entry that is right, without the marks that only its reader sets. */
+/**
+ * An entry that is right but for its nesting, without the marks that only its reader sets. Each document that is nested too deep is
+ * unreadable alone; an entry that is so outside its documents is unreadable as a whole.
+ */
 export function entryOf(value: JournalEntry): JournalEntry {
+  const entry = unmarked(value)
+  if (!isDeeper(entry, NESTING_MAX + ENTRY_LEVELS)) return entry
+  const bounded = (document: Document | null) => (document === null ? null : boundedDocument(document))
+  const changes = entry.changes.map(({ key, before, after }) => ({
+    key,
+    before: bounded(before),
+    after: bounded(after),
+  }))
+  const head = { ...entry, changes: [] }
+  return isDeeper(head, NESTING_MAX) ? unreadableEntry(entry.seq, entry.mark, NESTING_FAULT) : { ...entry, changes }
+}
+
+function unmarked(value: JournalEntry): JournalEntry {
   const { unreadable, ...entry } = value
   const isMarked = ({ before, after }: DocumentChange): boolean => hasMark(before) || hasMark(after)
   if (!entry.changes.some(isMarked)) return unreadable === undefined ? value : entry
@@ -102,15 +124,14 @@ function isChange(value: unknown): boolean {
   return [value['before'], value['after']].every((part) => part === null || isDocumentOf(part, key))
 }
 
-/** What an operator has restored may have the revision 0 of a document that could not be read. */
+/**
+ * What an operator has restored may have the revision 0 of a document that could not be read. A document of a newer form stands in
+ * entries of that form only.
+ */
 function isDocumentOf(value: unknown, key: unknown): boolean {
-  return (
-    isRecord(value) &&
-    value['key'] === key &&
-    isCount(value['revision']) &&
-    formatOf(value) !== null &&
-    isRecord(value['body'])
-  )
+  const format = formatOf(value)
+  if (!isRecord(value) || format === null || format > FORMAT) return false
+  return value['key'] === key && isCount(value['revision']) && isRecord(value['body'])
 }
 
 function hasMark(document: Document | null): boolean {

@@ -1,9 +1,11 @@
 // The last known good file: whole or refused, replaced in one step, and readable by its owner only.
+import { createHash } from 'node:crypto'
 import { chmod, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import { readLastKnownGood, writeLastKnownGood } from '../../src/store/last-known-good.ts'
-import { FORMAT, type StoreState } from '../../src/store/port.ts'
+import { NESTING_FAULT, NESTING_MAX } from '../../src/store/nesting.ts'
+import { FORMAT, type JsonObject, type StoreState } from '../../src/store/port.ts'
 import { range } from '../fixtures/store-changes.ts'
 import { freshFolder } from '../fixtures/store-process.ts'
 
@@ -107,8 +109,63 @@ await t.test('a foreign file is refused with a sentence that names it', async (t
 await t.test('a document of a newer Bellwether refuses the file', async (t) => {
   const folder = await freshFolder(t)
   const documents = [{ key: 'channel/new', revision: 1, format: FORMAT + 1, body: {} }]
-  await writeLastKnownGood(folder, { ...state(1), documents }, NOON_MS)
+  const content = { format: FORMAT, epoch: 'e', seq: 1, mark: 'm', savedAt: new Date(NOON_MS).toISOString(), documents }
+  const checksum = createHash('sha256').update(JSON.stringify(content)).digest('hex')
+  await writeFile(join(folder, FILE), JSON.stringify({ ...content, checksum }))
   t.match(await readLastKnownGood(folder), { outcome: 'refused', why: /channel\/new.*newer Bellwether/ })
+})
+
+await t.test('a document that cannot be written keeps no other out of the file', async (t) => {
+  const folder = await freshFolder(t)
+  const deep: JsonObject = JSON.parse(`{"a":${'['.repeat(20_000)}${']'.repeat(20_000)}}`)
+  const [first, ...others] = state(3).documents
+  const documents = [
+    ...others,
+    { key: 'thing/deep', revision: 7, format: FORMAT, body: deep },
+    { key: 'thing/newer', revision: 8, format: FORMAT + 1, body: { a: 1 } },
+    ...(first === undefined ? [] : [first]),
+  ]
+  t.same(await writeLastKnownGood(folder, { ...state(3), documents }, NOON_MS), ['thing/deep', 'thing/newer'])
+  const read = await readLastKnownGood(folder)
+  if (read.outcome !== 'read') throw new Error(JSON.stringify(read))
+  const emptied = { format: FORMAT, body: {} }
+  const expected = [
+    ...others,
+    { key: 'thing/deep', revision: 7, ...emptied },
+    { key: 'thing/newer', revision: 8, ...emptied },
+    first,
+  ]
+  t.equal(JSON.stringify(read.state.documents), JSON.stringify(expected))
+})
+
+await t.test('a document of the file that is nested too deep is unreadable alone', async (t) => {
+  const folder = await freshFolder(t)
+  const deep: JsonObject = JSON.parse(`{"a":${'['.repeat(NESTING_MAX)}${']'.repeat(NESTING_MAX)}}`)
+  const documents = [...state(1).documents, { key: 'thing/deep', revision: 7, format: FORMAT, body: deep }]
+  await writeLastKnownGood(folder, { ...state(1), documents }, NOON_MS)
+  const read = await readLastKnownGood(folder)
+  t.match(read, { state: { documents: [{ revision: 1 }, { revision: 7, unreadable: NESTING_FAULT }] } })
+})
+
+await t.test('polls are answered between the pieces of large documents', async (t) => {
+  const folder = await freshFolder(t)
+  const documents = range(1, 20).map((n) => ({
+    key: `thing/${n}`,
+    revision: 1,
+    format: FORMAT,
+    body: { text: 'x'.repeat(512 * 1024) },
+  }))
+  let turns = 0
+  let isWriting = true
+  const count = (): void => {
+    turns += 1
+    if (isWriting) setImmediate(count)
+  }
+  setImmediate(count)
+  await writeLastKnownGood(folder, { ...state(1), documents }, NOON_MS)
+  isWriting = false
+  t.ok(turns > documents.length, `${turns} turns of the event loop`)
+  t.match(await readLastKnownGood(folder), { outcome: 'read' })
 })
 
 await t.test('what cannot be read is refused and does not throw', async (t) => {
@@ -134,7 +191,6 @@ await t.test('writes at once come one after the other, and the last one stays', 
 
 await t.test('a state of any size is written in pieces and read whole', async (t) => {
   const folder = await freshFolder(t)
-  // Around the length of a piece, which is 500.
   for (const count of [0, 1, 2, 499, 500, 501, 1_000, 1_001, 2_345]) {
     const written = state(count)
     await writeLastKnownGood(folder, written, NOON_MS)

@@ -12,7 +12,7 @@ import {
 } from '../control.ts'
 import type { ReplicaState } from '../../serve/replica-state.ts'
 import { timesOf } from '../../serve/trusted-clock.ts'
-import type { Document } from '../../store/port.ts'
+import { StoreUnavailable, type Document } from '../../store/port.ts'
 import { commitTransaction, earlierEntry } from './commit.ts'
 import { recordExpiries } from './record-expiries.ts'
 import { Transaction, type Applied } from './transaction.ts'
@@ -42,8 +42,11 @@ export interface Command<R, X = null, P = null> {
   /** The journal's name for the change. */
   readonly kind: string
   readonly dryRun: boolean
-  /** Whether expired pins and critical flags are recorded first, so that the decision sees channels without them. */
-  readonly recordExpiries?: boolean
+  /**
+   * Whether expired pins and critical flags are recorded first, so that the decision sees channels without them. Where one cannot be
+   * recorded, 'tried' goes on and 'required' fails, since the change itself could then end or keep a pin.
+   */
+  readonly recordExpiries?: 'tried' | 'required'
   /** How often it is decided at most; ATTEMPTS_MAX unless given. */
   readonly attempts?: number
   /** Slow reads, each attempt. Documents read here are recorded; if one changes before `run`, it is prepared again. */
@@ -129,7 +132,7 @@ async function attemptCommand<R, X, P>(
   command: Command<R, X, P>,
 ): Promise<R | Unfinished | typeof LOST> {
   const { dryRun, run, reply } = command
-  if (command.recordExpiries === true && !dryRun) await recordExpiries(control)
+  if (command.recordExpiries !== undefined && !dryRun) await recordWhatEnded(control, command.recordExpiries)
   const tx = new Transaction(currentState(control), timesOf(control.clock))
   // Without `prepare` there is nothing that P could be but null.
   const prepared = command.prepare === undefined ? (null as P) : await command.prepare(tx)
@@ -163,6 +166,15 @@ async function isConfirmed(control: Control, tx: Transaction): Promise<boolean> 
   const { epoch, seq } = await control.store.position()
   const seen = await control.replica.until((state) => state.epoch === epoch && state.seq >= seq)
   return seen && tx.isCurrent(currentState(control))
+}
+
+/** A channel whose expiry cannot be recorded must not stop changes of others: the expiry task tries again, and logs the fault. */
+async function recordWhatEnded(control: Control, how: 'tried' | 'required'): Promise<void> {
+  try {
+    await recordExpiries(control)
+  } catch (error) {
+    if (how === 'required' || error instanceof StoreUnavailable) throw error
+  }
 }
 
 async function answerUnchanged<R, X, P>(

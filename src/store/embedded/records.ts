@@ -1,6 +1,7 @@
 // How the embedded store spells its keys and values in bytes. Every value carries a checksum over its key and itself,
 // because a disk that flips a bit must end in StoreDamaged and never in another version for a fleet.
 import { crc32 } from 'node:zlib'
+import { parseBounded } from '../nesting.ts'
 import { StoreDamaged } from '../port.ts'
 
 const CHECKSUM_BYTES = 4
@@ -22,11 +23,7 @@ export function decodeValue(key: Uint8Array, bytes: Uint8Array): unknown {
 
 /** The JSON value of a text, undefined where it is none. */
 export function parsedOf(text: Buffer): unknown {
-  try {
-    return JSON.parse(text.toString('utf8'))
-  } catch {
-    return undefined
-  }
+  return parseBounded(text.toString('utf8'))
 }
 
 /** The text of a value, not parsed; throws StoreDamaged where key or value have changed since. */

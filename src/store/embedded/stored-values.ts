@@ -3,9 +3,10 @@
 import { FORMAT, StoreNotOpened, type Document, type JournalEntry } from '../port.ts'
 import { DOCUMENT_BYTES_MAX, ENTRY_BYTES_MAX } from '../sizes.ts'
 import {
+  boundedDocument,
   documentFault,
   entryFault,
-  entryOf as unmarked,
+  entryOf as boundedEntry,
   formatOf,
   isCount,
   isRecord,
@@ -35,7 +36,7 @@ export function entryOf(text: Buffer, seq: number): JournalEntry {
   if (large !== null) return unreadableEntry(seq, '', large)
   const value = checkFormat(records.parsedOf(text))
   const fault = value === undefined ? 'it is no JSON' : entryFault(value, seq, null)
-  if (fault === null) return unmarked(value as JournalEntry) // It was just looked at.
+  if (fault === null) return boundedEntry(value as JournalEntry) // It was just looked at.
   const mark = isRecord(value) && typeof value['mark'] === 'string' ? value['mark'] : ''
   return unreadableEntry(seq, mark, fault)
 }
@@ -47,7 +48,7 @@ export function documentOf(name: Uint8Array, bytes: Uint8Array): Document {
   if (large !== null) return unreadableDocument(key, large)
   const value = checkFormat(records.parsedOf(records.textOf(name, bytes)))
   const fault = documentFault(value, key)
-  return fault === null ? (value as Document) : unreadableDocument(key, fault) // It was just looked at.
+  return fault === null ? boundedDocument(value as Document) : unreadableDocument(key, fault) // It was just looked at.
 }
 
 export function isMeta(value: unknown): value is StoreMeta {

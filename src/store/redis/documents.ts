@@ -1,7 +1,9 @@
 // Documents and entries as the text that Redis keeps. commit.lua reads revision and format by the fixed head of a document.
+import { parseBounded } from '../nesting.ts'
 import { FORMAT, NewerFormat, type Document, type JournalEntry } from '../port.ts'
 import { DOCUMENT_BYTES_MAX, ENTRY_BYTES_MAX } from '../sizes.ts'
 import {
+  boundedDocument,
   documentFault,
   entryFault,
   entryOf,
@@ -23,11 +25,11 @@ export function documentText({ revision, format, key, body }: Document): string 
 export function readDocument(key: string, text: string, bytes: number): Document {
   const large = sizeFault(bytes, DOCUMENT_BYTES_MAX)
   if (large !== null) return unreadableDocument(key, large)
-  const value = parsedOf(text)
+  const value = parseBounded(text)
   const fault = documentFault(value, key)
   if (fault !== null) return unreadableDocument(key, fault)
   checkFormat(value, `a document of the kind ${key.slice(0, key.indexOf('/'))}`)
-  return value as Document // It was just looked at.
+  return boundedDocument(value as Document) // It was just looked at.
 }
 
 /** Where an entry is, as the stream says beside its text. */
@@ -42,19 +44,10 @@ export interface EntryPlace {
 export function readEntry(text: string, { seq, mark, bytes }: EntryPlace): JournalEntry {
   const large = sizeFault(bytes, ENTRY_BYTES_MAX)
   if (large !== null) return unreadableEntry(seq, mark, large)
-  const value = parsedOf(text)
+  const value = parseBounded(text)
   checkFormat(value, `journal entry ${seq}`)
   const fault = value === undefined ? 'it is no JSON' : entryFault(value, seq, mark)
   return fault === null ? entryOf(value as JournalEntry) : unreadableEntry(seq, mark, fault)
-}
-
-/** undefined for what is no JSON; what it is is not said: it may hold what must not be logged. */
-function parsedOf(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
-  }
 }
 
 function checkFormat(value: unknown, what: string): void {

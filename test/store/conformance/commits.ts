@@ -1,7 +1,8 @@
 // A commit is all or nothing, guarded by revisions, and one journal entry.
 import type { Test } from 'tap'
 import { BODY_BYTES_MAX, KEY_BYTES_MAX } from '../../../src/store/change.ts'
-import { COMMIT_WRITES_MAX, FORMAT, type Store, type Write } from '../../../src/store/port.ts'
+import { NESTING_MAX } from '../../../src/store/nesting.ts'
+import { COMMIT_WRITES_MAX, FORMAT, type JsonObject, type Store, type Write } from '../../../src/store/port.ts'
 import { COMMIT_BYTES_MAX } from '../../../src/store/sizes.ts'
 import { change, commit, expectation, NOON, put, range, remove, revisionOf } from '../../fixtures/store-changes.ts'
 import { freshStore, type MakePlace } from '../conformance.ts'
@@ -191,6 +192,8 @@ export async function commits(t: Test, makePlace: MakePlace): Promise<void> {
     await t.rejects(store.commit(change([put('b', 0)], { at: 'now' })), RangeError, 'a time that is none')
     const large = { text: 'x'.repeat(BODY_BYTES_MAX) }
     await t.rejects(store.commit(change([put('b', 0, large)])), RangeError, 'more than is read again')
+    const deep = range(1, NESTING_MAX - 1).reduce<JsonObject>((inner) => ({ inner }), {})
+    await t.rejects(store.commit(change([put('b', 0, deep)])), RangeError, 'deeper than is read again')
     t.equal((await store.load()).seq, 1)
     t.equal((await store.load()).documents.length, 1)
   })

@@ -1,5 +1,6 @@
 // What is read is what was written, to the last character, and many documents are no trouble.
 import type { Test } from 'tap'
+import { NESTING_MAX } from '../../../src/store/nesting.ts'
 import type { JsonObject } from '../../../src/store/port.ts'
 import { commit, put, range } from '../../fixtures/store-changes.ts'
 import { freshStore, type MakePlace } from '../conformance.ts'
@@ -17,7 +18,7 @@ const BODIES: Readonly<Record<string, JsonObject>> = {
   'numbers as text, and text like numbers': { a: '1', b: '1e3', c: '007', d: 'true', e: 'null' },
   'names that mean something to JavaScript': JSON.parse('{"__proto__": {"x": 1}, "constructor": 1, "length": 2}'),
   'names that mean something to others': { 'a.b': 1, $where: 2, 'a b': 3, KEYS: 4, '\n': 5 },
-  deep: range(1, 100).reduce<JsonObject>((inner) => ({ inner }), { end: true }),
+  'as deep as is read again': range(1, NESTING_MAX - 2).reduce<JsonObject>((inner) => ({ inner }), { end: true }),
   long: { text: 'x'.repeat(300_000), list: range(1, 5_000) },
 }
 
