@@ -223,8 +223,12 @@ t.test(
     t.strictSame(await executeCommand(rig.control, other, putText('x')), { outcome: 'key-reused' })
     t.equal(rig.commits.length, 0)
     await rig.write({ [KEY]: null })
-    t.match(await executeCommand(rig.control, second.request, putText('x')), { outcome: 'put' }, 'unless it is gone')
-    t.same(rig.counted, ['unchanged note.put', 'commit note.put'])
+    t.match(
+      await executeCommand(rig.control, second.request, putText('x')),
+      { outcome: 'contended' },
+      'nor once it is gone',
+    )
+    t.same(rig.counted, ['unchanged note.put'])
   },
 )
 
