@@ -78,8 +78,8 @@ export async function authenticate(app: FastifyInstance, control: Control, admin
     }
     const identity = callerOf(request)
     // What a dry run says back is masked where it is a secret, so guesses would be answered; a real write leaves its trace.
-    const isGuarded = secretsFor(control.replica.state, identity) !== null
-    const role = isDryRun && dryRunRole !== undefined && !isGuarded ? dryRunRole : ownRole
+    const mayTry = isDryRun && dryRunRole !== undefined && secretsFor(control.replica.state, identity) === null
+    const role = mayTry ? dryRunRole : ownRole
     if (!roleReaches(identity.role, role)) {
       const detail = `this needs role ${role}; the token ${identity.actor} has role ${identity.role}`
       return sendProblem(request, reply, 'role_too_low', detail, { needs: role })
