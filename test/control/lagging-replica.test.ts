@@ -42,6 +42,31 @@ t.test(
   },
 )
 
+t.test('a replica that stays behind answers contended at once, and does not try again and again', async (t) => {
+  let isHeld = false
+  const lag = (store: Store): Store =>
+    wrapped(store, {
+      follow: (after, on, signal, lane) =>
+        store.follow(after, (entry) => (isHeld ? undefined : on(entry)), signal, lane),
+    })
+  const session = new AdminSession(await startPlanes(t.teardown, { wrapStore: lag }))
+  await session.channel('stable/cloud')
+  await session.done('PUT', `${CLOUD}/halt`, { reason })
+  isHeld = true
+  const { store, replica } = session.planes.deps
+  const other = { at: '2026-03-01T00:00:00.000Z', actor: 'other', kind: 'test', reason: null, requestId: null }
+  const writes = [{ key: 'other/1', expected: 0, body: {} }]
+  await store.commit({ ...other, decidedOn: null, reads: [], writes })
+  let waits = 0
+  replica.until = async () => {
+    waits += 1
+    return false
+  }
+  const reply = await session.call('PUT', `${CLOUD}/halt`, { reason })
+  t.hasStrict(reply.body, { status: 409, code: 'contended' })
+  t.equal(waits, 1)
+})
+
 t.test('a pipeline is not deleted under a rollout that begins meanwhile', async (t) => {
   let between: (() => Promise<unknown>) | null = null
   const interpose = (store: Store): Store =>

@@ -145,7 +145,9 @@ async function attemptCommand<R, X, P>(
     const earlier = dryRun ? null : await earlierOutcome(control, request, command)
     if (earlier !== null) return earlier
     if (decision.outcome === 'reply') return decision.reply
-    if (!dryRun && !(await isConfirmed(control, tx))) return LOST
+    // A replica that is behind must not call an old state unchanged, and one that stays behind cannot decide.
+    if (!dryRun && !(await hasCaughtUp(control))) return { outcome: 'contended' }
+    if (!dryRun && !tx.isCurrent(currentState(control))) return LOST
     return answerUnchanged(control, request, command, decision.document)
   }
   const isWhole = tx.complete()
@@ -161,11 +163,10 @@ async function attemptCommand<R, X, P>(
   return reply(committed.entry, committed.repeated ? null : decision.extra, knownState(control))
 }
 
-/** Whether what was read is the store's newest: a replica that is behind must not call an old state unchanged. */
-async function isConfirmed(control: Control, tx: Transaction): Promise<boolean> {
-  const { epoch, seq } = await control.store.position()
-  const seen = await control.replica.until((state) => state.epoch === epoch && state.seq >= seq)
-  return seen && tx.isCurrent(currentState(control))
+/** Waits until this replica has everything that the store has now; false where it has not within its limit. */
+async function hasCaughtUp({ store, replica }: Control): Promise<boolean> {
+  const { epoch, seq } = await store.position()
+  return replica.until((state) => state.epoch === epoch && state.seq >= seq)
 }
 
 /** A channel whose expiry cannot be recorded must not stop changes of others: the expiry task tries again, and logs the fault. */
