@@ -23,7 +23,7 @@ const HISTORY_PAGES_MAX = 1_000
 export async function hasHistory(control: Control, name: string): Promise<boolean> {
   const subject = channelKey(name)
   if (knownState(control).document(subject) !== undefined) return true
-  return (await control.store.journal({ subject, limit: 1 }, 'reader')).entries.length > 0
+  return (await control.store.journalInParts({ subject, limit: 1 })).entries.length > 0
 }
 
 /** What a channel served when, oldest first, as far back as HISTORY_ENTRIES_MAX entries, and what the journal keeps, reach. */

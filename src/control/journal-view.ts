@@ -4,12 +4,14 @@ import {
   JournalTrimmed,
   StoreUnavailable,
   type Document,
+  type DocumentChange,
+  type EntryInParts,
   type JournalEntry,
-  type JournalPage,
   type JournalQuery,
   type JsonObject,
   type StorePosition,
 } from '../store/port.ts'
+import { UnreadableEntry } from '../store/entry-parts.ts'
 import { asStored } from '../store/stored-form.ts'
 import type { Secrets } from '../rollouts/embargo.ts'
 import { isPipelineKey } from '../rollouts/pipeline.ts'
@@ -26,19 +28,47 @@ const BLANK = '(hidden)'
 
 /**
  * One page of the journal for this caller; entries that are wholly outside the caller's scope are left out. What may be shown
- * is said by documents, so whoever may not see everything sees no entry that this replica has not applied.
+ * is said by documents, so callers that may not see everything see no entry that this replica has not applied.
  */
 export async function readJournal(control: Control, identity: Identity, query: JournalQuery): Promise<VisiblePage> {
-  const { entries, next } = await control.store.journal(query, 'reader')
-  const newest = entries[0]?.seq ?? 0
+  const { entries, next } = await control.store.journalInParts(query)
+  const newest = entries[0]?.head.seq ?? 0
   if (identity.role !== 'admin' && !(await isKnownHere(control, newest))) {
     throw control.replica.fault ?? new StoreUnavailable(`journal entry ${newest} is not served here yet`)
   }
-  return {
-    entries: entries.flatMap((entry) => viewOf(control, entry, identity) ?? []),
-    unreadable: entries.flatMap((entry) => unreadableOf(entry) ?? []),
-    next,
+  const items: string[] = []
+  const unreadable: UnreadableEntryView[] = []
+  for (const entry of entries) {
+    const shown = await jsonOf(control, entry, identity)
+    if (shown.outcome === 'unreadable') unreadable.push(shown.view)
+    else if (shown.outcome === 'shown') items.push(shown.json)
   }
+  return { items, unreadable, next }
+}
+
+type ShownEntry =
+  | { readonly outcome: 'shown'; readonly json: string }
+  | { readonly outcome: 'unreadable'; readonly view: UnreadableEntryView }
+  | { readonly outcome: 'outside' }
+
+/** An entry as viewOf shows it, written as JSON a part at a time. */
+async function jsonOf(control: Control, entry: EntryInParts, identity: Identity): Promise<ShownEntry> {
+  const { head } = entry
+  const unreadable = unreadableOf(head)
+  if (unreadable !== null) return { outcome: 'unreadable', view: unreadable }
+  const parts: string[] = []
+  try {
+    for await (const changes of entry.changes()) {
+      const shown = changesFor(control, changes, identity)
+      if (shown.length > 0) parts.push(JSON.stringify(shown).slice(1, -1))
+    }
+  } catch (error) {
+    if (!(error instanceof UnreadableEntry)) throw error
+    return { outcome: 'unreadable', view: { seq: head.seq, detail: error.message } }
+  }
+  if (parts.length === 0) return { outcome: 'outside' }
+  const { changes: _, ...rest } = headFor(control, head, identity)
+  return { outcome: 'shown', json: `${JSON.stringify(rest).slice(0, -1)},"changes":[${parts.join(',')}]}` }
 }
 
 /** A journal entry that cannot be read, as it is named to callers. Nobody knows what it is about, so all may know of it. */
@@ -51,7 +81,10 @@ export function unreadableOf({ seq, unreadable: detail }: JournalEntry): Unreada
   return detail === undefined ? null : { seq, detail }
 }
 
-interface VisiblePage extends JournalPage {
+interface VisiblePage {
+  /** Each entry as JSON. */
+  readonly items: readonly string[]
+  readonly next: number | null
   readonly unreadable: readonly UnreadableEntryView[]
 }
 
@@ -63,10 +96,10 @@ export async function positionAfter(control: Control, seq: number): Promise<Stor
   if (!(await control.replica.until((state) => state.seq >= seq))) return null
   const { epoch } = knownState(control)
   if (seq === 0) return { epoch, seq, mark: '' }
-  const { entries } = await control.store.journal({ beforeSeq: seq + 1, limit: 1 }, 'reader')
-  const [entry] = entries
-  if (entry?.seq !== seq) throw new JournalTrimmed(`the journal has no entry ${seq} any more`)
-  return { epoch, seq, mark: entry.mark }
+  const { entries } = await control.store.journalInParts({ beforeSeq: seq + 1, limit: 1 })
+  const head = entries[0]?.head
+  if (head?.seq !== seq) throw new JournalTrimmed(`the journal has no entry ${seq} any more`)
+  return { epoch, seq, mark: head.mark }
 }
 
 /** Whether this replica follows its store and has applied entry `seq`, or does so in a moment. */
@@ -81,21 +114,36 @@ export function isAppliedHere({ replica }: Control, seq: number): boolean {
 
 /** A journal entry as this caller may see it, null where nothing of it is theirs to see. */
 export function viewOf(control: Control, entry: JournalEntry, identity: Identity): JournalEntry | null {
-  const changes = entry.changes.filter(({ key }) => maySee(identity, key))
-  if (changes.length === 0) return null
+  const changes = changesFor(control, entry.changes, identity)
+  return changes.length === 0 ? null : { ...headFor(control, entry, identity), changes }
+}
+
+/** An entry without what its head says that is not the caller's to see; its changes are not looked at. */
+function headFor(control: Control, entry: JournalEntry, identity: Identity): JournalEntry {
   const secrets = secretsFor(control.replica.state, identity)
-  const shown = (document: Document | null): Document | null => {
-    const view = hidden(blanked(document), secrets)
-    return view === null ? null : asStored(view)
-  }
   const { requestHash: _, ...rest } = entry
   return {
     ...rest,
     reason: worded(entry.reason, secrets),
     requestId: worded(callersId(entry), secrets),
     subjects: entry.subjects.filter((key) => maySee(identity, key)),
-    changes: changes.map(({ key, before, after }) => ({ key, before: shown(before), after: shown(after) })),
   }
+}
+
+/** Those of an entry's changes that the caller may see, as far as that goes. */
+function changesFor(
+  control: Control,
+  changes: readonly DocumentChange[],
+  identity: Identity,
+): readonly DocumentChange[] {
+  const secrets = secretsFor(control.replica.state, identity)
+  const shown = (document: Document | null): Document | null => {
+    const view = hidden(blanked(document), secrets)
+    return view === null ? null : asStored(view)
+  }
+  return changes
+    .filter(({ key }) => maySee(identity, key))
+    .map(({ key, before, after }) => ({ key, before: shown(before), after: shown(after) }))
 }
 
 /** What a caller has written, as far as it may be read. */

@@ -1,6 +1,6 @@
 // A store over another one that looks at every document on its way out: what it holds may have been written by a newer build,
 // by another program, or by a fault. Documents that this build cannot act on are marked, each alone; they are never refused here.
-import type { CheckDocument, Document, DocumentChange, JournalEntry, Store } from './port.ts'
+import type { CheckDocument, Document, DocumentChange, EntryInParts, JournalEntry, Store } from './port.ts'
 import { asStored } from './stored-form.ts'
 
 /** `check` is the same for every document of the store, wherever it is read: whole states, entries, answers to commits. */
@@ -24,6 +24,10 @@ export function checkedStore(store: Store, check: CheckDocument): Store {
       const { entries, next } = await store.journal(query, lane)
       return { entries: entries.map((entry) => checkedEntry(entry, check)), next }
     },
+    async journalInParts(query) {
+      const { entries, next } = await store.journalInParts(query)
+      return { entries: entries.map((entry) => checkedParts(entry, check)), next }
+    },
     journalBegins: () => store.journalBegins(),
     position: () => store.position(),
     startEpoch: (start) => {
@@ -46,6 +50,15 @@ export function checked(document: Document, check: CheckDocument): Document {
 function checkedEntry(entry: JournalEntry, check: CheckDocument): JournalEntry {
   const changes = entry.changes.map((change) => checkedChange(change, check))
   return changes.every((change, index) => change === entry.changes[index]) ? entry : { ...entry, changes }
+}
+
+function checkedParts(entry: EntryInParts, check: CheckDocument): EntryInParts {
+  return {
+    head: entry.head,
+    async *changes() {
+      for await (const part of entry.changes()) yield part.map((change) => checkedChange(change, check))
+    },
+  }
 }
 
 function checkedChange(change: DocumentChange, check: CheckDocument): DocumentChange {

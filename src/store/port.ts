@@ -18,15 +18,6 @@ export const COMMIT_WRITES_MAX = 1_000
 /** At most this many entries are given in one page of the journal. */
 export const JOURNAL_PAGE_MAX = 500
 
-/** At most this many entries are looked at for one page, so that a filter matching nothing cannot hold the process. */
-export const JOURNAL_SCAN_MAX = 10_000
-
-/** A page of the journal ends before the entry that would take it above this many bytes; one entry is always given. */
-export const JOURNAL_PAGE_BYTES_MAX = 1024 * 1024
-
-/** At most so many bytes of entries are looked at for one page: some 50 ms of work for a filter that matches nothing. */
-export const JOURNAL_SCAN_BYTES_MAX = 32 * 1024 * 1024
-
 /**
  * For whom the journal is read. `operator`: the replica, and what a change is decided on; nothing waits for readers.
  * `reader`: whoever pages through the journal or streams it; they wait for operators and for each other.
@@ -170,9 +161,15 @@ export interface JournalQuery {
 }
 
 /** `next` is the `beforeSeq` of the next page, null on the last; a page can be short, even empty, and have a next one. */
-export interface JournalPage {
-  readonly entries: readonly JournalEntry[]
+export interface JournalPage<Entry = JournalEntry> {
+  readonly entries: readonly Entry[]
   readonly next: number | null
+}
+
+/** An entry whose changes are read a few at a time; `head` has none. `changes` rejects with UnreadableEntry where one cannot be read. */
+export interface EntryInParts {
+  readonly head: JournalEntry
+  changes(): AsyncIterable<readonly DocumentChange[]>
 }
 
 /**
@@ -197,6 +194,8 @@ export interface Store {
   /** A page within JOURNAL_PAGE_BYTES_MAX. Of entries that a filter leaves out, only the head is parsed. The lane is `operator`
    * unless told. */
   journal(query: JournalQuery, lane?: ReadLane): Promise<JournalPage>
+  /** The same page in the lane `reader`, of which a part of an entry is parsed in a turn of the event loop. */
+  journalInParts(query: JournalQuery): Promise<JournalPage<EntryInParts>>
   /** When the oldest entry that is kept was made; null where none was ever trimmed. */
   journalBegins(): Promise<string | null>
   /** Where the store stands, whatever any replica knows. */

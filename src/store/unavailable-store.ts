@@ -5,6 +5,15 @@ import { StoreUnavailable, type Store } from './port.ts'
 export function unavailableStore(why: string): Store {
   const refuse = (): Promise<never> => Promise.reject(new StoreUnavailable(why))
   const close = (): Promise<void> => Promise.resolve()
-  const reads = { load: refuse, follow: refuse, committed: refuse, position: refuse }
-  return { ...reads, journal: refuse, journalBegins: refuse, commit: refuse, startEpoch: refuse, close }
+  const journal = { journal: refuse, journalInParts: refuse, journalBegins: refuse }
+  return {
+    load: refuse,
+    follow: refuse,
+    committed: refuse,
+    position: refuse,
+    ...journal,
+    commit: refuse,
+    startEpoch: refuse,
+    close,
+  }
 }

@@ -19,6 +19,7 @@ import {
   type EpochStart,
   type JournalEntry,
   type JournalPage,
+  type EntryInParts,
   type JournalQuery,
   type ReadLane,
   type Store,
@@ -30,7 +31,7 @@ import { openDatabase, type Database } from './database.ts'
 import { checkRoom } from './disk-room.ts'
 import { faultOf, openingFaultOf } from './faults.ts'
 import { lockFolder, type FolderLock } from './folder-lock.ts'
-import { readPage } from './read-journal.ts'
+import { readPage, readPageInParts, type JournalSource } from './read-journal.ts'
 import type { StoreMeta } from './stored-values.ts'
 import { deletionOfNothing, restoreDocument, writeDocument } from './write-documents.ts'
 
@@ -139,14 +140,11 @@ export class EmbeddedStore implements Store {
   }
 
   journal(query: JournalQuery, lane: ReadLane = 'operator'): Promise<JournalPage> {
-    const source = {
-      database: this.#database,
-      turns: this.#turns,
-      lastSeq: this.#meta.seq,
-      isHole: (seq: number) => this.#isHole(seq),
-      attempt: <T>(action: () => T): T => this.#attempt('Reading the journal', action),
-    }
-    return readPage(source, query, lane)
+    return readPage(this.#journalSource(), query, lane)
+  }
+
+  journalInParts(query: JournalQuery): Promise<JournalPage<EntryInParts>> {
+    return readPageInParts(this.#journalSource(), query)
   }
 
   /** This store keeps all of its journal. */
@@ -159,6 +157,16 @@ export class EmbeddedStore implements Store {
   close(): Promise<void> {
     this.#closed ??= this.#end()
     return this.#closed
+  }
+
+  #journalSource(): JournalSource {
+    return {
+      database: this.#database,
+      turns: this.#turns,
+      lastSeq: this.#meta.seq,
+      isHole: (seq) => this.#isHole(seq),
+      attempt: (action) => this.#attempt('Reading the journal', action),
+    }
   }
 
   async #end(): Promise<void> {

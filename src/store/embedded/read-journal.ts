@@ -1,14 +1,8 @@
 // Pages of the embedded store's journal: bounded by entries and by bytes, each entry looked at in its turn of the event loop.
+import { entryInParts } from '../entry-parts.ts'
 import { CHANGES_MARK, readHead, readJournalQuery, type JournalFilter } from '../journal-query.ts'
-import {
-  JOURNAL_PAGE_BYTES_MAX,
-  JOURNAL_SCAN_BYTES_MAX,
-  JOURNAL_SCAN_MAX,
-  type JournalEntry,
-  type JournalPage,
-  type JournalQuery,
-  type ReadLane,
-} from '../port.ts'
+import { type EntryInParts, type JournalEntry, type JournalPage, type JournalQuery, type ReadLane } from '../port.ts'
+import { JOURNAL_PAGE_BYTES_MAX, JOURNAL_SCAN_BYTES_MAX, JOURNAL_SCAN_MAX } from '../sizes.ts'
 import type { Turns } from '../turns.ts'
 import type { Database } from './database.ts'
 
@@ -28,8 +22,41 @@ export interface JournalSource {
 
 /** One page, newest first. Entries never change, so a page that is read over several turns is as good as one. */
 export async function readPage(source: JournalSource, query: JournalQuery, lane: ReadLane): Promise<JournalPage> {
+  const { turns } = source
+  const { entries, next } = await findPage(source, query, lane)
+  const whole: JournalEntry[] = []
+  for (const found of entries) {
+    whole.push(
+      await turns.run(
+        lane,
+        () => parse(source, found),
+        () => found.bytes,
+      ),
+    )
+  }
+  return { entries: whole, next }
+}
+
+/** The same, its entries in parts. */
+export async function readPageInParts(source: JournalSource, query: JournalQuery): Promise<JournalPage<EntryInParts>> {
+  const { entries, next } = await findPage(source, query, 'reader')
+  const inParts: EntryInParts[] = []
+  for (const found of entries) {
+    const read = (text: Buffer): JournalEntry => parse(source, { ...found, text })
+    inParts.push(await entryInParts({ text: found.text, read }, source.turns))
+  }
+  return { entries: inParts, next }
+}
+
+interface FoundPage {
+  readonly entries: readonly Found[]
+  readonly next: number | null
+}
+
+/** The texts of a page; all of it is held, which is JOURNAL_PAGE_BYTES_MAX or one entry. */
+async function findPage(source: JournalSource, query: JournalQuery, lane: ReadLane): Promise<FoundPage> {
   const filter = readJournalQuery(query)
-  const entries: JournalEntry[] = []
+  const entries: Found[] = []
   let looked = 0
   let bytes = 0
   let scanned = 0
@@ -45,7 +72,7 @@ export async function readPage(source: JournalSource, query: JournalQuery, lane:
       const seen = await source.turns.run(lane, () => look(source, seq, filter, room), costOf)
       if (seen.outcome === 'no-room') return { entries, next: before }
       if (seen.outcome === 'found') {
-        entries.push(seen.entry)
+        entries.push(seen)
         bytes += seen.bytes
       }
       before = seq
@@ -55,10 +82,15 @@ export async function readPage(source: JournalSource, query: JournalQuery, lane:
   }
 }
 
+interface Found {
+  readonly outcome: 'found'
+  readonly seq: number
+  readonly bytes: number
+  readonly text: Buffer
+}
+
 /** What has become of an entry that was looked at for a page; `bytes` is its size. */
-type Looked =
-  | { readonly outcome: 'found'; readonly bytes: number; readonly entry: JournalEntry }
-  | { readonly outcome: 'left-out' | 'no-room'; readonly bytes: number }
+type Looked = Found | { readonly outcome: 'left-out' | 'no-room'; readonly bytes: number }
 
 /** Looks at one entry for a page that has room for `room` bytes more. */
 function look({ database, attempt, isHole }: JournalSource, seq: number, filter: JournalFilter, room: number): Looked {
@@ -71,15 +103,17 @@ function look({ database, attempt, isHole }: JournalSource, seq: number, filter:
       const head = end === -1 ? headIn(database, text, seq) : readHead(text.toString('utf8', 0, end))
       if (!filter.matches(head)) return { outcome: 'left-out', bytes }
     }
-    return bytes > room
-      ? { outcome: 'no-room', bytes }
-      : { outcome: 'found', bytes, entry: database.parseEntry(text, seq) }
+    return bytes > room ? { outcome: 'no-room', bytes } : { outcome: 'found', seq, bytes, text }
   })
 }
 
+function parse({ database, attempt }: JournalSource, { seq, text }: Found): JournalEntry {
+  return attempt(() => database.parseEntry(text, seq))
+}
+
 /** The cost of a look, in bytes parsed. */
-function costOf({ outcome, bytes }: Looked): number {
-  return outcome === 'found' ? bytes : Math.ceil(bytes / PARSE_PER_SCAN)
+function costOf({ bytes }: Looked): number {
+  return Math.ceil(bytes / PARSE_PER_SCAN)
 }
 
 function seqsBefore(database: Database, before: number, subject: string | undefined): number[] {

@@ -1,15 +1,15 @@
 // Pages of the journal and single entries of it.
-import { readHead, readJournalQuery, type EntryHead } from '../journal-query.ts'
+import { entryInParts } from '../entry-parts.ts'
+import { readHead, readJournalQuery, type EntryHead, type JournalFilter } from '../journal-query.ts'
 import {
-  JOURNAL_PAGE_BYTES_MAX,
-  JOURNAL_SCAN_BYTES_MAX,
-  JOURNAL_SCAN_MAX,
   StoreOutcomeUnknown,
+  type EntryInParts,
   type JournalEntry,
   type JournalPage,
   type JournalQuery,
   type ReadLane,
 } from '../port.ts'
+import { JOURNAL_PAGE_BYTES_MAX, JOURNAL_SCAN_BYTES_MAX, JOURNAL_SCAN_MAX } from '../sizes.ts'
 import type { Turns } from '../turns.ts'
 import type { RedisClient } from './connection.ts'
 import { readEntry } from './documents.ts'
@@ -27,33 +27,64 @@ export interface JournalSource {
 
 /** One page, newest first. Entries never change, so a page that is read in several steps is as good as one. */
 export async function readPage(source: JournalSource, query: JournalQuery, lane: ReadLane): Promise<JournalPage> {
+  const { entries, next } = await findPage(source, query, lane)
+  const whole: JournalEntry[] = []
+  for (const found of entries) {
+    const entry = await source.turns.run(
+      lane,
+      () => readEntry(found.text, found),
+      () => found.bytes,
+    )
+    whole.push(entry)
+  }
+  return { entries: whole, next }
+}
+
+/** The same, its entries in parts. */
+export async function readPageInParts(source: JournalSource, query: JournalQuery): Promise<JournalPage<EntryInParts>> {
+  const { entries, next } = await findPage(source, query, 'reader')
+  const inParts: EntryInParts[] = []
+  for (const found of entries) {
+    const read = (text: Buffer): JournalEntry => readEntry(text.toString('utf8'), found)
+    inParts.push(await entryInParts({ text: Buffer.from(found.text), read }, source.turns))
+  }
+  return { entries: inParts, next }
+}
+
+/** The texts of a page; all of it is held, which is JOURNAL_PAGE_BYTES_MAX or one entry. */
+interface FoundPage {
+  readonly entries: readonly EntryText[]
+  readonly next: number | null
+}
+
+/** What a page is found by. */
+interface PageSearch {
+  readonly subject: string | undefined
+  readonly filter: JournalFilter
+  readonly before: number
+}
+
+function findPage(source: JournalSource, query: JournalQuery, lane: ReadLane): Promise<FoundPage> {
   const filter = readJournalQuery(query)
-  const before = Math.min(filter.beforeSeq, Number.MAX_SAFE_INTEGER)
-  return filter.looksAtHeads
-    ? readFiltered(source, query.subject, filter, before, lane)
-    : readUnfiltered(source, query.subject, filter.limit, before, lane)
+  const search = { subject: query.subject, filter, before: Math.min(filter.beforeSeq, Number.MAX_SAFE_INTEGER) }
+  return filter.looksAtHeads ? findFiltered(source, search, lane) : findUnfiltered(source, search)
 }
 
 /** All entries are wanted, so their texts are read at once. */
-async function readUnfiltered(
-  source: JournalSource,
-  subject: string | undefined,
-  limit: number,
-  beforeSeq: number,
-  lane: ReadLane,
-): Promise<JournalPage> {
+async function findUnfiltered(source: JournalSource, search: PageSearch): Promise<FoundPage> {
   const { client, keys, limits } = source
-  const entries: JournalEntry[] = []
-  let before = beforeSeq
+  const { limit } = search.filter
+  const entries: EntryText[] = []
+  let { before } = search
   for (let bytesLeft = JOURNAL_PAGE_BYTES_MAX; ;) {
-    const slice = await entriesBefore(client, keys, before, subject, {
+    const slice = await entriesBefore(client, keys, before, search.subject, {
       what: 'whole',
       countMax: Math.min(limit - entries.length, limits.batchMax),
       bytesMax: bytesLeft,
       atLeastOne: entries.length === 0,
     })
     for (const found of slice.entries) {
-      entries.push(await parsed(source, found, lane))
+      entries.push(found)
       before = found.seq
       bytesLeft -= found.bytes
     }
@@ -63,16 +94,11 @@ async function readUnfiltered(
 }
 
 /** The heads are read, and then the entries whose heads match. */
-async function readFiltered(
-  source: JournalSource,
-  subject: string | undefined,
-  filter: ReturnType<typeof readJournalQuery>,
-  beforeSeq: number,
-  lane: ReadLane,
-): Promise<JournalPage> {
+async function findFiltered(source: JournalSource, search: PageSearch, lane: ReadLane): Promise<FoundPage> {
   const { client, keys, limits } = source
-  const entries: JournalEntry[] = []
-  let [before, looked, scanned, bytes] = [beforeSeq, 0, 0, 0]
+  const { subject, filter } = search
+  const entries: EntryText[] = []
+  let [before, looked, scanned, bytes] = [search.before, 0, 0, 0]
   for (;;) {
     const slice: Slice = await entriesBefore(client, keys, before, subject, {
       what: 'head',
@@ -99,7 +125,7 @@ async function readFiltered(
       looked += 1
       scanned += found.bytes
     }
-    entries.push(...(await wholeOf(source, wanted, lane)))
+    entries.push(...(await wholeOf(source, wanted)))
     if (isFull) return { entries, next: before }
     if (!slice.more) return { entries, next: null }
     const isOver = entries.length === filter.limit || looked >= JOURNAL_SCAN_MAX || scanned > JOURNAL_SCAN_BYTES_MAX
@@ -131,29 +157,12 @@ export async function beginningOf(client: RedisClient, keys: Keys): Promise<stri
 }
 
 /** Those of the entries, given by their heads, that are still kept. */
-async function wholeOf(
-  source: JournalSource,
-  wanted: readonly EntryText[],
-  lane: ReadLane,
-): Promise<readonly JournalEntry[]> {
-  const { client, keys } = source
+async function wholeOf({ client, keys }: JournalSource, wanted: readonly EntryText[]): Promise<readonly EntryText[]> {
   if (wanted.length === 0) return []
   const seqs = wanted.map(({ seq }) => seq)
   const bytesMax = wanted.reduce((sum, { bytes }) => sum + bytes, 0)
   const all = { what: 'whole', countMax: seqs.length, bytesMax, atLeastOne: true } as const
-  const entries: JournalEntry[] = []
-  for (const found of (await entriesIn(client, keys, { how: 'at', seqs }, all)).entries) {
-    entries.push(await parsed(source, found, lane))
-  }
-  return entries
-}
-
-function parsed({ turns }: JournalSource, entry: EntryText, lane: ReadLane): Promise<JournalEntry> {
-  return turns.run(
-    lane,
-    () => readEntry(entry.text, entry),
-    () => entry.bytes,
-  )
+  return (await entriesIn(client, keys, { how: 'at', seqs }, all)).entries
 }
 
 /** null where it cannot be read. */

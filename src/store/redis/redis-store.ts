@@ -15,6 +15,7 @@ import {
   type EpochStart,
   type JournalEntry,
   type JournalPage,
+  type EntryInParts,
   type JournalQuery,
   type ReadLane,
   type Store,
@@ -32,7 +33,7 @@ import { followJournal } from './feed.ts'
 import { foundAt, standingOf } from './history.ts'
 import { keysOf, writtenKeys } from './keys.ts'
 import { REDIS_LIMITS, type RedisLimits } from './limits.ts'
-import { beginningOf, entryOfRequest, knownEntry, readPage } from './read-journal.ts'
+import { beginningOf, entryOfRequest, knownEntry, readPage, readPageInParts } from './read-journal.ts'
 import { readState } from './read-state.ts'
 import type { RedisTarget } from './redis-url.ts'
 import { listOf } from './replies.ts'
@@ -115,6 +116,14 @@ export class RedisStore implements Store {
     const turns = this.#turns
     return this.#session.readMuch('Reading the journal', (client) =>
       readPage({ client, keys, limits, turns }, query, lane),
+    )
+  }
+
+  journalInParts(query: JournalQuery): Promise<JournalPage<EntryInParts>> {
+    const { keys, limits } = this.#session
+    const turns = this.#turns
+    return this.#session.readMuch('Reading the journal', (client) =>
+      readPageInParts({ client, keys, limits, turns }, query),
     )
   }
 

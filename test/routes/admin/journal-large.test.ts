@@ -8,7 +8,8 @@ import { listening } from '../../fixtures/admin-stream.ts'
 import { eventually, turns } from '../../fixtures/poll-clock.ts'
 import { commit, put, range } from '../../fixtures/store-changes.ts'
 import { wrapped } from '../../fixtures/store-wrapped.ts'
-import { JOURNAL_PAGE_BYTES_MAX, type Store } from '../../../src/store/port.ts'
+import type { Store } from '../../../src/store/port.ts'
+import { JOURNAL_PAGE_BYTES_MAX } from '../../../src/store/sizes.ts'
 
 const reason = 'because'
 const ENTRY_BYTES = 300_000
@@ -69,12 +70,10 @@ function heldBack(): { readonly wrapStore: (store: Store) => Store; readonly rea
   const gate = new Promise<void>((resolve) => (letGo = resolve))
   const wrapStore = (store: Store): Store =>
     wrapped(store, {
-      async journal(query, lane) {
-        if (lane === 'reader') {
-          reading += 1
-          await gate
-        }
-        return store.journal(query, lane)
+      async journalInParts(query) {
+        reading += 1
+        await gate
+        return store.journalInParts(query)
       },
     })
   return { wrapStore, reading: () => reading, letGo: () => letGo() }

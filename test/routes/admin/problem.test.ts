@@ -176,7 +176,7 @@ t.test('a fault is internal_error, and shows nothing of what went wrong', async 
     wrapStore: (store) =>
       wrapped(store, {
         commit: (change) => (faulty ? fail() : store.commit(change)),
-        journal: (query) => (faulty ? fail() : store.journal(query)),
+        journalInParts: (query) => (faulty ? fail() : store.journalInParts(query)),
       }),
   })
   const id = await prepareForRoutes(session)

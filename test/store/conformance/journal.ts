@@ -1,14 +1,14 @@
 // The journal's pages: newest first, every filter alone and together, and cursors that miss and repeat nothing.
 import type { Test } from 'tap'
 import {
-  JOURNAL_PAGE_BYTES_MAX,
   JOURNAL_PAGE_MAX,
-  JOURNAL_SCAN_BYTES_MAX,
-  JOURNAL_SCAN_MAX,
+  type DocumentChange,
   type JournalEntry,
+  type JournalPage,
   type JournalQuery,
   type Store,
 } from '../../../src/store/port.ts'
+import { JOURNAL_PAGE_BYTES_MAX, JOURNAL_SCAN_BYTES_MAX, JOURNAL_SCAN_MAX } from '../../../src/store/sizes.ts'
 import { allPages, commit, positionAt, put, range, seqs } from '../../fixtures/store-changes.ts'
 import { freshStore, type MakePlace } from '../conformance.ts'
 
@@ -77,6 +77,18 @@ const QUERIES: readonly Omit<JournalQuery, 'limit'>[] = [
   { subject: 'channel/0', actor: 'ann', kind: 'moved', since: '2024-05-01T10:10:00Z', until: '2024-05-01T11:40:00Z' },
 ]
 
+/** A page that is read in parts, put together. */
+async function pageInParts(store: Store, query: JournalQuery): Promise<JournalPage> {
+  const { entries, next } = await store.journalInParts(query)
+  const whole: JournalEntry[] = []
+  for (const { head, changes } of entries) {
+    const all: DocumentChange[] = []
+    for await (const part of changes()) all.push(...part)
+    whole.push({ ...head, changes: all })
+  }
+  return { entries: whole, next }
+}
+
 export async function journal(t: Test, makePlace: MakePlace): Promise<void> {
   await t.test('a journal of which nothing was trimmed has no beginning', async (t) => {
     const store = await freshStore(t, makePlace)
@@ -93,6 +105,7 @@ export async function journal(t: Test, makePlace: MakePlace): Promise<void> {
         const found = await allPages(store, { ...query, limit })
         t.same(seqs(found.entries), expected(entries, { ...query, limit }), JSON.stringify({ ...query, limit }))
         for (const entry of found.entries) if (entry.seq % 40 === 1) t.same(entry, entries[entry.seq - 1])
+        t.same(await pageInParts(store, { ...query, limit }), await store.journal({ ...query, limit }), 'in parts')
       }
     }
   })
@@ -150,6 +163,7 @@ export async function journal(t: Test, makePlace: MakePlace): Promise<void> {
       let beforeSeq: number | null = Infinity
       while (beforeSeq !== null) {
         const page = await store.journal({ ...query, beforeSeq, limit: 500 })
+        t.same(await pageInParts(store, { ...query, beforeSeq, limit: 500 }), page, 'in parts')
         const bytes = JSON.stringify(page.entries).length
         t.ok(page.entries.length > 0, 'at least one entry')
         t.ok(page.entries.length === 1 || bytes <= JOURNAL_PAGE_BYTES_MAX + 100, `${bytes} bytes`)
