@@ -52,13 +52,14 @@ function failureInWords({ name, op, threshold }: Gate, { verdict, value, detail 
   const times = failed === 1 ? 'once' : `${failed} times in a row`
   switch (verdict) {
     case 'failed':
-      return `gate ${name} failed ${times}: ${value ?? detail} is not ${op} ${threshold}`
+      // The detail is the whole sentence, with the operator and the threshold that were in force.
+      return `gate ${name} failed ${times}: ${detail ?? `${value ?? 'the value'} is not ${op} ${threshold}`}`
+    case 'timed out':
+      return `gate ${name} failed ${times}: ${detail ?? 'it was not answered in time'}`
     case 'no data':
       return `gate ${name} failed ${times}: there is no data (${detail})`
     case 'error':
       return `gate ${name} failed ${times}: it could not be evaluated (${detail})`
-    case 'timed out':
-      return `gate ${name} failed ${times}: it was not answered in time (${detail})`
     case 'passed':
       return `gate ${name} passed`
   }

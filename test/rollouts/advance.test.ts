@@ -215,7 +215,9 @@ t.test('a ramp that begins anew never takes a channel back that had come further
 })
 
 const GATE = someGate({ failures: 2 })
-const FAILED = { errors: [sampleAt(1, 'failed', { value: 7 }), sampleAt(2, 'failed', { value: 9 })] }
+const FAILED = {
+  errors: [sampleAt(1, 'failed', { value: 7 }), sampleAt(2, 'failed', { value: 9, detail: '9 is not < 1' })],
+}
 
 t.test('a failing gate pauses a ramp and a soaking, names itself, and keeps what it has found', async (t) => {
   for (const [state, percent, channel] of [

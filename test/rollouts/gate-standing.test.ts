@@ -54,14 +54,27 @@ t.test('so many failures in a row fail it, not one less, and a good answer betwe
 t.test('every verdict but a good one counts as a failure, and says what was wrong', async (t) => {
   const with3 = (verdict: GateSample['verdict'], more: Partial<GateSample> = {}) =>
     messageOf([0, 1, 2].map((minute) => sampleAt(minute, verdict, more)))
-  t.match(with3('failed', { value: 7.5 }), /: 7\.5 is not < 5$/)
-  t.match(with3('failed', { value: 0, detail: 'zero' }), /: 0 is not < 5$/, 'nought is a value')
-  t.match(with3('failed', { detail: '2 of 3 series' }), /: 2 of 3 series is not < 5$/)
+  t.match(with3('failed', { value: 0, detail: null }), /: 0 is not < 5$/, 'nought is a value')
+  t.match(with3('failed', { value: null, detail: null }), /: the value is not < 5$/)
   t.match(with3('no data', { detail: 'no series' }), /: there is no data \(no series\)$/)
   t.match(with3('error', { detail: 'status 500' }), /: it could not be evaluated \(status 500\)$/)
-  t.match(with3('timed out', { detail: '10 s' }), /: it was not answered in time \(10 s\)$/)
-  const mixed = [sampleAt(0, 'no data'), sampleAt(1, 'error'), sampleAt(2, 'timed out')]
-  t.match(standing(mixed), { outcome: 'failing', message: /3 times in a row: it was not answered in time/ })
+  t.match(with3('timed out', { detail: 'the query was not answered in 10 s' }), /: the query was not answered in 10 s$/)
+  const mixed = [sampleAt(0, 'no data'), sampleAt(1, 'error'), sampleAt(2, 'timed out', { detail: 'too late' })]
+  t.match(standing(mixed), { outcome: 'failing', message: /3 times in a row: too late$/ })
+})
+
+t.test('what a failed gate has found is said once, in the words of the evaluation', async (t) => {
+  const details = [
+    '+Inf is not < 5',
+    '7.5 is not < 5',
+    'the value is not < 5 in 2 of 3 series; the worst is 12.5, of errors{zone="c"}',
+  ]
+  for (const detail of details) {
+    for (const value of [null, 12.5]) {
+      const samples = [0, 1, 2].map((minute) => sampleAt(minute, 'failed', { value, detail }))
+      t.equal(messageOf(samples), `gate errors failed 3 times in a row: ${detail}`)
+    }
+  }
 })
 
 t.test('a good answer is good for two intervals and the time of asking, not for longer', async (t) => {
