@@ -3,6 +3,7 @@
 import { momentOf } from '../channels/time.ts'
 import { Limiter } from '../lib/limiter.ts'
 import { samplesOf, type GateSamples } from '../rollouts/advance.ts'
+import { fillQuery, queryValues } from '../rollouts/gate-query.ts'
 import type { Gate } from '../rollouts/pipeline.ts'
 import { rolloutKey, rolloutOf, stageAt, type GateReading, type GateSample, type Rollout } from '../rollouts/rollout.ts'
 import type { Control } from './control.ts'
@@ -108,24 +109,34 @@ export class GateWatch {
   }
 
   async #evaluateOnce(watched: Watched, name: string): Promise<void> {
-    const gate = this.#gateNow(watched, name)
-    if (gate === null) return
+    const now = this.#gateNow(watched, name)
+    if (now === null) return
+    const { gate, rollout, index } = now
     // By when it was asked: what comes back after the next step has begun is of the one before.
     const at = momentOf(this.#control.clock.now())
-    const reading = await this.#evaluate(gate).catch(unevaluated)
+    const query = fillQuery(gate.query, queryValues(rollout, index))
+    const reading =
+      query.outcome === 'unparsed'
+        ? unevaluated(query.message)
+        : await this.#evaluate({ ...gate, query: query.value }).catch(unevaluated)
     // A re-base can have put another gate under this name meanwhile.
-    if (JSON.stringify(this.#gateNow(watched, name)) !== JSON.stringify(gate)) return
+    if (JSON.stringify(this.#gateNow(watched, name)?.gate) !== JSON.stringify(gate)) return
     const samples = withSample(samplesOf(watched.samples, name), { at, ...reading })
     watched.samples = { ...watched.samples, [name]: samples }
     await noteSamples(this.#control.coordination, watched.rollout, { stage: watched.stage, gate: name }, samples)
   }
 
-  /** The gate as the rollout's rules have it now, which are others after a re-base. */
-  #gateNow({ rollout: { pipeline, release }, stage }: Watched, name: string): Gate | null {
+  /** The gate as the rollout's rules have it now, which are others after a re-base, and the stage that it is of. */
+  #gateNow(
+    { rollout: { pipeline, release }, stage }: Watched,
+    name: string,
+  ): { readonly gate: Gate; readonly rollout: Rollout; readonly index: number } | null {
     const document = this.#control.replica.state?.document(rolloutKey(pipeline, release))
-    const rules =
-      document === undefined ? undefined : rolloutOf(document).rules.stages.find((one) => one.name === stage)
-    return rules?.gates.find((gate) => gate.name === name) ?? null
+    if (document === undefined) return null
+    const rollout = rolloutOf(document)
+    const index = rollout.rules.stages.findIndex((one) => one.name === stage)
+    const gate = rollout.rules.stages[index]?.gates.find((one) => one.name === name)
+    return gate === undefined ? null : { gate, rollout, index }
   }
 }
 

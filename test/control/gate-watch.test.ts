@@ -128,3 +128,42 @@ t.test('what a gate is answered after a re-base has put another one in its place
   for (const answer of waiting.splice(0)) answer()
   await stopping
 })
+
+t.test('a gate asks about the release, what was served before it, and its stage', async (t) => {
+  const session = await startRollouts(t, { gatesAllow: ['live.example'] })
+  const query = 'errors{v="{release}",before="{previous}",stage="{stage}",path=~"a{2,3}"}'
+  const gates = [
+    { name: 'errors', url: 'http://live.example', query, op: '<', threshold: 1, everySeconds: 60, failures: 2 },
+  ]
+  await session.pipeline([
+    { name: 'canary', channels: ['c'], auto: true, soakMinutes: 1, gates },
+    { name: 'all', channels: ['d', 'e'], soakMinutes: 1, gates },
+  ])
+  await session.done('PUT', '/channels/d/version', { version: '14.9.9', force: true, reason: 'an old one' })
+  await session.register(1)
+  await session.look()
+  await session.pass(1)
+  const queries = () => session.asked.splice(0).map((gate) => gate.query)
+  const asked = (stage: string) => `errors{v="${cloud(1)}",before="${cloud(0)}",stage="${stage}",path=~"a{2,3}"}`
+  t.strictSame(new Set(queries()), new Set([asked('canary')]))
+  t.equal((await session.step('promote', { stage: 'all' })).status, 200)
+  await session.look()
+  t.strictSame(queries(), [asked('all')], 'the higher one of two')
+  t.equal(at(await session.stage(1, 1), 'rules', 'gates', 0, 'query'), query, 'what is shown is what was made')
+})
+
+t.test('a gate that asks for what was served before, where nothing was, is an error that says so', async (t) => {
+  const session = await startRollouts(t, { gatesAllow: ['live.example'] })
+  const rule = { url: 'http://live.example', op: '<', threshold: 1, everySeconds: 60, failures: 1 }
+  await session.done('POST', '/channels', { name: 'new', source: { kind: 'static', version: null } })
+  const gates = [{ ...rule, name: 'errors', query: 'x{v="{previous}"}' }]
+  await session.pipeline([{ name: 'canary', channels: ['new'], auto: true, gates }])
+  await session.register(1)
+  await session.look()
+  await session.pass(1)
+  t.match(
+    at(await session.rollout(1), 'paused', 'reason'),
+    /could not be evaluated \(\{previous\} stands for nothing: /,
+  )
+  t.strictSame(session.asked, [], 'no server is asked')
+})
