@@ -1,10 +1,12 @@
 // How a gate stands by what its evaluations have found: good enough to go on, bad enough to pause, or neither yet.
+import { momentOf } from '../channels/time.ts'
 import type { Gate } from './pipeline.ts'
 import type { GateSample } from './rollout.ts'
 
 /** A sample older than so many intervals, and this much for the asking itself, says nothing of now. */
 const FRESH_INTERVALS = 2
 const ASKING_MS_MAX = 30_000
+const MINUTE_MS = 60_000
 
 /** Samples that are kept of each gate: enough to draw, and far more than failures in a row can be. */
 export const SAMPLES_MAX = 60
@@ -25,11 +27,22 @@ export function gateStanding(gate: Gate, samples: readonly GateSample[], since: 
   const ours = since > now ? samples : samples.filter(({ at }) => Date.parse(at) >= since)
   const last = ours.at(-1)
   if (last === undefined) return { outcome: 'open', message: `gate ${name} has not been evaluated yet` }
-  const passedAt = ours.findLastIndex(({ verdict }) => verdict === 'passed')
-  const failed = ours.length - 1 - passedAt
-  if (failed >= failures) return { outcome: 'failing', message: failureInWords(gate, last, failed) }
-  if (failed > 0)
-    return { outcome: 'open', message: `${failureInWords(gate, last, failed)}; ${failures} in a row pause` }
+  const delayEnds = since + (gate.initialDelayMinutes ?? 0) * MINUTE_MS
+  // By when it was found, not by now: what was no failure does not become one once the delay is over.
+  const isEarly = ({ at, verdict }: GateSample): boolean =>
+    verdict === 'no data' && Date.parse(at) >= since && Date.parse(at) < delayEnds
+  const counted = ours.filter((sample) => !isEarly(sample))
+  const lastCounted = counted.at(-1)
+  const failed = counted.length - 1 - counted.findLastIndex(({ verdict }) => verdict === 'passed')
+  if (lastCounted !== undefined && failed > 0) {
+    const message = failureInWords(gate, lastCounted, failed)
+    if (failed >= failures) return { outcome: 'failing', message }
+    return { outcome: 'open', message: `${message}; ${failures} in a row pause` }
+  }
+  if (isEarly(last)) {
+    const message = `gate ${name} has no data yet (${last.detail}); until ${momentOf(delayEnds)} that is no failure`
+    return { outcome: 'open', message }
+  }
   // One that is dated ahead is of a clock that was set back: how long ago that was nobody knows.
   if (Math.abs(now - Date.parse(last.at)) > freshMs(everySeconds)) {
     return { outcome: 'open', message: `gate ${name} was last evaluated at ${last.at}` }

@@ -6,17 +6,20 @@ export const GATE_OPS = ['<', '<=', '>', '>=', '==', '!='] as const
 
 export type GateOp = (typeof GATE_OPS)[number]
 
-/** A Prometheus instant query that is asked while a stage ramps or soaks. */
+/** A Prometheus instant query that is asked while a stage ramps or soaks. Members that may be absent came after the others. */
 export interface Gate {
   readonly name: string
   /** The Prometheus server; `/api/v1/query` is asked under it. */
   readonly url: string
+  /** PromQL, with the placeholders of gate-query.ts. */
   readonly query: string
   readonly op: GateOp
   readonly threshold: number
   readonly everySeconds: number
   /** So many evaluations in a row that do not pass pause the rollout. */
   readonly failures: number
+  /** No data within this time of the step's or the soaking's beginning is no failure; absent: 0. */
+  readonly initialDelayMinutes?: number
 }
 
 export const WEEKDAYS = ['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun'] as const

@@ -56,6 +56,7 @@ const gate = objectWith({
   threshold: finite,
   everySeconds: whole(1),
   failures: whole(1),
+  initialDelayMinutes: optional(whole(0)),
 })
 
 const promoteWindow = objectWith({ days: listOf(oneOf(WEEKDAYS)), from: text, to: text, timeZone: text })

@@ -77,6 +77,51 @@ t.test('what a failed gate has found is said once, in the words of the evaluatio
   }
 })
 
+t.test('no data within the initial delay is no failure, and does not pass either', async (t) => {
+  const gate = someGate({ failures: 2, initialDelayMinutes: 5 })
+  const at = (samples: readonly GateSample[], more: { since?: number; now?: number } = {}) =>
+    gateStanding(gate, samples, more.since ?? NOW, more.now ?? Date.parse(samples.at(-1)?.at ?? ''))
+  const none = (...minutes: number[]) => minutes.map((minute) => sampleAt(minute, 'no data', { detail: 'no series' }))
+  const until = '2026-03-01T00:05:00.000Z'
+  t.strictSame(at(none(0, 1, 2, 3, 4)), {
+    outcome: 'open',
+    message: `gate errors has no data yet (no series); until ${until} that is no failure`,
+  })
+  t.match(
+    at(none(0, 1, 2, 3, 4), { now: NOW + 60 * MINUTE_MS }),
+    { outcome: 'open' },
+    'nor later, when nobody has asked since',
+  )
+  t.match(at(none(4, 5)), {
+    outcome: 'open',
+    message: /failed once: there is no data \(no series\); 2 in a row pause$/,
+  })
+  t.match(at(none(4, 5, 6)), { outcome: 'failing', message: /failed 2 times in a row: there is no data/ })
+  t.match(at([...none(0, 1), sampleAt(2)]), { outcome: 'passing' })
+  t.match(at([sampleAt(0), ...none(1)]), { outcome: 'open' }, 'a good answer before a gap is not the last one')
+  for (const verdict of ['failed', 'error', 'timed out'] as const) {
+    t.match(
+      at([sampleAt(0, verdict), sampleAt(1, verdict)]),
+      { outcome: 'failing' },
+      `${verdict} counts from the first`,
+    )
+    t.match(
+      at([sampleAt(0, verdict), ...none(1), sampleAt(2, verdict)]),
+      { outcome: 'failing' },
+      'a gap is no good answer',
+    )
+    t.match(at([sampleAt(0, verdict), ...none(1)]), { outcome: 'open', message: /failed once/ })
+  }
+  const since = NOW + 30 * MINUTE_MS
+  t.match(at(none(30, 31, 34), { since }), { outcome: 'open', message: /no data yet/ }, 'every step begins with it')
+  t.match(
+    at(none(1, 2), { since, now: NOW + 2 * MINUTE_MS }),
+    { outcome: 'failing' },
+    'not before a step, where a clock was set back',
+  )
+  t.match(gateStanding(someGate({ failures: 1 }), none(0), NOW, NOW), { outcome: 'failing' }, 'without one, at once')
+})
+
 t.test('a good answer is good for two intervals and the time of asking, not for longer', async (t) => {
   const freshMs = 2 * 60_000 + 30_000
   t.match(standing([sampleAt(0)], { now: NOW + freshMs }), { outcome: 'passing' })

@@ -113,7 +113,12 @@ const GateDraft = Type.Object(
       maxLength: URL_LENGTH_MAX,
       description: 'A Prometheus server, on a host of BELLWETHER_GATES_ALLOW.',
     }),
-    query: Type.String({ minLength: 1, maxLength: 2_000, description: 'An instant query (PromQL).' }),
+    query: Type.String({
+      minLength: 1,
+      maxLength: 2_000,
+      description:
+        'An instant query (PromQL). `{release}` stands for the version of the release, `{previous}` for the highest version that the channels of the stage served before it, `{stage}` for the name of the stage; no other word of lower-case letters may stand in braces alone.',
+    }),
     op: Type.Union(
       GATE_OPS.map((op) => Type.Literal(op)),
       { description: 'The gate passes while every value `op` threshold is true.' },
@@ -122,6 +127,14 @@ const GateDraft = Type.Object(
     everySeconds: Type.Optional(Type.Integer({ minimum: 5, maximum: 3_600 })),
     failures: Type.Optional(
       Type.Integer({ minimum: 1, maximum: 20, description: 'So many failures in a row pause the rollout.' }),
+    ),
+    initialDelayMinutes: Type.Optional(
+      Type.Integer({
+        minimum: 0,
+        maximum: MINUTES_MAX,
+        description:
+          'No data (no series, or NaN) is no failure so long after the step or the soaking under way has begun; 0 unless given. The gate does not pass meanwhile either.',
+      }),
     ),
   },
   Closed,

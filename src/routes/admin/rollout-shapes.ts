@@ -68,6 +68,7 @@ const Gate = Type.Object({
   threshold: Type.Number(),
   everySeconds: Type.Integer(),
   failures: Type.Integer(),
+  initialDelayMinutes: Type.Optional(Type.Integer()),
 })
 
 const Window = Type.Object({

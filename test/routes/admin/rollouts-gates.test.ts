@@ -367,3 +367,32 @@ t.test('whoever pauses a rollout stops it where it is: not_paused, rollout_over'
   t.equal(over.status, 409)
   t.equal(at(over.body, 'code'), 'rollout_over')
 })
+
+t.test('a release that has no series yet is waited for within the initial delay, and pauses after it', async (t) => {
+  const session = await startRollouts(t, GATES)
+  const delayed = { ...gate, initialDelayMinutes: 3 }
+  await session.pipeline([stage('canary', { auto: true, soakMinutes: 1, gates: [delayed] })])
+  await session.register(1)
+  session.found = failing('no data', null, 'the query gives no series')
+  await session.look()
+  await session.pass(2)
+  const waiting = await session.rollout(1)
+  t.match(waiting, { state: 'running', paused: null })
+  const message =
+    'gate errors has no data yet (the query gives no series); until 2026-03-01T00:03:00.000Z that is no failure'
+  t.match(at(waiting, 'stages', 0), { state: 'soaking', blockers: [{ code: 'gates', message }] }, 'its soaking is over')
+  t.match(at(waiting, 'stages', 0, 'rules', 'gates'), [{ initialDelayMinutes: 3 }])
+  await session.pass(1)
+  t.match(at(await session.stage(1, 0), 'blockers', 0, 'message'), /failed once: there is no data/)
+  await session.pass(1)
+  t.match(at(await session.rollout(1), 'paused'), {
+    gate: 'errors',
+    reason: /failed 2 times in a row: there is no data/,
+  })
+  t.equal((await session.step('resume', { reason })).status, 200)
+  await session.pass(2)
+  t.match(await session.rollout(1), { paused: null }, 'the soaking begins anew, and so does the delay')
+  session.found = () => PASSED
+  await session.pass(1)
+  t.equal(at(await session.rollout(1), 'state'), 'done')
+})
