@@ -15,18 +15,48 @@ interface Sample {
   readonly value: number
 }
 
-/** What a gate has found, from the status and body of Prometheus' answer. */
-export function readGateAnswer(status: number, body: string, rule: Pick<Gate, 'op' | 'threshold'>): GateReading {
+/** Makes of what the other side says what may be shown. */
+type Show = (text: string) => string
+
+/**
+ * What a gate has found, from the status and body of Prometheus' answer. `redact` takes out of a text what nobody may read: it is
+ * called before anything is cut, since half a secret would not be found.
+ */
+export function readGateAnswer(
+  status: number,
+  body: string,
+  rule: Pick<Gate, 'op' | 'threshold'>,
+  redact: Show = (text) => text,
+): GateReading {
+  const show: Show = (text) => shown(redact(text))
   const answer = objectIn(body)
   if (answer?.['status'] === 'error') {
     const { error } = answer
-    const words = typeof error === 'string' && error !== '' ? shown(error) : 'an error without words'
+    const words = typeof error === 'string' && error !== '' ? show(error) : 'an error without words'
     return unread(`the query is answered ${status}: ${words}`)
   }
   if (status >= 300 && status < 400) return unread(`the query is answered ${status}, a redirect, which is not followed`)
   if (status !== 200) return unread(`the query is answered ${status}`)
-  const samples = readSamples(answer)
-  return samples.outcome === 'unparsed' ? unread(`the answer ${samples.message}`) : judge(samples.value, rule)
+  const samples = readSamples(answer, show)
+  if (samples.outcome === 'unparsed') return unread(`the answer ${samples.message}`)
+  const gap = gapIn(answer)
+  return gap === null ? judge(samples.value, rule) : unread(`partial answer: ${show(gap)}`)
+}
+
+/**
+ * Why an answer is not the whole one, in the other side's words; null where it is. A value of half the series is none: the series
+ * that would fail may be among those that are missing.
+ */
+function gapIn(answer: Readonly<Record<string, unknown>> | null): string | null {
+  const { warnings = null, isPartial = null } = answer ?? {}
+  const list: readonly unknown[] = Array.isArray(warnings) ? warnings : warnings === null ? [] : [warnings]
+  const words = list
+    .map((item) => (typeof item === 'string' ? item : JSON.stringify(item)))
+    // Prometheus 2.48 to 2.53 gives advice on how a query is written among the warnings; the answer is whole.
+    .filter((text) => !text.startsWith('PromQL info:'))
+  // VictoriaMetrics' mark.
+  if (isPartial !== null && isPartial !== false) words.push('the server marks it as partial (isPartial)')
+  return words.length === 0 ? null : words.join('; ')
 }
 
 function unread(detail: string): GateReading {
@@ -95,25 +125,28 @@ function written(value: number): string {
   return Number.isFinite(value) ? String(value) : value > 0 ? '+Inf' : '-Inf'
 }
 
-function readSamples(answer: Readonly<Record<string, unknown>> | null): Parsed<readonly Sample[]> | Unparsed {
+function readSamples(
+  answer: Readonly<Record<string, unknown>> | null,
+  show: Show,
+): Parsed<readonly Sample[]> | Unparsed {
   const data = answer?.['data']
   if (answer?.['status'] !== 'success' || !isObject(data)) return unparsed("is not Prometheus' JSON")
   const { resultType, result } = data
   if (resultType !== 'vector' && resultType !== 'scalar') {
-    return unparsed(`is of the type ${shown(JSON.stringify(resultType) ?? 'none')}, not an instant vector or a scalar`)
+    return unparsed(`is of the type ${show(JSON.stringify(resultType) ?? 'none')}, not an instant vector or a scalar`)
   }
   const items: unknown = resultType === 'scalar' ? [{ metric: {}, value: result }] : result
   if (!Array.isArray(items)) return unparsed('has no list of series')
   if (items.length > GATE_SERIES_MAX) return unparsed(`has ${items.length} series, more than ${GATE_SERIES_MAX}`)
-  const samples = items.map(sampleOf).filter((sample) => sample !== null)
+  const samples = items.map((item) => sampleOf(item, show)).filter((sample) => sample !== null)
   if (samples.length < items.length) return unparsed('has a series whose value is not a number (it may be a histogram)')
   return parsed(samples)
 }
 
-function sampleOf(item: unknown): Sample | null {
+function sampleOf(item: unknown, show: Show): Sample | null {
   if (!isObject(item) || !Array.isArray(item['value'])) return null
   const value = numberOf(item['value'][1])
-  return value === null ? null : { series: seriesOf(item['metric']), value }
+  return value === null ? null : { series: seriesOf(item['metric'], show), value }
 }
 
 /** Prometheus writes numbers as strings, so that it can say NaN and the infinite ones. */
@@ -124,10 +157,10 @@ function numberOf(text: unknown): number | null {
   return /^[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?$/.test(text) ? Number(text) : null
 }
 
-function seriesOf(metric: unknown): string {
+function seriesOf(metric: unknown, show: Show): string {
   const { __name__: name = '', ...labels } = isObject(metric) ? metric : {}
   const pairs = Object.entries(labels).map(([label, value]) => `${label}=${JSON.stringify(value)}`)
-  return shown(`${typeof name === 'string' ? name : ''}{${pairs.join(',')}}`)
+  return show(`${typeof name === 'string' ? name : ''}{${pairs.join(',')}}`)
 }
 
 function objectIn(body: string): Readonly<Record<string, unknown>> | null {
