@@ -50,6 +50,7 @@ const schema = {
     BELLWETHER_UPSTREAM_INTERVAL_S: { type: 'integer', minimum: 1, maximum: 3_600, default: 60 },
     BELLWETHER_UPSTREAM_ALLOW: { type: 'string', pattern: HOSTS },
     BELLWETHER_GATES_ALLOW: { type: 'string', pattern: HOSTS },
+    BELLWETHER_GATE_SECRETS_DIR: text,
     BELLWETHER_PACKAGES_ALLOW: { type: 'string', pattern: HOSTS },
     BELLWETHER_GITHUB_WEBHOOK_SECRET: { type: 'string', minLength: WEBHOOK_SECRET_LENGTH_MIN },
     BELLWETHER_GITHUB_LABEL: { ...text, maxLength: 100, default: 'cloud/verified' },
@@ -80,6 +81,7 @@ interface Variables {
   readonly BELLWETHER_UPSTREAM_INTERVAL_S: number
   readonly BELLWETHER_UPSTREAM_ALLOW?: string
   readonly BELLWETHER_GATES_ALLOW?: string
+  readonly BELLWETHER_GATE_SECRETS_DIR?: string
   readonly BELLWETHER_PACKAGES_ALLOW?: string
   readonly BELLWETHER_GITHUB_WEBHOOK_SECRET?: string
   readonly BELLWETHER_GITHUB_LABEL: string
@@ -145,6 +147,8 @@ export interface Config {
   readonly upstreamAllow: readonly string[] | null
   /** Hosts that gates may be on, in the same form; none where there is no list, as they are seldom public. */
   readonly gatesAllow: readonly string[]
+  /** The folder with a file for each secret that gates can name; null: gates have none. */
+  readonly gateSecretsDir: string | null
   /** Hosts that packages may be on, in the same form; null for any public one. */
   readonly packagesAllow: readonly string[] | null
   readonly github: GithubConfig
@@ -205,6 +209,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>> = p
     upstreamIntervalS: variables.BELLWETHER_UPSTREAM_INTERVAL_S,
     upstreamAllow: listOf(variables.BELLWETHER_UPSTREAM_ALLOW),
     gatesAllow: listOf(variables.BELLWETHER_GATES_ALLOW) ?? Object.freeze([]),
+    gateSecretsDir: variables.BELLWETHER_GATE_SECRETS_DIR ?? null,
     packagesAllow: listOf(variables.BELLWETHER_PACKAGES_ALLOW),
     github: Object.freeze({
       webhookSecret: variables.BELLWETHER_GITHUB_WEBHOOK_SECRET ?? null,

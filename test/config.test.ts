@@ -17,6 +17,7 @@ const defaults = {
   upstreamIntervalS: 60,
   upstreamAllow: null,
   gatesAllow: [],
+  gateSecretsDir: null,
   packagesAllow: null,
   github: { webhookSecret: null, verifiedLabel: 'cloud/verified', repositories: null },
   logLevel: 'info',
@@ -69,6 +70,7 @@ await t.test('each variable sets its own part, and no other', (t) => {
       { upstreamAllow: ['a.example', '*.b.example:8443', '[fd00::1]'] },
     ],
     ['BELLWETHER_GATES_ALLOW', 'prometheus.example:9090', { gatesAllow: ['prometheus.example:9090'] }],
+    ['BELLWETHER_GATE_SECRETS_DIR', '/run/secrets/gates', { gateSecretsDir: '/run/secrets/gates' }],
     ['BELLWETHER_PACKAGES_ALLOW', '*.cdn.example, 10.0.0.7', { packagesAllow: ['*.cdn.example', '10.0.0.7'] }],
     [
       'BELLWETHER_GITHUB_WEBHOOK_SECRET',

@@ -13,7 +13,7 @@ import type { Control } from '../control/control.ts'
 import { restoreHistories } from '../control/restore-history.ts'
 import { announceReplica, type ReplicaFacts } from '../control/replicas.ts'
 import { AllowedHosts } from '../control/allowed-hosts.ts'
-import { openOutside, type OpenOutside } from '../open-outside.ts'
+import { openGateSecrets, openOutside, type OpenOutside } from '../open-outside.ts'
 import { Upstreams } from '../control/upstreams.ts'
 import {
   documentWarnings,
@@ -81,6 +81,8 @@ async function start(config: Config, limits: ServerLimits, logger: Logger): Prom
   const clock = systemClock
   const startedAt = clock.now()
   const { dataDir, role, pollMaxAgeS: maxAgeS } = config
+  // Before anything is opened: a start that fails here leaves nothing behind.
+  const gateSecrets = await openGateSecrets(config)
   const { store, coordination, damage, warnings, close } = await openStore(config, clock, logger, limits.redis)
   if (damage !== null) logger.error({ damage }, 'the store is damaged; writes are refused')
   const checks = storeChecks(warnings, clock, logger)
@@ -102,7 +104,7 @@ async function start(config: Config, limits: ServerLimits, logger: Logger): Prom
 
   const replicaId = config.replicaId ?? newReplicaId()
   const upstreams = new Upstreams(new AllowedHosts(config.upstreamAllow, 'BELLWETHER_UPSTREAM_ALLOW'))
-  const outside = openOutside(config, logger)
+  const outside = openOutside(config, logger, gateSecrets)
   const allWarnings = (): readonly StoreWarning[] => [
     ...checks.warnings(),
     ...documentWarnings(replica),
@@ -172,9 +174,10 @@ async function openControlPlane(parts: ControlParts): Promise<OpenControlPlane> 
     import('../routes/upstream-metrics.ts'),
     import('../routes/rollout-metrics.ts'),
   ])
-  const [{ followUpstreams }, { driveRollouts }] = await Promise.all([
+  const [{ followUpstreams }, { driveRollouts }, { warnOfGates }] = await Promise.all([
     import('../control/follow-upstreams.ts'),
     import('../control/drive-rollouts.ts'),
+    import('../control/gate-checks.ts'),
   ])
   const { registry, count } = buildMetrics({ holder: facts.holder, replica, warnings, clock, polls })
   const control = { ...shared, count }
@@ -186,6 +189,7 @@ async function openControlPlane(parts: ControlParts): Promise<OpenControlPlane> 
   const countPoll = upstreamMetrics(registry, replica, upstreams, clock)
   const intervalMs = config.upstreamIntervalS * 1_000
   stops.push(followUpstreams(control, { intervalMs, count: countPoll, ...limits }, logger))
+  warnOfGates(control, logger)
   stops.push(driveRollouts(control, outside.evaluate, logger, limits.leaseMs))
   return { plane, address: await listen(plane, config.control, 'CONTROL'), tokenPath: token.path, stops }
 }

@@ -25,6 +25,9 @@ const INTERNAL: readonly (readonly [address: string, bits: number, family: 'ipv4
   ['ff00::', 8, 'ipv6'],
 ]
 
+/** One entry of a list: `updates.example.com`, `*.example.com:8443`, `10.0.0.7`, `[fd00::1]`; as config.ts takes them. */
+export const HOST_ENTRY = /^(?:(?:\*\.)?[A-Za-z0-9][A-Za-z0-9.-]*|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?$/
+
 const DEFAULT_PORTS = { 'http:': 80, 'https:': 443 } as const
 
 const internal = new BlockList()

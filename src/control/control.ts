@@ -9,6 +9,7 @@ import {
 } from '../store/port.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { TrustedClock } from '../serve/trusted-clock.ts'
+import type { GateRefusal } from '../rollouts/pipeline-draft.ts'
 import type { PackageCheck } from './package-client.ts'
 import type { Upstreams } from './upstreams.ts'
 import type { Replica } from '../serve/replica.ts'
@@ -36,8 +37,7 @@ export type ChangeEvent = 'commit' | 'conflict' | 'refusal' | 'unchanged' | 'dry
 export interface Outside {
   /** Says of each package whether it can be downloaded. */
   readonly checkPackages: (urls: readonly string[]) => Promise<readonly PackageCheck[]>
-  /** Why a gate's URL may not be asked, as the rest of a sentence about it; null where it may. */
-  readonly gateRefusal: (url: string) => string | null
+  readonly gateRefusal: GateRefusal
 }
 
 /** What a commit would change: its documents, before and after. */

@@ -2,7 +2,7 @@
 // asking too: a list may have become shorter since the gate was made.
 import type { Gate } from '../rollouts/pipeline.ts'
 import type { GateReading } from '../rollouts/rollout.ts'
-import type { AllowedHosts } from './allowed-hosts.ts'
+import { gateMistake, type GateAccess } from './gate-access.ts'
 import { Outbound, type OutboundLog } from './outbound-request.ts'
 import { readGateAnswer } from './prometheus-answer.ts'
 
@@ -14,12 +14,12 @@ export const GATE_BODY_BYTES_MAX = 1_048_576
 const CONNECTIONS_PER_HOST_MAX = 20
 
 export class GateClient {
-  readonly #hosts: AllowedHosts
+  readonly #access: GateAccess
   readonly #outbound: Outbound
 
-  constructor(hosts: AllowedHosts, timeoutMs = GATE_TIMEOUT_MS, log: OutboundLog | null = null) {
-    this.#hosts = hosts
-    this.#outbound = new Outbound(hosts, {
+  constructor(access: GateAccess, timeoutMs = GATE_TIMEOUT_MS, log: OutboundLog | null = null) {
+    this.#access = access
+    this.#outbound = new Outbound(access.hosts, {
       timeoutMs,
       bodyBytesMax: GATE_BODY_BYTES_MAX,
       connectionsPerHostMax: CONNECTIONS_PER_HOST_MAX,
@@ -29,23 +29,28 @@ export class GateClient {
     })
   }
 
-  /** Why a gate may not have this URL, as the rest of a sentence about it; null where it may. */
-  refusal(url: string): string | null {
-    return this.#hosts.urlRefusal(url) ?? (/[?#]/.test(url) ? 'must not have a query or a fragment' : null)
-  }
-
   /** Asks once; never rejects. The query is asked under the path of `url`, whether that ends with a slash or not. */
-  async evaluate({ url, query, ...rule }: Pick<Gate, 'url' | 'query' | 'op' | 'threshold'>): Promise<GateReading> {
-    const refused = this.refusal(url)
-    // Without the URL itself, which may be refused for the password in it.
-    if (refused !== null) return { value: null, verdict: 'error', detail: `the URL ${refused}` }
+  async evaluate(gate: Pick<Gate, 'url' | 'query' | 'op' | 'threshold' | 'secret'>): Promise<GateReading> {
+    const { url, query, secret } = gate
+    const mistake = gateMistake(this.#access, gate)
+    if (mistake !== null) {
+      const subject = mistake.field === 'url' ? 'the URL' : 'the secret'
+      return { value: null, verdict: 'error', detail: `${subject} ${mistake.message}` }
+    }
     const asked = new URL(url)
     asked.pathname = `${asked.pathname.replace(/\/$/, '')}/api/v1/query`
     asked.searchParams.set('query', query)
-    const reply = await this.#outbound.ask(asked.href, { method: 'GET', headers: { Accept: 'application/json' } })
-    if (reply.outcome === 'reply') return readGateAnswer(reply.status, reply.body, rule)
+    // Thanos and VictoriaMetrics answer with what they have where a store is down, unless they are told not to.
+    asked.searchParams.set('partial_response', 'false')
+    asked.searchParams.set('deny_partial_response', '1')
+    const { secrets } = this.#access
+    const authorization = secret === undefined ? {} : secrets?.headers(secret, url)
+    const redact = (text: string): string => (secret === undefined ? text : (secrets?.redact(secret, text) ?? text))
+    const headers = { Accept: 'application/json', ...authorization }
+    const reply = await this.#outbound.ask(asked.href, { method: 'GET', headers })
+    if (reply.outcome === 'reply') return readGateAnswer(reply.status, reply.body, gate, redact)
     const verdict = reply.kind === 'timed out' ? 'timed out' : 'error'
-    return { value: null, verdict, detail: `the query ${reply.message}` }
+    return { value: null, verdict, detail: `the query ${redact(reply.message)}` }
   }
 
   close(): void {

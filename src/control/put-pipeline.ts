@@ -1,5 +1,5 @@
 // The command that makes a pipeline, or gives it other rules.
-import { draftPipeline, type GateRefusal, type PipelineDraft } from '../rollouts/pipeline-draft.ts'
+import { draftPipeline, type PipelineDraft } from '../rollouts/pipeline-draft.ts'
 import { pipelineBody, pipelineKey, pipelineOf } from '../rollouts/pipeline.ts'
 import { refuse } from '../rollouts/outcome.ts'
 import type { ReplicaState } from '../serve/replica-state.ts'
@@ -19,7 +19,6 @@ export function putPipeline(
   { dryRun, expectedRevisions }: Conditions,
 ): Promise<PipelineOutcome> {
   const key = pipelineKey(draft.name)
-  const gateRefusal: GateRefusal = (url) => control.outside.gateRefusal(url)
   return executeCommand<PipelineOutcome, null, null>(control, request, {
     kind: 'pipeline.put',
     dryRun,
@@ -27,7 +26,7 @@ export function putPipeline(
       const document = tx.get(key)
       if (!isExpected(expectedRevisions, document)) return replyWith({ outcome: 'stale', current: document ?? null })
       const { actor, reason } = request
-      const drafted = draftPipeline(draft, gateRefusal, { ...tx.times, actor, reason })
+      const drafted = draftPipeline(draft, control.outside.gateRefusal, { ...tx.times, actor, reason })
       if (drafted.outcome === 'refused') return replyWith(drafted)
       const { pipeline } = drafted
       const names = pipeline.stages.flatMap(({ channels }) => channels)

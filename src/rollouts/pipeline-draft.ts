@@ -4,6 +4,7 @@ import semver from 'semver'
 import { parseChannelName } from '../channels/name.ts'
 import { malformed, quoted, type Malformed } from '../channels/outcome.ts'
 import { momentOf, parseDuration } from '../channels/time.ts'
+import { queryMistake } from './gate-query.ts'
 import type { Gate, Pipeline, PromoteWindow, StageRules } from './pipeline.ts'
 import { isTimeOfDay, isTimeZone } from './promote-window.ts'
 import type { RuleContext } from './release-draft.ts'
@@ -36,8 +37,14 @@ export interface PipelineDraft {
   readonly stages: readonly StageDraft[]
 }
 
-/** Why a gate's URL may not be asked, as the rest of a sentence about it; null where it may. */
-export type GateRefusal = (url: string) => string | null
+/** What is wrong with a gate's URL or its secret, as the rest of a sentence about that field. */
+export interface GateMistake {
+  readonly field: 'url' | 'secret'
+  readonly message: string
+}
+
+/** Why this server may not ask a gate; null where it may. */
+export type GateRefusal = (gate: Pick<Gate, 'url' | 'secret'>) => GateMistake | null
 
 /** The whole pipeline that a draft asks for. */
 export function draftPipeline(
@@ -108,11 +115,13 @@ function mistakeInStage(
   if (fallen !== -1) return malformed(`${at}/rampPercent/${fallen}`, 'is not above the step before it')
   const window = promoteWindow === null ? null : mistakeInWindow(promoteWindow, `${at}/promoteWindow`)
   if (window !== null) return window
-  for (const [index, { name, url }] of gates.entries()) {
-    const twice = gates.findIndex((gate) => gate.name === name) !== index
-    if (twice) return malformed(`${at}/gates/${index}/name`, `${quoted(name)} is there twice`)
-    const refused = gateRefusal(url)
-    if (refused !== null) return malformed(`${at}/gates/${index}/url`, refused)
+  for (const [index, gate] of gates.entries()) {
+    const twice = gates.findIndex(({ name }) => name === gate.name) !== index
+    if (twice) return malformed(`${at}/gates/${index}/name`, `${quoted(gate.name)} is there twice`)
+    const mistake = queryMistake(gate.query)
+    if (mistake !== null) return malformed(`${at}/gates/${index}/query`, mistake)
+    const refused = gateRefusal(gate)
+    if (refused !== null) return malformed(`${at}/gates/${index}/${refused.field}`, refused.message)
   }
   return null
 }

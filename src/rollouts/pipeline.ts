@@ -20,6 +20,8 @@ export interface Gate {
   readonly failures: number
   /** No data within this time of the step's or the soaking's beginning is no failure; absent: 0. */
   readonly initialDelayMinutes?: number
+  /** The name of the secret that is sent to `url`, never the secret; absent: none is sent. */
+  readonly secret?: string
 }
 
 export const WEEKDAYS = ['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun'] as const

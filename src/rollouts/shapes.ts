@@ -57,6 +57,7 @@ const gate = objectWith({
   everySeconds: whole(1),
   failures: whole(1),
   initialDelayMinutes: optional(whole(0)),
+  secret: optional(text),
 })
 
 const promoteWindow = objectWith({ days: listOf(oneOf(WEEKDAYS)), from: text, to: text, timeZone: text })

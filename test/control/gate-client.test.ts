@@ -6,15 +6,22 @@ import t, { type Test } from 'tap'
 import { AllowedHosts } from '../../src/control/allowed-hosts.ts'
 import { GATE_BODY_BYTES_MAX, GateClient } from '../../src/control/gate-client.ts'
 import { GATE_SERIES_MAX } from '../../src/control/prometheus-answer.ts'
+import { gateMistake, type GateAccess } from '../../src/control/gate-access.ts'
+import type { GateSecrets } from '../../src/control/gate-secrets.ts'
 import type { Gate, GateOp } from '../../src/rollouts/pipeline.ts'
 import { freePort } from '../fixtures/fault-ports.ts'
+import { gateSecrets } from '../fixtures/gate-secret-files.ts'
 import { answering, startUpstream, type Answer } from '../fixtures/upstream-server.ts'
 
 const TIMEOUT_MS = 300
 const BELOW_FIVE = { query: 'errors', op: '<', threshold: 5 } as const
 
+function accessTo(allowed: readonly string[], secrets: GateSecrets | null = null): GateAccess {
+  return { hosts: new AllowedHosts(allowed, 'BELLWETHER_GATES_ALLOW'), secrets }
+}
+
 function clientFor(t: Test, allowed: readonly string[] = ['127.0.0.1'], timeoutMs?: number): GateClient {
-  const client = new GateClient(new AllowedHosts(allowed, 'BELLWETHER_GATES_ALLOW'), timeoutMs)
+  const client = new GateClient(accessTo(allowed), timeoutMs)
   t.teardown(() => client.close())
   return client
 }
@@ -161,6 +168,53 @@ t.test('what is not exactly an answer of Prometheus is an error in words', async
   t.match(await found(t, data('vector', [{ value: [1, '1'] }]), BELOW_FIVE), { verdict: 'passed' }, 'without labels')
 })
 
+t.test('an answer that says that it is not the whole one is an error, whatever its values', async (t) => {
+  const down = 'remote read: connection refused'
+  const cases: readonly (readonly [more: object, words: string])[] = [
+    [{ warnings: [down] }, down],
+    [{ warnings: ['store a is away', 'store b is away'] }, 'store a is away; store b is away'],
+    [{ warnings: ['PromQL info: metric might not be a counter', down] }, down],
+    [{ warnings: ['PromQL warning: encountered a mix'] }, 'PromQL warning: encountered a mix'],
+    [{ warnings: [''] }, ''],
+    [{ warnings: [{ text: 'x' }, null] }, '{"text":"x"}; null'],
+    [{ warnings: 'store a is away' }, 'store a is away'],
+    [{ warnings: { 0: 'x' } }, '{"0":"x"}'],
+    [{ isPartial: true }, 'the server marks it as partial (isPartial)'],
+    [{ isPartial: 'true' }, 'the server marks it as partial (isPartial)'],
+    [{ warnings: [down], isPartial: true }, `${down}; the server marks it as partial (isPartial)`],
+  ]
+  for (const [more, words] of cases) {
+    for (const result of [[], [{ metric: {}, value: [1, '1'] }], [{ metric: {}, value: [1, '9'] }]]) {
+      const answer = json({ status: 'success', data: { resultType: 'vector', result }, ...more })
+      const expected = { value: null, verdict: 'error', detail: `partial answer: ${words}` }
+      t.same(await found(t, answer, BELOW_FIVE), expected, JSON.stringify(more))
+    }
+  }
+  const whole = [
+    { warnings: [] },
+    { warnings: null },
+    { isPartial: false },
+    { isPartial: null },
+    { infos: ['PromQL info: x'] },
+  ]
+  for (const more of [...whole, { warnings: ['PromQL info: metric might not be a counter'] }]) {
+    const data = { resultType: 'vector', result: [{ metric: {}, value: [1, '1'] }] }
+    t.match(
+      await found(t, json({ status: 'success', data, ...more }), BELOW_FIVE),
+      { verdict: 'passed' },
+      JSON.stringify(more),
+    )
+  }
+  const long = json({
+    status: 'success',
+    data: { resultType: 'vector', result: [] },
+    warnings: ['a\nb', 'x'.repeat(9_000)],
+  })
+  const { detail } = await found(t, long, BELOW_FIVE)
+  t.match(detail, /^partial answer: a b; x+$/)
+  t.ok((detail ?? '').length < 400)
+})
+
 t.test('another status than 200 is an error, whatever its body', async (t) => {
   const good = { status: 'success', data: { resultType: 'scalar', result: [1, '1'] } }
   for (const status of [201, 204, 206, 400, 401, 404, 500, 503]) {
@@ -264,14 +318,23 @@ t.test('the query is asked as it is, under the path of the URL', async (t) => {
       t.match(await client.evaluate({ ...BELOW_FIVE, query, url }), { verdict: 'passed' })
       const asked = new URL(server.requests.at(-1)?.path ?? '', url)
       t.equal(asked.pathname, `${base.replace(/\/$/, '')}/api/v1/query`)
-      t.strictSame([...asked.searchParams], [['query', query.replace('\uD800', '\uFFFD')]])
+      t.strictSame(
+        [...asked.searchParams],
+        [
+          ['query', query.replace('\uD800', '\uFFFD')],
+          ['partial_response', 'false'],
+          ['deny_partial_response', '1'],
+        ],
+      )
     }
   }
 })
 
 t.test('a URL that may not be used is refused with a reason, and never asked', async (t) => {
   const server = await startUpstream(t)
-  const client = clientFor(t, [`127.0.0.1:${server.port}`, 'prometheus.example'])
+  const allowed = [`127.0.0.1:${server.port}`, 'prometheus.example']
+  const client = clientFor(t, allowed)
+  const messageOf = (url: string): string | undefined => gateMistake(accessTo(allowed), { url })?.message
   const base = `127.0.0.1:${server.port}`
   const cases: readonly (readonly [url: string, why: RegExp])[] = [
     ['', /^is not a URL/],
@@ -286,15 +349,94 @@ t.test('a URL that may not be used is refused with a reason, and never asked', a
     ['https://metadata.example/', /^is on metadata\.example, which is not among/],
   ]
   for (const [url, why] of cases) {
-    const refusal = client.refusal(url)
+    const refusal = messageOf(url)
     t.match(refusal, why, url)
     const reading = await client.evaluate({ ...BELOW_FIVE, url })
     t.same(reading, { value: null, verdict: 'error', detail: `the URL ${refusal}` })
     t.notMatch(reading.detail, /user:password/)
   }
   t.strictSame(server.requests, [])
-  t.equal(client.refusal(`http://${base}/prometheus/`), null)
-  t.equal(client.refusal('https://prometheus.example'), null)
-  const closed = clientFor(t, [])
-  t.match(closed.refusal('https://prometheus.example'), /which is not among the hosts/, 'no list, no host')
+  t.equal(messageOf(`http://${base}/prometheus/`), undefined)
+  t.equal(messageOf('https://prometheus.example'), undefined)
+  const closed = gateMistake(accessTo([]), { url: 'https://prometheus.example' })
+  t.match(closed?.message, /which is not among the hosts/, 'no list, no host')
+})
+
+const TOKEN = 'top-s3cret/token=='
+
+/** A server that has each request's Authorization, and a client with a secret for it. */
+async function withSecret(t: Test, answer: Answer, file?: (port: number) => string) {
+  const server = await startUpstream(t)
+  const sent: (string | undefined)[] = []
+  const recording: Answer = (request, response) => {
+    sent.push(request.headers.authorization)
+    answer(request, response)
+  }
+  server.serve(recording, recording)
+  const hosts = file?.(server.port) ?? `hosts: 127.0.0.1:${server.port}\nbearer: ${TOKEN}\n`
+  const client = new GateClient(
+    accessTo(['127.0.0.1', 'localhost', '*.example'], await gateSecrets(t, { mimir: hosts })),
+  )
+  t.teardown(() => client.close())
+  return { client, server, sent, gate: { ...BELOW_FIVE, url: `http://127.0.0.1:${server.port}`, secret: 'mimir' } }
+}
+
+t.test('a secret is sent to its host as Authorization, and by no gate that does not name it', async (t) => {
+  const { client, sent, gate } = await withSecret(t, vector('1'))
+  t.match(await client.evaluate(gate), { verdict: 'passed' })
+  const { secret: _, ...without } = gate
+  t.match(await client.evaluate(without), { verdict: 'passed' })
+  t.strictSame(sent, [`Bearer ${TOKEN}`, undefined])
+  const basic = await withSecret(t, vector('1'), (port) => `hosts: 127.0.0.1:${port}\nbasic: ann:pass word\n`)
+  t.match(await basic.client.evaluate(basic.gate), { verdict: 'passed' })
+  t.strictSame(basic.sent, [`Basic ${Buffer.from('ann:pass word').toString('base64')}`])
+})
+
+t.test('a secret that is not for the host, not for http, or not there is an error, and nobody is asked', async (t) => {
+  const { client, server, sent, gate } = await withSecret(t, vector('1'), () => `hosts: 127.0.0.1:1\nbearer: ${TOKEN}`)
+  t.match(await client.evaluate(gate), {
+    value: null,
+    verdict: 'error',
+    detail: new RegExp(`^the secret is not for 127\\.0\\.0\\.1:${server.port}; `),
+  })
+  const named = { ...gate, url: `http://localhost:${server.port}` }
+  t.match(await client.evaluate(named), { verdict: 'error', detail: /^the secret is not sent over http:/ })
+  t.match(await client.evaluate({ ...gate, secret: 'other' }), { verdict: 'error', detail: /^the secret is not known/ })
+  const bare = clientFor(t)
+  t.match(await bare.evaluate(gate), {
+    verdict: 'error',
+    detail: /^the secret is not known: this server has no secrets/,
+  })
+  t.strictSame(sent, [])
+})
+
+t.test('a secret does not follow a redirect', async (t) => {
+  const elsewhere = await withSecret(t, vector('1'))
+  for (const status of [301, 302, 303, 307, 308]) {
+    const location = `${elsewhere.gate.url}/api/v1/query?query=errors`
+    const { client, sent, gate } = await withSecret(t, answering(status, '', { location }))
+    t.match(await client.evaluate(gate), { verdict: 'error', detail: /a redirect, which is not followed/ })
+    t.strictSame(sent, [`Bearer ${TOKEN}`])
+  }
+  t.strictSame(elsewhere.sent, [])
+})
+
+t.test('a server that repeats the secret does not bring it into words', async (t) => {
+  const long = `${'x'.repeat(290)}${TOKEN}`
+  const series = { metric: { __name__: 'errors', [TOKEN]: TOKEN }, value: [1, '9'] }
+  const answers: readonly Answer[] = [
+    json({ status: 'error', error: `invalid token ${TOKEN}` }, 401),
+    json({ status: 'error', error: long }, 401),
+    json({ status: 'success', data: { resultType: 'vector', result: [] }, warnings: [`Bearer ${TOKEN}`] }),
+    json({ status: 'success', data: { resultType: TOKEN, result: [] } }),
+    json({ status: 'success', data: { resultType: 'vector', result: [series, series] } }),
+  ]
+  for (const answer of answers) {
+    const { client, sent, gate } = await withSecret(t, answer)
+    const { verdict, detail } = await client.evaluate(gate)
+    t.match(verdict, /^(?:error|failed)$/)
+    t.strictSame(sent, [`Bearer ${TOKEN}`])
+    t.notMatch(detail, 'top-s3', detail ?? '')
+    t.match(detail, /\[secret|xxx$/)
+  }
 })

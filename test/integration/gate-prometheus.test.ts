@@ -16,7 +16,10 @@ type Rule = Pick<Gate, 'query' | 'op' | 'threshold'>
 type Asked = (rule: Rule) => Promise<GateReading>
 
 function gatesOn(t: Test, { url }: Pick<PrometheusProcess, 'url'>, timeoutMs?: number): Asked {
-  const client = new GateClient(new AllowedHosts(['127.0.0.1'], 'BELLWETHER_GATES_ALLOW'), timeoutMs)
+  const client = new GateClient(
+    { hosts: new AllowedHosts(['127.0.0.1'], 'BELLWETHER_GATES_ALLOW'), secrets: null },
+    timeoutMs,
+  )
   t.teardown(() => client.close())
   return (rule) => client.evaluate({ url, ...rule })
 }

@@ -7,6 +7,7 @@ import {
   graceMistake,
   PIPELINE_CHANNELS_MAX,
   takes,
+  type GateRefusal,
   type PipelineDraft,
   type StageDraft,
 } from '../../src/rollouts/pipeline-draft.ts'
@@ -17,8 +18,11 @@ const STAGE: StageDraft = { name: 'canary', channels: ['canary'] }
 const WINDOW = { days: ['mon'], from: '09:00', to: '17:00', timeZone: 'UTC' } as const
 
 /** Only this host may be asked. */
-function gateRefusal(url: string): string | null {
-  return url.startsWith('http://prometheus.example.com') ? null : 'is not on the list of hosts'
+const gateRefusal: GateRefusal = ({ url, secret }) => {
+  if (secret === 'other') return { field: 'secret', message: 'is not known' }
+  return url.startsWith('http://prometheus.example.com')
+    ? null
+    : { field: 'url', message: 'is not on the list of hosts' }
 }
 
 function drafted(draft: Partial<PipelineDraft> = {}) {
@@ -132,6 +136,17 @@ t.test('no two gates of a stage have one name, and each asks a host that may be 
     { name: 'next', channels: ['next'], gates },
   ]
   t.equal(drafted({ stages: both }).stages.length, 2, 'two stages may have the same gates')
+})
+
+t.test('a placeholder or a secret that does not exist is named by its place', async (t) => {
+  const inQuery = someGate({ query: 'errors{version="{version}"}' })
+  t.match(
+    mistakeInStage({ gates: [someGate({ name: 'a' }), inQuery] }),
+    /^stages\/1\/gates\/1\/query has the placeholder/,
+  )
+  t.match(mistakeInStage({ gates: [someGate({ secret: 'other' })] }), /^stages\/1\/gates\/0\/secret is not known/)
+  const gate = someGate({ query: 'errors{version="{release}"}', initialDelayMinutes: 5, secret: 'mimir' })
+  t.strictSame(drafted({ stages: [{ ...STAGE, gates: [gate] }] }).stages[0]?.gates, [gate])
 })
 
 t.test('a pipeline takes the releases of its range, prereleases too, or all', async (t) => {

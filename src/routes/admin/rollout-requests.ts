@@ -136,6 +136,13 @@ const GateDraft = Type.Object(
           'No data (no series, or NaN) is no failure so long after the step or the soaking under way has begun; 0 unless given. The gate does not pass meanwhile either.',
       }),
     ),
+    secret: Type.Optional(
+      Type.String({
+        pattern: '^[a-z0-9][a-z0-9._-]{0,62}$',
+        description:
+          'The name of a secret of BELLWETHER_GATE_SECRETS_DIR, which is sent to the URL as Authorization; never the secret itself.',
+      }),
+    ),
   },
   Closed,
 )

@@ -69,6 +69,7 @@ const Gate = Type.Object({
   everySeconds: Type.Integer(),
   failures: Type.Integer(),
   initialDelayMinutes: Type.Optional(Type.Integer()),
+  secret: Type.Optional(Type.String({ description: 'The name of the secret that is sent; absent: none.' })),
 })
 
 const Window = Type.Object({

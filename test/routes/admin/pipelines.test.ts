@@ -2,6 +2,7 @@
 import t from 'tap'
 import { at, itemsOf, type Fields } from '../../fixtures/admin-json.ts'
 import { channelPath } from '../../fixtures/admin-session.ts'
+import { gateSecrets } from '../../fixtures/gate-secret-files.ts'
 import { cloud, codesOf, listAt, startRollouts } from '../../fixtures/rollout-session.ts'
 
 const reason = 'because'
@@ -282,3 +283,60 @@ t.test('what was promoted must still be there: not_rebased; a pipeline that is g
   t.equal((await session.step('rebase')).status, 200)
   t.equal((await session.step('promote', { stage: 'c' }, 1)).status, 422, 'd comes before c now')
 })
+
+t.test('a placeholder that does not exist is refused with those that do', async (t) => {
+  const session = await startRollouts(t, { gatesAllow: ['127.0.0.1:9090'] })
+  const put = (query: string) =>
+    session.call('PUT', PIPELINE, { stages: [stage('a', { gates: [{ ...gate, query }] })] })
+  const reply = await put('errors{version="{version}"}')
+  t.match(reply, { status: 400, body: { code: 'invalid_request' } })
+  t.match(at(reply.body, 'errors', 0), {
+    field: 'stages/0/gates/0/query',
+    message: /^has the placeholder \{version\}, which does not exist; there are \{release\}, \{previous\}, \{stage\}/,
+  })
+  t.equal(
+    (await put('errors{version="{release}",stage="{stage}",job=~"a{2,3}"} / errors{version="{previous}"}')).status,
+    200,
+  )
+})
+
+t.test(
+  'a gate names its secret, which must be there and for its host; nobody is shown more than the name',
+  async (t) => {
+    const secrets = await gateSecrets(t, {
+      mimir: `hosts: 127.0.0.1:9090\nbearer: top-s3cret`,
+      other: 'hosts: a.example\nbearer: top-s3cret',
+    })
+    const session = await startRollouts(t, { gatesAllow: ['127.0.0.1:9090', 'a.example'], gateSecrets: secrets })
+    const put = (more: Fields) =>
+      session.call('PUT', PIPELINE, { stages: [stage('a', { gates: [{ ...gate, ...more }] })] })
+    const made = await put({ secret: 'mimir', initialDelayMinutes: 5 })
+    t.match(made, { status: 200, body: { stages: [{ gates: [{ secret: 'mimir', initialDelayMinutes: 5 }] }] } })
+    const { body } = await session.call('GET', PIPELINE)
+    t.match(body, { stages: [{ gates: [{ secret: 'mimir', initialDelayMinutes: 5 }] }] })
+    const again = await session.call('PUT', PIPELINE, { stages: at(body, 'stages') })
+    t.hasStrict(at(again.body, 'revision'), at(made.body, 'revision'), 'what is read can be put back')
+    for (const [more, message] of [
+      [{ secret: 'top-s3cret' }, /^is not known/],
+      [{ secret: 'other' }, /^is not for 127\.0\.0\.1:9090; /],
+      [{ secret: 'mimir', url: 'https://a.example' }, /^is not for a\.example; /],
+      [{ secret: 'other', url: 'http://a.example' }, /^is not sent over http:/],
+      [{ secret: '../mimir' }, /pattern/],
+      [{ secret: '/etc/passwd' }, /pattern/],
+      [{ secret: null }, /string/],
+    ] as const) {
+      const reply = await put(more)
+      t.match(reply, {
+        status: 400,
+        body: { code: 'invalid_request', errors: [{ field: 'stages/0/gates/0/secret', message }] },
+      })
+      t.notMatch(JSON.stringify(reply.body), 'top-s3cret')
+    }
+    t.notMatch(JSON.stringify(await session.done('GET', '/journal')), 'top-s3cret')
+    const without = await startRollouts(t, { gatesAllow: ['127.0.0.1:9090'] })
+    const reply = await without.call('PUT', PIPELINE, {
+      stages: [stage('a', { gates: [{ ...gate, secret: 'mimir' }] })],
+    })
+    t.match(at(reply.body, 'errors', 0, 'message'), /BELLWETHER_GATE_SECRETS_DIR is not set$/)
+  },
+)
