@@ -1,6 +1,6 @@
 // Which store the configuration asks for, opened: the embedded one, or Redis with what replicas tell each other.
 import { hostname } from 'node:os'
-import { randomUUID } from 'node:crypto'
+import { randomBytes, randomUUID } from 'node:crypto'
 import { ConfigError, type Config, type RedisConfig } from '../config.ts'
 import { checkDocument } from '../control/check-document.ts'
 import { checkedStore } from '../store/checked-store.ts'
@@ -24,6 +24,9 @@ export interface OpenStore {
   readonly close: () => Promise<void>
 }
 
+/** 64 bits: no two processes of one store have the same. It is no secret. */
+const PROCESS_TOKEN_BYTES = 8
+
 /** Throws ConfigError or an error with one line that says what to do. */
 export async function openStore(
   config: Config,
@@ -38,6 +41,11 @@ export async function openStore(
 export function newReplicaId(): string {
   const host = hostname().replaceAll(/[^A-Za-z0-9._-]/g, '-') || 'replica'
   return `${host.slice(0, 50)}-${randomUUID().slice(0, 8)}`
+}
+
+/** What tells this process from every other one, whatever name it is given. */
+export function newProcessToken(): string {
+  return randomBytes(PROCESS_TOKEN_BYTES).toString('hex')
 }
 
 /**

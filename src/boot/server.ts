@@ -11,6 +11,7 @@ import { checkDocument } from '../control/check-document.ts'
 import { startExpiryTask } from '../control/expiry-task.ts'
 import type { Control } from '../control/control.ts'
 import { restoreHistories } from '../control/restore-history.ts'
+import { DuplicateReplicaMonitor } from '../control/duplicate-replicas.ts'
 import { announceReplica, type ReplicaFacts } from '../control/replicas.ts'
 import { AllowedHosts } from '../control/allowed-hosts.ts'
 import { openGateSecrets, openOutside, type OpenOutside } from '../open-outside.ts'
@@ -28,7 +29,7 @@ import { systemClock } from '../lib/clock.ts'
 import { SnapshotHolder } from '../serve/holder.ts'
 import { Replica } from '../serve/replica.ts'
 import { logEnded, openClock } from './open-clock.ts'
-import { newReplicaId, openStore } from './open-store.ts'
+import { newProcessToken, newReplicaId, openStore } from './open-store.ts'
 import type { StoreWarning } from '../store/port.ts'
 import type { RedisLimits } from '../store/redis/limits.ts'
 
@@ -103,6 +104,8 @@ async function start(config: Config, limits: ServerLimits, logger: Logger): Prom
   logEnded(replica.state, trusted, logger)
 
   const replicaId = config.replicaId ?? newReplicaId()
+  const processToken = newProcessToken()
+  const duplicates = new DuplicateReplicaMonitor({ coordination, clock: trusted, replicaId, processToken }, logger)
   const upstreams = new Upstreams(new AllowedHosts(config.upstreamAllow, 'BELLWETHER_UPSTREAM_ALLOW'))
   const outside = openOutside(config, logger, gateSecrets)
   const allWarnings = (): readonly StoreWarning[] => [
@@ -110,9 +113,10 @@ async function start(config: Config, limits: ServerLimits, logger: Logger): Prom
     ...documentWarnings(replica),
     ...entryWarnings(replica),
     ...lastKnownGoodWarnings(replica),
+    ...duplicates.warnings,
   ]
   const stores = { store, coordination, replica, warnings: allWarnings }
-  const shared = { ...stores, replicaId, clock: trusted, upstreams, outside }
+  const shared = { ...stores, replicaId, processToken, clock: trusted, upstreams, outside }
   const polls = role === 'control' ? null : await openPollPlane(config, holder, clock, logger)
   const pollAddress = polls?.address ?? null
   const processes = (): number => polls?.processes() ?? 0
@@ -123,7 +127,8 @@ async function start(config: Config, limits: ServerLimits, logger: Logger): Prom
   const stopChecks = checks.start()
   const stopClock = opened.start()
   // On the embedded store there is nobody to tell.
-  if (config.redis !== null) stops.push(announceReplica({ ...shared, count: () => {} }, facts, logger))
+  if (config.redis !== null)
+    stops.push(announceReplica({ ...shared, count: () => {} }, facts, logger), duplicates.start())
   const controlAddress = control?.address ?? null
   const tokenPath = control?.tokenPath ?? null
   logger.info({ poll: pollAddress, control: controlAddress, replica: replicaId, version: build.version }, 'listening')

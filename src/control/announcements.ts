@@ -3,7 +3,10 @@ import type { Coordination, Json, JsonObject, StoreWarning } from '../store/port
 
 /** What one replica announces. */
 export interface Announcement {
+  /** The replica's name. Two processes can be given the same one. */
   readonly id: string
+  /** What tells the process from all others; null for a build that has none and announces itself by its name. */
+  readonly processToken: string | null
   readonly role: string
   /** One of ReplicaStatus; a newer build may have others. */
   readonly status: string
@@ -20,7 +23,7 @@ export interface Announcement {
 
 export interface ReadAnnouncements {
   readonly announcements: readonly Announcement[]
-  /** Ids under which something else is announced; they can be anything. */
+  /** Keys under which something else is announced; they can be anything. */
   readonly unreadable: readonly string[]
 }
 
@@ -43,8 +46,15 @@ export async function readAnnouncements(coordination: Coordination): Promise<Rea
   return { announcements, unreadable }
 }
 
+/** The key under which a process announces itself: what tells it from all others. */
+export function announcementKey({ id, processToken }: Pick<Announcement, 'id' | 'processToken'>): string {
+  return processToken ?? id
+}
+
 /** Where a replica stands. */
 export interface AnnouncedPosition {
+  /** The key of its announcement. */
+  readonly key: string
   readonly id: string
   readonly epoch: string
   readonly seq: number
@@ -55,9 +65,10 @@ export interface AnnouncedPosition {
  * keep its changes from being undone.
  */
 export async function readPositions(coordination: Coordination): Promise<readonly AnnouncedPosition[]> {
-  return [...(await coordination.announced())].flatMap(([id, body]) => {
-    const { epoch, seq } = body ?? {}
-    return REPLICA_ID.test(id) && isText(epoch) && isCount(seq) ? [{ id, epoch, seq }] : []
+  return [...(await coordination.announced())].flatMap(([key, body]) => {
+    const { id, epoch, seq } = body ?? {}
+    if (!REPLICA_ID.test(key) || !isText(epoch) || !isCount(seq)) return []
+    return [{ key, id: isText(id) && REPLICA_ID.test(id) ? id : key, epoch, seq }]
   })
 }
 
@@ -77,12 +88,26 @@ export function unreadableWarnings(ids: readonly string[]): readonly StoreWarnin
 /** Only the members of this build: a newer one has more, which are not this one's to show. */
 function readAnnouncement(key: string, body: JsonObject | null): Announcement | null {
   if (body === null || !REPLICA_ID.test(key)) return null
-  const { id, role, status, problem, seq, epoch, snapshotAgeS, pollProcesses, build, startedAt } = body
-  if (id !== key || !isText(role) || !isText(status) || !isText(build) || !isText(startedAt)) return null
+  const {
+    id,
+    processToken = null,
+    role,
+    status,
+    problem,
+    seq,
+    epoch,
+    snapshotAgeS,
+    pollProcesses,
+    build,
+    startedAt,
+  } = body
+  if (!isText(id) || !REPLICA_ID.test(id) || !(processToken === null || isText(processToken))) return null
+  if (announcementKey({ id, processToken }) !== key) return null
+  if (!isText(role) || !isText(status) || !isText(build) || !isText(startedAt)) return null
   if (!isCount(pollProcesses) || !(seq === null || isCount(seq)) || !(epoch === null || isText(epoch))) return null
   if (!(problem === null || isText(problem)) || !(snapshotAgeS === null || typeof snapshotAgeS === 'number'))
     return null
-  return { id, role, status, problem, seq, epoch, snapshotAgeS, pollProcesses, build, startedAt }
+  return { id, processToken, role, status, problem, seq, epoch, snapshotAgeS, pollProcesses, build, startedAt }
 }
 
 function isText(value: Json | undefined): value is string {

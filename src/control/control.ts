@@ -19,8 +19,10 @@ export interface Control {
   readonly store: Store
   readonly coordination: Coordination
   readonly replica: Replica
-  /** What this process is called among the replicas. */
+  /** What this process is called among the replicas. Configured, so another process can have the same name: it identifies nothing. */
   readonly replicaId: string
+  /** Made at random at the start of this process: what tells it from every other one. */
+  readonly processToken: string
   readonly clock: TrustedClock
   readonly upstreams: Upstreams
   readonly outside: Outside

@@ -3,8 +3,15 @@ import type { SnapshotHolder } from '../serve/holder.ts'
 import type { ReplicaLog } from '../serve/replica-log.ts'
 import { momentOf } from '../channels/time.ts'
 import { NewerFormat, StoreDamaged, StoreUnavailable, type StoreWarning } from '../store/port.ts'
-import { readAnnouncements, readPositions, unreadableWarnings, type Announcement } from './announcements.ts'
+import {
+  announcementKey,
+  readAnnouncements,
+  readPositions,
+  unreadableWarnings,
+  type Announcement,
+} from './announcements.ts'
 import { pauseOf, type Control } from './control.ts'
+import { duplicateWarnings } from './duplicate-replicas.ts'
 
 /** How often a replica tells the others of itself while nothing changes. */
 const ANNOUNCE_INTERVAL_MS = 1_000
@@ -62,7 +69,10 @@ export function announceReplica(control: Control, facts: ReplicaFacts, log: Repl
   }
 }
 
-/** Every live replica, this one included, by id; what is announced and cannot be read is in the warnings. */
+/**
+ * Every live process, this one included, by name; what is announced and cannot be read, and names that several processes have, are in
+ * the warnings.
+ */
 export async function listReplicas(control: Control, facts: ReplicaFacts): Promise<ReplicaList> {
   const own = announcementOf(control, facts)
   const known = new Map<string, Announcement>()
@@ -70,7 +80,7 @@ export async function listReplicas(control: Control, facts: ReplicaFacts): Promi
   let newest: { readonly epoch: string; readonly seq: number } | null = null
   try {
     const { announcements, unreadable } = await readAnnouncements(control.coordination)
-    for (const announcement of announcements) known.set(announcement.id, announcement)
+    for (const announcement of announcements) known.set(announcementKey(announcement), announcement)
     warnings.push(...unreadableWarnings(unreadable))
     newest = await control.store.position()
   } catch (error) {
@@ -78,13 +88,20 @@ export async function listReplicas(control: Control, facts: ReplicaFacts): Promi
     const isAway = [StoreUnavailable, StoreDamaged, NewerFormat].some((kind) => error instanceof kind)
     if (!isAway) throw error
   }
-  known.set(own.id, own)
-  const replicas = [...known.values()]
-    .map((one) => ({ ...one, lag: lagOf(one, newest, [...known.values()]), self: one.id === own.id }))
-    .toSorted((a, b) => (a.id < b.id ? -1 : 1))
-  return { replicas, warnings }
+  known.set(announcementKey(own), own)
+  const all = [...known.values()]
+  const replicas = all
+    .map((one) => ({ ...one, lag: lagOf(one, newest, all), self: one === own }))
+    .toSorted((a, b) => (replicaPlace(a) < replicaPlace(b) ? -1 : 1))
+  return { replicas, warnings: [...warnings, ...duplicateWarnings(all)] }
 }
 
+/** A process' place in the list: by name, then by token. A blank is before every character of a name. */
+export function replicaPlace(replica: Announcement): string {
+  return `${replica.id} ${announcementKey(replica)}`
+}
+
+/** Names of replicas; one that several processes have is there for each of them. */
 export interface AppliedBy {
   readonly applied: readonly string[]
   /** Live replicas that had not applied it when the wait was over. */
@@ -93,40 +110,51 @@ export interface AppliedBy {
   readonly hasUnreadable: boolean
 }
 
+interface Progress {
+  readonly id: string
+  readonly seq: number
+}
+
 /**
- * Waits until every live replica serves entry `seq`, for REPLICAS_WAIT_MAX_MS at most; null where they cannot be asked.
- * Announcements that cannot be read are not waited for.
+ * Waits until every live process serves entry `seq`, for REPLICAS_WAIT_MAX_MS at most; null where they cannot be asked.
+ * Announcements that cannot be read are not waited for. One whose process has been killed, or replaced by another of its name, is over
+ * after ANNOUNCE_TTL_MS.
  */
 export async function waitForReplicas(control: Control, seq: number): Promise<AppliedBy | null> {
-  const { clock, coordination, replica, replicaId } = control
+  const { clock, coordination, replica, replicaId, processToken } = control
   const endsAt = clock.now() + REPLICAS_WAIT_MAX_MS
   for (;;) {
-    const seqs = new Map([[replicaId, replica.state?.seq ?? 0]])
+    const processes = new Map<string, Progress>()
     let hasUnreadable = false
     try {
       const { announcements, unreadable } = await readAnnouncements(coordination)
       hasUnreadable = unreadable.length > 0
-      for (const other of announcements) if (other.id !== replicaId) seqs.set(other.id, other.seq ?? 0)
+      for (const other of announcements) processes.set(announcementKey(other), { id: other.id, seq: other.seq ?? 0 })
     } catch (error) {
       if (error instanceof StoreUnavailable || error instanceof StoreDamaged) return null
       throw error
     }
-    const ids = [...seqs.keys()].toSorted()
-    const missing = ids.filter((id) => (seqs.get(id) ?? 0) < seq)
-    if (missing.length === 0 || clock.now() >= endsAt) {
-      return { applied: ids.filter((id) => !missing.includes(id)), missing, hasUnreadable }
-    }
+    processes.set(processToken, { id: replicaId, seq: replica.state?.seq ?? 0 })
+    const [applied, missing] = [namesOf(processes, (one) => one.seq >= seq), namesOf(processes, (one) => one.seq < seq)]
+    if (missing.length === 0 || clock.now() >= endsAt) return { applied, missing, hasUnreadable }
     await pauseOf(clock, REPLICAS_WAIT_STEP_MS)
   }
 }
 
-/** Live replicas that know more of the same history than this one does. */
+function namesOf(processes: ReadonlyMap<string, Progress>, matches: (one: Progress) => boolean): readonly string[] {
+  return [...processes.values()]
+    .filter(matches)
+    .map(({ id }) => id)
+    .toSorted()
+}
+
+/** Live replicas that know more of the same history than this process does. */
 export async function replicasAhead(control: Control): Promise<readonly ReplicaRecord['id'][]> {
   const { state } = control.replica
   if (state === null) return []
   const positions = await readPositions(control.coordination)
   return positions
-    .filter(({ id, epoch, seq }) => id !== control.replicaId && epoch === state.epoch && seq > state.seq)
+    .filter(({ key, epoch, seq }) => key !== control.processToken && epoch === state.epoch && seq > state.seq)
     .map(({ id }) => id)
     .toSorted()
 }
@@ -141,17 +169,18 @@ async function nextNews({ replica, clock }: Control, told: Announcement, signal:
 
 async function announce({ coordination }: Control, body: Announcement, ttlMs: number): Promise<unknown> {
   try {
-    await coordination.announce(body.id, { ...body }, ttlMs)
+    await coordination.announce(announcementKey(body), { ...body }, ttlMs)
     return null
   } catch (error) {
     return error
   }
 }
 
-function announcementOf({ replica, replicaId, clock }: Control, facts: ReplicaFacts): Announcement {
+function announcementOf({ replica, replicaId, processToken, clock }: Control, facts: ReplicaFacts): Announcement {
   const snapshot = facts.holder.current
   return {
     id: replicaId,
+    processToken,
     role: facts.role,
     status: replica.status,
     problem: replica.problem,

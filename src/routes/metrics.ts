@@ -3,6 +3,7 @@ import type { FastifyInstance } from 'fastify'
 import { collectDefaultMetrics, Counter, Gauge, Registry } from 'prom-client'
 import { Type } from 'typebox'
 import type { Control } from '../control/control.ts'
+import { DUPLICATE_REPLICA_ID } from '../control/duplicate-replicas.ts'
 import { isHistoryRestored } from '../control/restore-history.ts'
 import type { SnapshotHolder } from '../serve/holder.ts'
 import type { Replica } from '../serve/replica.ts'
@@ -62,7 +63,7 @@ export function buildMetrics(sources: MetricsSources): Metrics {
 type Gauges = readonly (readonly [name: string, help: string, read: () => number])[]
 
 /** What is read when it is scraped. */
-function gaugesOf({ holder, replica, clock }: MetricsSources): Gauges {
+function gaugesOf({ holder, replica, warnings, clock }: MetricsSources): Gauges {
   return [
     ['bellwether_applied_seq', 'The journal entry up to which changes are served.', () => holder.current?.seq ?? 0],
     ['bellwether_channels', 'Channels that are served.', () => holder.current?.size ?? 0],
@@ -105,6 +106,11 @@ function gaugesOf({ holder, replica, clock }: MetricsSources): Gauges {
       'bellwether_last_known_good_unsaved',
       '1 while a change is not in the last-known-good file for 30 s, so that a restart without the store would not have it, else 0.',
       () => Number(replica.lastKnownGood.warning !== null),
+    ],
+    [
+      'bellwether_duplicate_replica_ids',
+      'Names of replicas that several live processes have; see the warnings of /readyz.',
+      () => warnings().filter(({ code }) => code === DUPLICATE_REPLICA_ID).length,
     ],
     [
       'bellwether_clock_unconfirmed',

@@ -1,6 +1,6 @@
 // The store port: documents with revisions, and the gap-free journal of every change to them.
 // The store knows no channel; what a document's body means is the business of the layers above.
-
+import type { ForeignLease } from './foreign-lease.ts'
 import { COMMIT_BYTES_MAX } from './sizes.ts'
 
 /** What a document or a journal entry may hold: JSON, and nothing that JSON would lose. */
@@ -211,8 +211,9 @@ export interface Store {
 
 /** What replicas of one store tell each other besides; any of it may be lost, and no poll's answer depends on it. */
 export interface Coordination {
-  /** Takes or keeps the lease `name` for `ttlMs`; false while somebody else has it. It ends by itself with its time. */
-  lease(name: string, owner: string, ttlMs: number): Promise<boolean>
+  /** Takes or keeps the lease `name` for `ttlMs`; false while somebody else has it. It ends by itself with its time. `tookOver` is
+   * called with a value that would never end, or that no replica has written: it is taken over. */
+  lease(name: string, owner: string, ttlMs: number, tookOver?: (from: ForeignLease) => void): Promise<boolean>
   /** Gives a lease back; nothing where `owner` does not have it. */
   release(name: string, owner: string): Promise<void>
   /** Tells the others about `id` for `ttlMs`, in place of what it told before. */

@@ -242,7 +242,7 @@ t.test(
       const others: Counted[] = []
       const count = (outcome: Counted): void => void others.push(outcome)
       const options = { intervalMs: INTERVAL_MS, timeoutMs: PATIENT_MS, count }
-      const stopOther = followUpstreams({ ...deps, replicaId: 'the-other' }, options, silent)
+      const stopOther = followUpstreams({ ...deps, processToken: 'the-other' }, options, silent)
       t.teardown(stopOther)
       for (let rounds = 0; rounds < 3; rounds += 1) await round()
       t.strictSame(others, [], 'the other one does not poll')
@@ -255,7 +255,7 @@ t.test(
         // A process that is killed renews no lease and gives none back.
         const lease = deps.coordination.lease.bind(deps.coordination)
         deps.coordination.lease = (name, owner, ttlMs) =>
-          owner === 'this-one' ? Promise.reject(new StoreUnavailable('gone')) : lease(name, owner, ttlMs)
+          owner === 'this-one/a1b2c3d4' ? Promise.reject(new StoreUnavailable('gone')) : lease(name, owner, ttlMs)
         await clock.advance(20_000)
       }
       upstream.serve('15.1.7')

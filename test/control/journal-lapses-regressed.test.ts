@@ -31,7 +31,7 @@ t.test('nothing is journaled in a store that has gone back', async (t) => {
   const upstreams = new Upstreams(new AllowedHosts(null, 'BELLWETHER_UPSTREAM_ALLOW'))
   const outside = openOutside({ gatesAllow: [], packagesAllow: null })
   const shared = { store, coordination, replica, upstreams, outside, clock }
-  const control = { ...shared, replicaId: 'one', warnings: () => [], count: () => {} }
+  const control = { ...shared, replicaId: 'one', processToken: 'a1b2c3d4', warnings: () => [], count: () => {} }
   await recordExpiries(control)
   t.equal((await store.load()).seq, 1)
   await replica.stop()

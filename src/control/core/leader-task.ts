@@ -37,7 +37,7 @@ export interface LeaderTaskOptions {
   readonly end: () => Promise<void>
 }
 
-type Leading = Pick<Control, 'coordination' | 'replicaId' | 'clock'> & {
+type Leading = Pick<Control, 'coordination' | 'replicaId' | 'processToken' | 'clock'> & {
   readonly replica: Pick<Replica, 'state' | 'fault'>
 }
 
@@ -73,9 +73,8 @@ export class LeaderTask {
     this.#ending.abort()
     await this.#stopLooking()
     await this.#options.end()
-    const { coordination, replicaId } = this.#control
     // Where it cannot be given back, its time ends it.
-    if (this.#holdsUntil > 0) await coordination.release(this.#options.lease, replicaId).catch(() => {})
+    if (this.#holdsUntil > 0) await this.#control.coordination.release(this.#options.lease, this.#owner).catch(() => {})
   }
 
   /** Does what is due now, if this replica leads. */
@@ -91,13 +90,21 @@ export class LeaderTask {
     else await follow()
   }
 
+  /** The name is for people who read the lease; another process can have it, too. */
+  get #owner(): string {
+    const { replicaId, processToken } = this.#control
+    return `${replicaId}/${processToken}`
+  }
+
   async #hasLease(now: number): Promise<boolean> {
-    const { coordination, replicaId } = this.#control
-    const { lease, leaseMs = LEASE_MS, taken } = this.#options
+    const { coordination } = this.#control
+    const { lease, leaseMs = LEASE_MS, taken, log } = this.#options
     // A clock that was set back must not make the next renewal late.
     if (now < this.#renewAt && this.#renewAt - now <= leaseMs / RENEWALS_PER_LEASE) return this.#holdsUntil > now
     const held = this.#holdsUntil > now
-    const takes = await coordination.lease(lease, replicaId, leaseMs)
+    const takes = await coordination.lease(lease, this.#owner, leaseMs, (from) =>
+      log.warn({ lease, ...from }, 'a lease that no replica has written was taken over'),
+    )
     // By the time it was asked for: the store may have begun to count a moment later, never earlier.
     this.#holdsUntil = takes ? now + leaseMs : 0
     this.#renewAt = now + (takes ? leaseMs / RENEWALS_PER_LEASE : CHECK_MS)

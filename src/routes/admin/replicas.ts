@@ -1,14 +1,20 @@
 // The live replicas of the store, as they tell of themselves.
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
-import { listReplicas, type ReplicaFacts } from '../../control/replicas.ts'
+import { listReplicas, replicaPlace, type ReplicaFacts } from '../../control/replicas.ts'
 import { answers } from './answers.ts'
 import { sendList, type Lists } from './list-page.ts'
 import { PageQuery } from './request-schemas.ts'
 import { Nullable } from './schemas.ts'
 
 const ReplicaSchema = Type.Object({
-  id: Type.String(),
+  id: Type.String({ description: 'The name of the replica (`BELLWETHER_REPLICA_ID`).' }),
+  processToken: Nullable(
+    Type.String({
+      description:
+        'Made by the process at its start: tells two processes of one name apart. It is no secret. Null for an older build.',
+    }),
+  ),
   role: Type.String(),
   status: Type.String({ description: '`following` is all well.' }),
   problem: Nullable(Type.String()),
@@ -27,7 +33,7 @@ const ReplicaList = Type.Object({
   next: Nullable(Type.String()),
   warnings: Type.Array(Type.Object({ code: Type.String(), message: Type.String() }), {
     description:
-      '`unreadable_announcement`: something announced is not a replica of this build; it is not in the list.',
+      '`unreadable_announcement`: something announced is not a replica of this build; it is not in the list. `duplicate_replica_id`: several processes have one name; all of them are in the list.',
   }),
 })
 
@@ -41,7 +47,7 @@ export function replicaRoutes(lists: Lists, facts: ReplicaFacts): FastifyPluginA
         operationId: 'listReplicas',
         summary: 'List replicas',
         description:
-          'Every replica that was heard of in the last seconds. Where the store cannot be reached, only the one that answers.',
+          'Every process that was heard of in the last seconds. Where the store cannot be reached, only the one that answers.',
         tags: ['replicas'],
         querystring: PageQuery,
         response: answers({ 200: ReplicaList }),
@@ -50,8 +56,8 @@ export function replicaRoutes(lists: Lists, facts: ReplicaFacts): FastifyPluginA
         // Before its turn: others do not wait for Redis.
         const { replicas, warnings } = await listReplicas(lists.control, facts)
         return sendList(lists, request, reply, {
-          after: (id, count) => replicas.filter((replica) => replica.id > id).slice(0, count),
-          nameOf: (replica) => replica.id,
+          after: (place, count) => replicas.filter((replica) => replicaPlace(replica) > place).slice(0, count),
+          nameOf: replicaPlace,
           present: (replica) => replica,
           more: { warnings: warnings.map(({ code, message }) => ({ code, message })) },
         })

@@ -10,11 +10,19 @@ import type { Session } from './session.ts'
 const ANNOUNCEMENTS_MAX = 1_000
 /** Bytes of one announcement; a replica's own has about 500. */
 const ANNOUNCEMENT_BYTES_MAX = 16 * 1_024
+/** A lease that would last for longer is no replica's; far above what any of them asks for. */
+const LEASE_MS_MAX = 600_000
+/** The longest owner: a name of 63 characters, and what follows it. */
+const LEASE_OWNER_BYTES_MAX = 128
 
 export function redisCoordination(session: Session): Coordination {
   const { keys } = session
-  const lease = (name: string, owner: string, ttlMs: number): Promise<unknown> =>
-    session.read('Taking a lease', (client) => runScript(client, 'lease', [keys.lease(name)], [owner, String(ttlMs)]))
+  const lease = async (name: string, owner: string, ttlMs: number): Promise<readonly string[]> => {
+    const args = [owner, String(ttlMs), String(LEASE_MS_MAX), String(LEASE_OWNER_BYTES_MAX)]
+    return session.read('Taking a lease', async (client) =>
+      listOf(await runScript(client, 'lease', [keys.lease(name)], args)),
+    )
+  }
   const announce = (args: readonly string[]): Promise<readonly string[]> =>
     session.read('Announcing', async (client) => {
       const reply = listOf(await runScript(client, 'announce', announceKeys(keys), args))
@@ -22,8 +30,12 @@ export function redisCoordination(session: Session): Coordination {
       return reply
     })
   return {
-    // A lease of no time at all is one that is given back.
-    lease: async (name, owner, ttlMs) => (await lease(name, owner, Math.max(1, Math.ceil(ttlMs)))) === 1,
+    async lease(name, owner, ttlMs, tookOver) {
+      // A lease of no time at all is one that is given back.
+      const [outcome, detail = '', value = ''] = await lease(name, owner, Math.max(1, Math.ceil(ttlMs)))
+      if (outcome === 'taken_over') tookOver?.({ value, detail })
+      return outcome !== 'refused'
+    },
     release: async (name, owner) => void (await lease(name, owner, 0)),
     announce: async (id, body, ttlMs) => void (await announce([id, JSON.stringify(body), String(Math.ceil(ttlMs))])),
     async announced() {

@@ -1,5 +1,6 @@
 // Whether the Redis user may do all that the scripts do that write, and ask for the time: asked from the start on, and changing
 // nothing.
+import type { Redis } from 'ioredis'
 import { serverOf, type RedisClient } from './connection.ts'
 import { announceKeys, writtenKeys, type Keys } from './keys.ts'
 import { missingRight } from './refusal.ts'
@@ -18,17 +19,27 @@ export async function missingRights(client: RedisClient, keys: Keys): Promise<re
     const why = await missingFor(client, name, scriptKeys)
     if (why !== null) missing.add(why)
   }
-  if (!(await mayAskTime(client, keys))) missing.add(NO_TIME)
+  for (const [why, ask] of READS) if (!(await mayAsk(client, keys, ask))) missing.add(why)
   return [...missing]
 }
 
 const NO_TIME =
   'Redis does not allow time to its user, so no replica that starts ends a pin, a critical flag or a stage; give it the rights of docs/redis.md'
 
-async function mayAskTime(client: RedisClient, keys: Keys): Promise<boolean> {
+const NO_PTTL =
+  'Redis does not allow pttl to its user, so a lease that another program has set without an end is never taken over; give it the rights of docs/redis.md'
+
+type Ask = (server: Redis, keys: Keys) => Promise<unknown>
+
+const READS: readonly (readonly [why: string, ask: Ask])[] = [
+  [NO_TIME, (server) => server.time()],
+  [NO_PTTL, (server, keys) => server.pttl(keys.meta)],
+]
+
+async function mayAsk(client: RedisClient, keys: Keys, ask: Ask): Promise<boolean> {
   const server = await serverOf(client, keys.meta)
   try {
-    await server?.time()
+    if (server !== null) await ask(server, keys)
     return true
   } catch (error) {
     if (isForbidden(error)) return false

@@ -15,7 +15,7 @@ interface Cluster {
   readonly coordination: Coordination
   /** Times that the store was asked for the lease. */
   asked(): number
-  join(id: string, options?: Partial<LeaderTaskOptions>): Member
+  join(id: string, options?: Partial<LeaderTaskOptions>, processToken?: string): Member
 }
 
 interface Member {
@@ -37,13 +37,13 @@ function cluster(t: Test): Cluster {
       return store.lease(...args)
     },
   }
-  const join: Cluster['join'] = (id, options = {}) => {
+  const join: Cluster['join'] = (id, options = {}, processToken = id) => {
     const replica: Member['replica'] = { state: STATE, fault: null }
     const calls: string[] = []
     const warnings: object[] = []
     const log = { info: () => {}, warn: (fields: object) => void warnings.push(fields), error: () => {} }
     const task = new LeaderTask(
-      { coordination, replicaId: id, clock, replica },
+      { coordination, replicaId: id, processToken, clock, replica },
       {
         lease: 'work',
         needsConfirmedClock: false,
@@ -78,6 +78,30 @@ t.test('one replica leads and the others follow; the lease is renewed three time
     Array.from({ length: 15 }, () => 'follow'),
   )
   t.equal(asked(), 3 + 15, 'by the leader every 5 s, by the other at every look')
+})
+
+t.test('of two processes with one name one leads', async (t) => {
+  const { clock, join } = cluster(t)
+  const [one, two] = [join('same', {}, 'a1'), join('same', {}, 'b2')]
+  await clock.advance(15 * SECOND_MS)
+  t.ok(one.calls.includes('lead'))
+  t.notOk(two.calls.includes('lead'))
+  await two.task.stop()
+  await clock.advance(SECOND_MS)
+  t.equal(one.calls.at(-1), 'lead', 'and the other gives nothing back that is not its own')
+})
+
+t.test('a lease that was taken over from another program is named in the log', async (t) => {
+  const { clock, coordination, join } = cluster(t)
+  const { lease } = coordination
+  coordination.lease = (name, owner, ttlMs, tookOver) => {
+    tookOver?.({ value: 'mine', detail: 'it has no end' })
+    return lease(name, owner, ttlMs)
+  }
+  const one = join('one')
+  await clock.advance(SECOND_MS)
+  t.strictSame(one.calls, ['taken', 'lead'])
+  t.strictSame(one.warnings, [{ lease: 'work', value: 'mine', detail: 'it has no end' }])
 })
 
 t.test('a leader that stops gives the lease back after what it has started has ended', async (t) => {

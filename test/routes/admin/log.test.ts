@@ -42,6 +42,7 @@ t.test('a fault is in the log under the request id of its answer, and no token e
     coordination,
     replica,
     replicaId: 'one',
+    processToken: 'a1b2c3d4',
     clock,
     upstreams: new Upstreams(new AllowedHosts(null, 'BELLWETHER_UPSTREAM_ALLOW')),
     outside: openOutside({ gatesAllow: [], packagesAllow: null }),

@@ -9,11 +9,25 @@ import { silent } from '../../fixtures/silent-log.ts'
 const CLOUD = channelPath('stable/cloud')
 
 /** Another replica, as it tells of itself. */
-function tell(session: AdminSession, id: string, seq: number, more: object = {}): Promise<void> {
+function tell(
+  session: AdminSession,
+  id: string,
+  seq: number,
+  more: object = {},
+  processToken: string | null = null,
+): Promise<void> {
   const { coordination, replica } = session.planes.deps
-  const body = { id, role: 'poll', status: 'following', problem: null, seq, epoch: replica.state?.epoch ?? '' }
+  const body = {
+    id,
+    processToken,
+    role: 'poll',
+    status: 'following',
+    problem: null,
+    seq,
+    epoch: replica.state?.epoch ?? '',
+  }
   const rest = { snapshotAgeS: 1, pollProcesses: 1, build: 'test', startedAt: '2026-03-01T00:00:00.000Z' }
-  return coordination.announce(id, { ...body, ...rest, ...more }, 60_000)
+  return coordination.announce(processToken ?? id, { ...body, ...rest, ...more }, 60_000)
 }
 
 t.test('every live replica is listed by its name, with how far it is behind', async (t) => {
@@ -35,6 +49,51 @@ t.test('every live replica is listed by its name, with how far it is behind', as
   )
 })
 
+t.test('processes with one name are each listed, waited for, and warned of', async (t) => {
+  const session = await startAdmin(t)
+  await session.channel('stable/cloud')
+  await tell(session, 'this-one', 1, {}, 'b0b0')
+  await tell(session, 'this-one', 1, {}, 'c0c0')
+  const list = await session.done('GET', '/replicas')
+  t.strictSame(
+    itemsOf(list).map((item) => [at(item, 'id'), at(item, 'processToken'), at(item, 'self')]),
+    [
+      ['this-one', 'a1b2c3d4', true],
+      ['this-one', 'b0b0', false],
+      ['this-one', 'c0c0', false],
+    ],
+  )
+  t.match(at(list, 'warnings'), [
+    { code: 'duplicate_replica_id', message: /^3 processes have the replica id this-one: / },
+  ])
+  const first = await session.done('GET', '/replicas?limit=2')
+  const second = await session.done('GET', `/replicas?limit=2&cursor=${String(at(first, 'next'))}`)
+  t.strictSame(
+    itemsOf(second).map((item) => at(item, 'processToken')),
+    ['c0c0'],
+  )
+  await tell(session, 'this-one', 2, {}, 'b0b0')
+  const waiting = session.call('PUT', `${CLOUD}/version?wait=replicas`, { version: '15.1.5' })
+  await session.planes.clock.advance(REPLICAS_WAIT_MAX_MS + 100)
+  const reply = await waiting
+  t.equal(reply.headers['bellwether-applied-by'], 'this-one,this-one')
+  t.equal(reply.headers['bellwether-not-applied-by'], 'this-one')
+})
+
+t.test('the token of a process must be its key, and its name must be one', async (t) => {
+  const session = await startAdmin(t)
+  await tell(session, 'one', 1, { processToken: 'ffff' }, 'b0b0')
+  await tell(session, 'one', 1, { processToken: 7 }, 'c0c0')
+  await tell(session, 'a,b', 1, {}, 'd0d0')
+  await tell(session, 'one\r\nSet-Cookie: a=b', 1, {}, 'e0e0')
+  const list = await session.done('GET', '/replicas')
+  t.equal(itemsOf(list).length, 1)
+  t.strictSame(
+    (at(list, 'warnings') as readonly { code: string }[]).map(({ code }) => code), // The route's schema.
+    Array(4).fill('unreadable_announcement'),
+  )
+})
+
 t.test('a replica announces itself at once, after every change, and is gone when it stops or is silent', async (t) => {
   const session = await startAdmin(t)
   const { deps, clock } = session.planes
@@ -47,9 +106,9 @@ t.test('a replica announces itself at once, after every change, and is gone when
   }
   const stop = announceReplica({ ...deps, replicaId: 'one' }, facts as never, silent) // Only `current` is read.
   await clock.advance(0)
-  t.strictSame([...(await deps.coordination.announced()).keys()], ['one'])
+  t.strictSame([...(await deps.coordination.announced()).keys()], ['a1b2c3d4'])
   await clock.advance(60_000)
-  t.strictSame([...(await deps.coordination.announced()).keys()], ['one'], 'it keeps telling')
+  t.strictSame([...(await deps.coordination.announced()).keys()], ['a1b2c3d4'], 'it keeps telling')
   const stopping = stop()
   await clock.advance(2_000)
   await stopping

@@ -1,11 +1,13 @@
 // What replicas tell each other through Redis: leases that outlive no owner, announcements that end, and small facts.
 import t from 'tap'
+import type { ForeignLease } from '../../../src/store/foreign-lease.ts'
 import { redisTest, until } from '../../fixtures/redis-process.ts'
 import { startCluster, startRedis } from '../../fixtures/redis-server.ts'
 import { openAt } from '../../fixtures/redis-store.ts'
 import { range } from '../../fixtures/store-changes.ts'
 
 const LONG_MS = 600_000
+const LEASE = '{test}:lease:l'
 
 for (const form of ['one server', 'a Cluster'] as const) {
   await redisTest(
@@ -55,6 +57,44 @@ for (const form of ['one server', 'a Cluster'] as const) {
     )
   })
 }
+
+await redisTest(t, 'a lease that no replica has written is taken over and named', async (t) => {
+  const { url, call } = await startRedis(t)
+  const { coordination } = openAt(t, url)
+  const foreign = [
+    ['SET', ['a-name'], 'a-name', 'it has no end'],
+    ['SET', ['name/0a1b'], 'name/0a1b', 'it has no end'],
+    ['SET', ['a-name', 'PX', '600000000'], 'a-name', 'its end is too far away'],
+    ['SET', ['not a name', 'PX', '60000'], 'not a name', 'it names no replica'],
+    ['SET', ['', 'PX', '60000'], '', 'it names no replica'],
+    ['SET', ['name/', 'PX', '60000'], 'name/', 'it names no replica'],
+    ['SET', ['name/xyz', 'PX', '60000'], 'name/xyz', 'it names no replica'],
+    ['SET', ['n'.repeat(1_000_000), 'PX', '60000'], 'n'.repeat(128), 'it names no replica'],
+    ['HSET', ['a', 'b'], '', 'it is no text'],
+    ['RPUSH', ['a'], '', 'it is no text'],
+  ] as const
+  for (const [command, args, value, detail] of foreign) {
+    await call('DEL', LEASE)
+    await call(command, LEASE, ...args)
+    const from: ForeignLease[] = []
+    const take = () => coordination.lease('l', 'me/0a', LONG_MS, (found) => void from.push(found))
+    await coordination.release('l', 'me/0a')
+    t.equal(await call('EXISTS', LEASE), 1, 'nothing of others is given back')
+    t.equal(await take(), true, value.slice(0, 20))
+    t.equal(await take(), true)
+    t.strictSame(from, [{ value, detail }], 'named once')
+    const leftMs = Number(await call('PTTL', LEASE))
+    t.ok(leftMs > LONG_MS / 2 && leftMs <= LONG_MS)
+  }
+  for (const owner of ['of-an-older-build', 'name.1/0a1b2c3d4e5f6789']) {
+    await call('SET', LEASE, owner, 'PX', String(LONG_MS))
+    t.equal(await coordination.lease('l', 'me/0a', LONG_MS, () => t.fail('not taken over')), false, owner)
+  }
+  // Its owner gives it an end again.
+  await call('SET', LEASE, 'me/0a')
+  t.equal(await coordination.lease('l', 'me/0a', LONG_MS, () => t.fail('its own')), true)
+  t.ok(Number(await call('PTTL', LEASE)) > 0)
+})
 
 await redisTest(t, 'a lease whose owner has died is over with its time, and so is what it announced', async (t) => {
   const server = await startRedis(t)

@@ -182,6 +182,21 @@ await redisTest(t, 'junk among the kept revisions fails a commit before it write
   }
 })
 
+await redisTest(
+  t,
+  'a user without pttl is told so; its leases are had and renewed, and no other is taken over',
+  async (t) => {
+    const { server, store } = await withUser(t)
+    const { coordination } = store
+    await server.call('ACL', 'SETUSER', 'bw', '-pttl')
+    t.match(await store.serverWarnings(), [{ code: 'missing_rights', message: /does not allow pttl/ }])
+    t.equal(await coordination.lease('l', 'me', 60_000), true)
+    t.equal(await coordination.lease('l', 'me', 60_000), true)
+    await server.call('SET', `${PREFIX}lease:l`, 'stranger')
+    t.equal(await coordination.lease('l', 'me', 60_000), false)
+  },
+)
+
 await redisTest(t, 'the least rights are enough for coordination, and give no warning', async (t) => {
   const server = await startRedis(t, { keeps: 'aof' })
   await server.call('ACL', 'SETUSER', 'least', 'reset', 'on', '>secret', ...(await leastRights('test')))
@@ -190,6 +205,7 @@ await redisTest(t, 'the least rights are enough for coordination, and give no wa
   await coordination.announce('one', { id: 'one' }, 60_000)
   t.same([...(await coordination.announced()).keys()], ['one'])
   t.equal(await coordination.lease('l', 'me', 60_000), true)
+  t.equal(await coordination.lease('l', 'other', 60_000), false)
   await coordination.release('l', 'me')
   await coordination.note('topic', { kept: 'fact', gone: 'fact' }, 60_000)
   await coordination.note('topic', { gone: null })
