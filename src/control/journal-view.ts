@@ -1,4 +1,5 @@
 // The journal as it may be shown: without secrets, and without what is outside the caller's scope.
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { channelNameOf } from '../channels/channel.ts'
 import {
   JournalTrimmed,
@@ -13,6 +14,7 @@ import {
 } from '../store/port.ts'
 import { UnreadableEntry } from '../store/entry-parts.ts'
 import { asStored } from '../store/stored-form.ts'
+import { TURN_BYTES_MAX } from '../store/turns.ts'
 import type { Secrets } from '../rollouts/embargo.ts'
 import { isPipelineKey } from '../rollouts/pipeline.ts'
 import { isReleaseKey, releaseBody, releaseOf } from '../rollouts/release.ts'
@@ -38,10 +40,17 @@ export async function readJournal(control: Control, identity: Identity, query: J
   }
   const items: string[] = []
   const unreadable: UnreadableEntryView[] = []
+  let charactersInTurn = 0
   for (const entry of entries) {
     const shown = await jsonOf(control, entry, identity)
     if (shown.outcome === 'unreadable') unreadable.push(shown.view)
-    else if (shown.outcome === 'shown') items.push(shown.json)
+    if (shown.outcome !== 'shown') continue
+    items.push(shown.json)
+    // A large entry has turns of its own; of small ones a page has hundreds.
+    charactersInTurn += shown.json.length
+    if (charactersInTurn < TURN_BYTES_MAX) continue
+    charactersInTurn = 0
+    await nextTurn()
   }
   return { items, unreadable, next }
 }

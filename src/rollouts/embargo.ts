@@ -1,7 +1,9 @@
 // Embargoed fixes: who may know of them, and which releases must have them. While an embargo is open, its fixes and the
 // titles of changes are for admins only; releases that are cut meanwhile must list the fix, or no pipeline promotes them.
 import type { Json } from '../store/port.ts'
-import type { Release, ReleaseWords } from './release.ts'
+import { folded, foldedWords, wordsOf, type LiftedWords } from './folded-words.ts'
+import type { Release } from './release.ts'
+import { TextFinder } from './text-finder.ts'
 
 /** What everybody but an admin reads instead. */
 export const EMBARGOED = 'embargoed change'
@@ -11,9 +13,6 @@ const TITLE_LENGTH_MIN = 10
 
 /** How many fixes, and how many texts, are kept of what edits took away: one edit can replace 200 changes with their links. */
 const EARLIER_MAX = 500
-
-/** What can stand in a word without being read: accents by themselves, soft hyphens, blanks without width. */
-const UNREAD = /[\p{Mn}\p{Cf}\p{Default_Ignorable_Code_Point}]/gu
 
 /** Members in which documents and answers have what people wrote. */
 const FREE_TEXTS: ReadonlySet<string> = new Set([
@@ -84,45 +83,56 @@ export function leakingChange({ changes, security }: Release): number {
   return (changes ?? []).findIndex(({ id }) => fixes.some((fix) => id.toLowerCase().includes(fix)))
 }
 
+/** How much was looked through: who hides much counts it, and gives others their turn. */
+export interface Meter {
+  characters: number
+}
+
 /** What must not be shown now, read from every release. */
 export class Secrets {
   /** What is compared here is folded: fixes and titles are found however they are written. */
   readonly #fixes: ReadonlySet<string>
   /** Releases that are embargoed or have an embargoed fix: what was said of them before that was known is hidden too. */
   readonly #versions: ReadonlySet<string>
-  /** Whatever is embargoed, as it could stand in somebody's words. */
-  readonly #texts: readonly string[]
   /** Titles of any length, which are hidden where they are the title of another release's change. */
   readonly #titles: ReadonlySet<string>
+  /** Whatever is embargoed, as it could stand in somebody's words. */
+  readonly #texts: readonly string[]
+  readonly #finder: TextFinder
 
   /** Whether everything that people have written is hidden: a release that cannot be read may embargo any of it. */
   readonly #hidesAll: boolean
 
-  constructor(releases: readonly Release[], hidesAll = false) {
+  /** `before` are the secrets of an earlier state: what has not changed is not made again. */
+  constructor(releases: readonly Release[], hidesAll = false, before: Secrets | null = null) {
     this.#hidesAll = hidesAll
-    const lifted = releases.flatMap((release) => liftedWords(release) ?? [])
+    const lifted = releases.flatMap((release) => foldedWords(release).lifted ?? [])
+    const [publicFixes, publicTexts] = [publicSince(lifted, 'fixes'), publicSince(lifted, 'texts')]
     // What was public when a release was registered is no secret of it. What was lifted later may be: a release that lists another
     // one's fix, as it must, and is lifted first, does not make that public.
-    const secretsOf = (
-      of: 'fixes' | 'texts',
-      { registeredAt }: Release,
-      words: readonly string[],
-    ): readonly string[] => {
-      const known = lifted.filter(({ at }) => at < registeredAt).map((one) => one[of])
-      // What nobody can read, like a blank, would be found everywhere.
-      return words.map(folded).filter((text) => text !== '' && !known.some((texts) => texts.has(text)))
+    const isSecret = (text: string, since: ReadonlyMap<string, string>, { registeredAt }: Release): boolean => {
+      const at = since.get(text)
+      return at === undefined || at >= registeredAt
     }
     const open = releases.filter(isOpen)
-    this.#fixes = new Set(open.flatMap((release) => secretsOf('fixes', release, release.security?.fixes ?? [])))
+    this.#fixes = new Set(
+      open.flatMap((release) => foldedWords(release).fixes.filter((fix) => isSecret(fix, publicFixes, release))),
+    )
     const hidden = releases.filter((release) => isOpen(release) || this.#listsFix(release))
     this.#versions = new Set(hidden.map(({ version }) => version))
-    const texts = hidden.flatMap((release) =>
-      secretsOf('texts', release, [...wordsOf(release).texts, ...(release.security?.earlier?.texts ?? [])]),
+    this.#titles = new Set(
+      hidden.flatMap((release) => foldedWords(release).texts.filter((text) => isSecret(text, publicTexts, release))),
     )
-    this.#titles = new Set(texts)
     // A fix has eight characters or more (release-draft.ts). Letters that were taken apart are one character.
     const long = [...this.#titles].filter((title) => title.normalize('NFC').length >= TITLE_LENGTH_MIN)
     this.#texts = [...this.#fixes, ...long]
+    this.#finder = before?.finderOf(this.#texts) ?? new TextFinder(this.#texts)
+  }
+
+  /** What finds these texts; null where these secrets have others. */
+  finderOf(texts: readonly string[]): TextFinder | null {
+    const isSame = this.#texts.length === texts.length && this.#texts.every((text, index) => text === texts[index])
+    return isSame ? this.#finder : null
   }
 
   get isEmpty(): boolean {
@@ -151,75 +161,53 @@ export class Secrets {
    * nothing of it. Names, versions and times are never hidden, and what a caller has sent is not looked through: that would tell
    * whoever asks whether it is a secret.
    */
-  hide(value: Json, member: string | null = null): Json {
+  hide(value: Json, member: string | null = null, meter: Meter = { characters: 0 }): Json {
     if (this.isEmpty || value === null) return value
     if (typeof value === 'string') {
-      if (member === null || !FREE_TEXTS.has(member)) return value
-      return member === 'title' && this.#titles.has(folded(value)) ? EMBARGOED : this.words(value)
+      meter.characters += value.length
+      return member === null || !FREE_TEXTS.has(member) ? value : this.#shownText(value, member === 'title')
     }
-    if (Array.isArray(value)) return value.map((item: Json) => this.hide(item, member))
+    if (Array.isArray(value)) return value.map((item: Json) => this.hide(item, member, meter))
     if (typeof value !== 'object') return value
     // An own `__proto__` of somebody's JSON would be lost by assignment.
-    return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, this.hide(inner, name)]))
+    return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, this.hide(inner, name, meter)]))
   }
 
   /** What somebody has written, or that it cannot be shown. */
   words(text: string): string {
+    return this.#shownText(text, false)
+  }
+
+  #shownText(text: string, isTitle: boolean): string {
     if (this.#hidesAll) return EMBARGOED
     const written = folded(text)
-    return this.#texts.some((secret) => written.includes(secret)) ? EMBARGOED : text
+    return (isTitle && this.#titles.has(written)) || this.#finder.isIn(written) ? EMBARGOED : text
   }
 
   /** Whether an embargoed fix is in it, or was before an edit: nobody shows its titles by taking the fix off its list. */
-  #listsFix({ security }: Release): boolean {
-    if (security === null) return false
-    return [...security.fixes, ...(security.earlier?.fixes ?? [])].some((fix) => this.#fixes.has(folded(fix)))
+  #listsFix(release: Release): boolean {
+    return release.security !== null && foldedWords(release).listed.some((fix) => this.#fixes.has(fix))
   }
+}
+
+/** Each text that is public, and since when. */
+function publicSince(lifted: readonly LiftedWords[], of: 'fixes' | 'texts'): ReadonlyMap<string, string> {
+  const since = new Map<string, string>()
+  for (const { at, [of]: texts } of lifted) {
+    for (const text of texts) {
+      const earlier = since.get(text)
+      if (earlier === undefined || at < earlier) since.set(text, at)
+    }
+  }
+  return since
 }
 
 function isOpen({ security }: Release): boolean {
   return security?.embargoed === true && security.liftedAt === null
 }
 
-/** What a release says now that is hidden while it is embargoed. */
-function wordsOf({ changes, notesUrl, security }: Release): ReleaseWords {
-  const texts = (changes ?? []).flatMap(({ title, url }) => (url === null ? [title] : [title, url]))
-  return { fixes: security?.fixes ?? [], texts: notesUrl === null ? texts : [...texts, notesUrl] }
-}
-
-/** What an admin has made public with the embargo of a release, as it is compared, and since when; null where none was lifted. What it was told since is not. */
-function liftedWords(
-  release: Release,
-): { readonly at: string; readonly fixes: ReadonlySet<string>; readonly texts: ReadonlySet<string> } | null {
-  const { security } = release
-  if (security === null || security.liftedAt === null) return null
-  const { fixes, texts } = security.lifted ?? wordsOf(release)
-  return { at: security.liftedAt, fixes: new Set(fixes.map(folded)), texts: new Set(texts.map(folded)) }
-}
-
 /** What is not there any more, the latest of it. */
 function takenAway(before: readonly string[], now: readonly string[]): readonly string[] {
   const kept = new Set(now)
   return [...new Set(before)].filter((text) => !kept.has(text)).slice(-EARLIER_MAX)
-}
-
-/**
- * A text as it is compared: in capitals, in the compatibility form of Unicode with its letters taken apart (a mark behind a text
- * must not join its last letter), without what nobody reads, every dash a hyphen, and one blank for all white space.
- */
-function folded(text: string): string {
-  const isPlain = !/[^ -~]/.test(text)
-  const letters = isPlain
-    ? text
-    : text
-        .normalize('NFKD')
-        .replaceAll(UNREAD, '')
-        .replaceAll(/\p{Dash}/gu, '-')
-  // Upper case at last, because a small Greek sigma depends on the letters around it.
-  return tidied(letters.toLowerCase().toUpperCase())
-}
-
-/** A text without blanks around it, and with one for all white space within. */
-export function tidied(text: string): string {
-  return text.replaceAll(/[\s\u0085]+/g, ' ').trim()
 }

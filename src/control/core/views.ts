@@ -14,7 +14,8 @@ export interface View<T> {
   readonly kinds: readonly string[]
   /** Whether a write that makes `after` of `before` (null for no document) writes the index document too. */
   readonly isChangedBy: (key: string, before: Document | null, after: Document | null) => boolean
-  readonly compute: (state: ReplicaState) => T
+  /** `before` is the value of an earlier generation of the same state, null for none. */
+  compute(state: ReplicaState, before: T | null): T
 }
 
 interface Cached {
@@ -32,7 +33,7 @@ export function readView<T>(state: ReplicaState, view: View<T>): T {
   const before = cached.get(view)
   // Only `compute` of the same view has made it.
   if (before?.generation === generation) return before.value as T
-  const value = view.compute(state)
+  const value = view.compute(state, before === undefined ? null : (before.value as T))
   cached.set(view, { generation, value })
   return value
 }
@@ -50,13 +51,13 @@ export const embargoView: View<Embargoes> = {
   indexKey: EMBARGO_INDEX_KEY,
   kinds: [RELEASE_KIND, EMBARGO_INDEX_KIND],
   isChangedBy: (key, before, after) => isReleaseKey(key) && !isDeepStrictEqual(embargoIn(before), embargoIn(after)),
-  compute(state) {
+  compute(state, before) {
     const releases = [...state.documentsOf(RELEASE_KIND)].map(releaseOf)
     // Where a release, or the index, cannot be read, nobody knows what is under an embargo.
     const isUnknown = [...state.unreadable.keys()].some((key) => isReleaseKey(key) || key === EMBARGO_INDEX_KEY)
     return {
       embargoes: releases.flatMap((release) => embargoOf(release) ?? []),
-      secrets: new Secrets(releases, isUnknown),
+      secrets: new Secrets(releases, isUnknown, before?.secrets),
     }
   },
 }

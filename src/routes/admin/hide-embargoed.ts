@@ -3,7 +3,7 @@
 // hidden or not, it would tell whether that is a secret.
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { Control } from '../../control/control.ts'
-import { secretsFor } from '../../control/embargoes.ts'
+import { hideInTurns, secretsFor } from '../../control/embargoes.ts'
 import type { Json, JsonObject } from '../../store/port.ts'
 
 /** Problems whose words have in them what somebody else has written; all others only say back what the caller has sent. */
@@ -34,7 +34,7 @@ export function hideEmbargoed(app: FastifyInstance, control: Control): void {
     if (secrets === null) return payload
     // What routes answer is JSON by its schemas.
     const answer = payload as Json
-    const shown = secrets.hide(answer)
+    const shown = await hideInTurns(secrets, answer)
     if (!isProblem(answer)) return shown
     const { title = '', detail = '', errors = [] } = answer
     // It was an object before, and the title of a problem is this server's own, like no title of a change.
