@@ -28,7 +28,18 @@ export async function openApiDocument(): Promise<object> {
   const coordination = localCoordination(() => clock.now())
   const upstreams = new Upstreams(new AllowedHosts(null, 'BELLWETHER_UPSTREAM_ALLOW'))
   const outside = { checkPackages: async () => [], gateRefusal: () => null }
-  const control = { store, coordination, replica, replicaId: 'none', processToken: 'none', clock, upstreams, outside, warnings, count }
+  const control = {
+    store,
+    coordination,
+    replica,
+    replicaId: 'none',
+    processToken: 'none',
+    clock,
+    upstreams,
+    outside,
+    warnings,
+    count,
+  }
   const facts = { holder, role: 'control', build: '', startedAt: 0, processes: () => 1 }
   const app = await buildControlPlane({
     control,
