@@ -22,7 +22,7 @@ export interface StageFacts extends Times {
   /** Where that is not known back to the beginning of the grace period: the moment before which it is not, by channel. */
   readonly unknown: ReadonlyMap<string, string>
   readonly embargoes: readonly Embargo[]
-  /** Channels of the stage that another pipeline moves, and its name. */
+  /** Channels of the stage that another pipeline moves, or may move, and where each is, in words. */
   readonly taken: ReadonlyMap<string, string>
   /** Whether the rollout that a ramp belongs to, by its seed, goes on. */
   readonly isUnderWay: (seed: string) => boolean
@@ -172,7 +172,7 @@ export function compatibilityBlockers({ release, running, unknown }: StageFacts)
 /** Whoever gave a channel to another pipeline meant its rules. */
 function takenBlockers({ taken }: StageFacts): readonly Blocker[] {
   if (taken.size === 0) return []
-  const who = named([...taken].map(([channel, pipeline]) => `${channel} is in the pipeline ${pipeline}`))
+  const who = named([...taken].map(([channel, where]) => `${channel} ${where}`))
   return [blocker('channels', `a channel is moved by one pipeline only, and ${who}`)]
 }
 

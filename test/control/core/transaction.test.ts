@@ -61,7 +61,7 @@ t.test('of a list, what is returned is recorded, not what is skipped; of a view,
     ['channel/fleet'],
   )
   t.strictSame(readsOf(tx), { 'channel/fleet': 1 })
-  t.strictSame(tx.view(channelOwnersView).get('canary'), ['cloud'])
+  t.strictSame(tx.view(channelOwnersView).owners.get('canary'), ['cloud'])
   t.strictSame(readsOf(tx), { 'channel/fleet': 1, 'pipeline-index/all': 0 })
 })
 
