@@ -2,7 +2,7 @@
 import type { IsBlocked } from '../channels/blocked-version.ts'
 import type { Channel } from '../channels/channel.ts'
 import { isConfirmed, type Times } from '../channels/time.ts'
-import { compareVersions } from '../channels/version.ts'
+import { compareVersions, orderVersions } from '../channels/version.ts'
 import { missingFix, type Embargo } from './embargo.ts'
 import type { Blocker, BlockerCode } from './outcome.ts'
 import { isWindowOpen, windowInWords } from './promote-window.ts'
@@ -148,7 +148,7 @@ export function tooOldFor(
   return [...running].flatMap(([channel, versions]) =>
     versions
       .filter((version) => below.has(version))
-      .toSorted(compareVersions)
+      .toSorted(orderVersions)
       .map((version) => ({ channel, version })),
   )
 }

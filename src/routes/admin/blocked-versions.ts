@@ -9,7 +9,7 @@ import { knownState, type Control } from '../../control/control.ts'
 import { readerOf } from '../../control/core/transaction.ts'
 import { servedBy } from '../../control/served-by.ts'
 import { malformed } from '../../channels/outcome.ts'
-import { compareVersions, parseVersion } from '../../channels/version.ts'
+import { orderVersions, parseVersion } from '../../channels/version.ts'
 import type { Document } from '../../store/port.ts'
 import { answers, page, writeAnswers } from './answers.ts'
 import { sendRefusal, sendStale, sendUnfinished } from './change.ts'
@@ -58,7 +58,7 @@ function listBlockedVersionsRoute(app: App, lists: Lists): void {
     handler: (request, reply) =>
       sendList(lists, request, reply, {
         after: (name, count) =>
-          afterVersion(listBlockedVersions(control), { versionOf, compare: compareVersions }, name, count),
+          afterVersion(listBlockedVersions(control), { versionOf, compare: orderVersions }, name, count),
         nameOf: versionOf,
         present: (blocked) => blocked,
       }),

@@ -91,6 +91,7 @@ async function itemsOf<T>(
 
 interface VersionOrder<T> {
   readonly versionOf: (entry: T) => string
+  /** A total order: of two versions that are not the same text one is first. */
   readonly compare: (a: string, b: string) => number
 }
 
