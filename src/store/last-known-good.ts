@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { checked } from './checked-store.ts'
 import { readKeptFile, replaceKeptFile } from './kept-file.ts'
 import { FORMAT, type CheckDocument, type Document, type StoreState } from './port.ts'
-import { asStored, boundedDocument, isCount, isRecord } from './stored-form.ts'
+import { asStored, boundedDocument, isCount, isRecord, unreadBody } from './stored-form.ts'
 
 const FILE = 'last-known-good.json'
 /** Where a file goes that cannot be used: the last one of them is kept, for whoever wants to know what it was. */
@@ -117,7 +117,7 @@ function* textOfFile({ seq, mark, epoch, documents }: StoreState, at: number, em
 
 /**
  * One document must never keep the others out of the file, nor have it refused at the next start: what cannot be written, or is of a
- * newer form, is written with an empty body, which no document of a known kind has.
+ * newer form, is written with a body that says so, and cannot be read at the next start.
  */
 function textOfDocument(document: Document, emptied: string[]): string {
   const { key, revision, format } = document
@@ -129,7 +129,8 @@ function textOfDocument(document: Document, emptied: string[]): string {
     }
   }
   emptied.push(key)
-  return JSON.stringify({ key, revision, format: FORMAT, body: {} })
+  const body = unreadBody('it could not be written to the last-known-good file')
+  return JSON.stringify({ key, revision, format: FORMAT, body })
 }
 
 function isContent(file: Readonly<Record<string, unknown>>): file is Readonly<Record<string, unknown>> & Content {

@@ -128,7 +128,8 @@ await t.test('a document that cannot be written keeps no other out of the file',
   t.same(await writeLastKnownGood(folder, { ...state(3), documents }, NOON_MS), ['thing/deep', 'thing/newer'])
   const read = await readLastKnownGood(folder)
   if (read.outcome !== 'read') throw new Error(JSON.stringify(read))
-  const emptied = { format: FORMAT, body: {} }
+  const why = 'it could not be written to the last-known-good file'
+  const emptied = { format: FORMAT, body: { unread: why }, unreadable: why }
   const expected = [
     ...others,
     { key: 'thing/deep', revision: 7, ...emptied },
