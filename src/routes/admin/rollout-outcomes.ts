@@ -12,6 +12,7 @@ import { named } from '../../rollouts/conditions.ts'
 import { samplesOf } from '../../rollouts/advance.ts'
 import type { RolloutRefusal } from '../../rollouts/outcome.ts'
 import { isPipelineKey, pipelineOf } from '../../rollouts/pipeline.ts'
+import type { ServedBy } from '../../control/served-by.ts'
 import { releaseOf } from '../../rollouts/release.ts'
 import { rolloutOf, stageAt } from '../../rollouts/rollout.ts'
 import type { Document } from '../../store/port.ts'
@@ -25,11 +26,19 @@ export function presentRelease(
   control: Control,
   identity: Identity,
   { release, revision }: ReleaseRecord,
-  { servedBy, rollouts }: Pick<ReleaseDone, 'servedBy' | 'rollouts'>,
+  { rollouts, ...served }: Pick<ReleaseDone, 'rollouts'> & ServedBy,
 ): object {
   const { version, ...rest } = shownRelease(knownState(control), identity, release)
   const stands = rollouts.map(({ pipeline, state, supersededBy }) => ({ pipeline, state, supersededBy }))
-  return { version, revision, ...rest, servedBy, rollouts: stands }
+  return { version, revision, ...rest, ...servedByIn(served), rollouts: stands }
+}
+
+/** The members of an answer that say where a version is served. */
+export function servedByIn({ servedBy, servedByMore }: Partial<ServedBy>): Partial<ServedBy> {
+  return {
+    ...(servedBy === undefined ? {} : { servedBy }),
+    ...(servedByMore === undefined ? {} : { servedByMore }),
+  }
 }
 
 export function presentPipeline({ pipeline, revision, otherRules }: PipelineRecord): object {
@@ -116,14 +125,13 @@ export async function sendRolloutOutcome(
 ): Promise<FastifyReply> {
   switch (outcome.outcome) {
     case 'done': {
-      const { document, moves, untouched, superseded, servedBy } = outcome
+      const { document, moves, untouched, superseded } = outcome
       const state = knownState(control)
       // A dry run shows what would be, with the channels as they would be.
       const { preview } = request.write
       const reader = preview === null ? readerOf(state) : previewOf(state, preview)
       const record = await rolloutRecord(control, reader, document)
-      const serving = servedBy === undefined ? {} : { servedBy }
-      const body = { ...presentRollout(record), moves, untouched, superseded, ...serving }
+      const body = { ...presentRollout(record), moves, untouched, superseded, ...servedByIn(outcome) }
       return sendWritten(control, request, reply, { status: statusOf(request), revision: record.revision, body })
     }
     case 'stale':
