@@ -28,13 +28,24 @@ interface Content {
 }
 
 /**
+ * The file is read as one text when a process starts, which can have some 536 million characters; a larger file was written and could
+ * not be read. There are never more characters than bytes.
+ */
+const FILE_BYTES_MAX = 512_000_000
+
+/**
  * Replaces the file in `folder` by `state`; `at` is the time now in milliseconds. Resolves when it is on the disk, with the keys of
  * documents that could only be written without their bodies, and rejects with StoreUnavailable where the file could not be written,
  * the file before being left as it was.
  */
-export async function writeLastKnownGood(folder: string, state: StoreState, at: number): Promise<readonly string[]> {
+export async function writeLastKnownGood(
+  folder: string,
+  state: StoreState,
+  at: number,
+  bytesMax = FILE_BYTES_MAX,
+): Promise<readonly string[]> {
   const emptied: string[] = []
-  await replaceKeptFile(join(folder, FILE), textOfFile(state, at, emptied))
+  await replaceKeptFile(join(folder, FILE), bounded(textOfFile(state, at, emptied), bytesMax))
   return emptied
 }
 
@@ -90,6 +101,16 @@ function checksumOf({ format, epoch, seq, mark, savedAt, documents }: Content): 
  * has all documents in it.
  */
 const PIECE_LENGTH = 256 * 1024
+
+/** The same pieces; throws before the one that makes the text larger than can be read again. */
+function* bounded(pieces: Iterable<string>, bytesMax: number): Generator<string> {
+  let bytes = 0
+  for (const piece of pieces) {
+    bytes += Buffer.byteLength(piece)
+    if (bytes > bytesMax) throw new RangeError(`it would have more than ${bytesMax} bytes, which no start could read`)
+    yield piece
+  }
+}
 
 /** The file's text in pieces: `content` with the checksum over it as its last member. Adds the keys of emptied documents to `emptied`. */
 function* textOfFile({ seq, mark, epoch, documents }: StoreState, at: number, emptied: string[]): Generator<string> {
