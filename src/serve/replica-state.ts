@@ -201,7 +201,7 @@ export class ReplicaState {
     const document = this.stored(channelKey(name))
     if (document === undefined) return null
     if (document.unreadable !== undefined) {
-      return renderChannel(name, document.revision, UNREADABLE_TARGET, this.#maxAgeS)
+      return renderChannel({ name, revision: document.revision }, UNREADABLE_TARGET, this.#maxAgeS)
     }
     try {
       return this.#renderReadable(name, document, now)
@@ -209,7 +209,7 @@ export class ReplicaState {
       // What the check let through and no rule can read must not end the process, nor touch any other channel.
       const why = `no rule can read it: ${error instanceof Error ? error.message : String(error)}`
       this.#put({ ...document, unreadable: why })
-      return renderChannel(name, document.revision, UNREADABLE_TARGET, this.#maxAgeS)
+      return renderChannel({ name, revision: document.revision }, UNREADABLE_TARGET, this.#maxAgeS)
     }
   }
 
@@ -219,7 +219,8 @@ export class ReplicaState {
     if (expiry !== null) this.#expiries.set(name, expiry)
     if (expiriesOf(channel).some((moment) => hasPassed(moment, now))) this.#lapsed.add(name)
     const cohorts = cohortsAt(channel, this.isBlocked, now)
-    return renderChannel(name, document.revision, targetAt(channel, this.isBlocked, now), this.#maxAgeS, cohorts)
+    const target = targetAt(channel, this.isBlocked, now)
+    return renderChannel({ name, revision: document.revision }, target, this.#maxAgeS, cohorts)
   }
 }
 

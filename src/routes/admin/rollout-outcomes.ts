@@ -80,7 +80,7 @@ export function sendReleaseOutcome(
     case 'packages-missing': {
       const errors = outcome.packages.map(({ url, problem }) => ({ field: url, message: problem ?? '' }))
       const detail = `nothing was changed: ${named(errors.map(({ field, message }) => `${field} ${message}`))}`
-      return sendProblem(request, reply, 'packages_missing', detail, { errors })
+      return sendProblem(request, reply, 'packages_missing', { detail, errors })
     }
     case 'stale':
       return sendStaleDocument(control, reply, 'the release', outcome.current)
@@ -159,12 +159,12 @@ export function sendRolloutRefusal(
     case 'held-back': {
       const { stage, blockers } = refusal
       const detail = `stage ${stage} is held back: ${blockers.map(({ message }) => message).join('; ')}`
-      return sendProblem(request, reply, 'held_back', detail, { stage, blockers })
+      return sendProblem(request, reply, 'held_back', { detail, stage, blockers })
     }
     case 'guards': {
       const { channels } = refusal
       const detail = `nothing was done to any channel: ${named(channels.map(({ channel, message }) => `${channel}: ${message}`))}`
-      return sendProblem(request, reply, 'guard_refused', detail, { guard: channels[0]?.guard ?? '', channels })
+      return sendProblem(request, reply, 'guard_refused', { detail, guard: channels[0]?.guard ?? '', channels })
     }
   }
 }
