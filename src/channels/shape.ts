@@ -27,6 +27,12 @@ export const version = textThat(
 /** Texts that a check remembers, some 100 bytes each. */
 const KNOWN_MAX = 1_000
 
+/** The longest that a document may ask to wait: with any moment of today it ends in a year that a moment is written with. */
+const MINUTES_MAX = 1_000 * 366 * 24 * 60
+
+/** A length of time. */
+export const minutes = whole(0, MINUTES_MAX)
+
 /** The same check with what has lately held: an entry of 900 channels has the same moments and versions over and over. */
 function knownBefore(holds: (value: string) => boolean): (value: string) => boolean {
   const known = new Set<string>()

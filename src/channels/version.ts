@@ -25,6 +25,14 @@ export function compareVersions(a: string, b: string): -1 | 0 | 1 {
   return semver.compare(a, b)
 }
 
+/**
+ * Orders versions for a list: by semver precedence, and by their text where only build metadata differs, so that no two places are the
+ * same and a page that begins after one of them leaves none out.
+ */
+export function orderVersions(a: string, b: string): number {
+  return compareVersions(a, b) || (a < b ? -1 : Number(a > b))
+}
+
 /** The major number of a version. */
 export function majorOf(version: string): number {
   return semver.major(version)

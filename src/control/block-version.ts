@@ -13,16 +13,11 @@ import { commitWith, executeCommand, leaveUnchanged, replyWith, type Unfinished 
 import { documentAfter } from './core/transaction.ts'
 import type { ReplicaState } from '../serve/replica-state.ts'
 import type { Document } from '../store/port.ts'
-import { servedBy } from './served-by.ts'
+import { servedBy, servedByOf, type ServedBy } from './served-by.ts'
 
 export type BlockOutcome =
-  | {
-      readonly outcome: 'blocked'
-      readonly blocked: BlockedVersion
-      readonly revision: number
-      /** Channels that tell agents this version now. Blocking it has not moved them. */
-      readonly servedBy: readonly string[]
-    }
+  /** With the channels that tell agents this version now. Blocking it has not moved them. */
+  | ({ readonly outcome: 'blocked'; readonly blocked: BlockedVersion; readonly revision: number } & ServedBy)
   | Stale
   | Refusal
   | Unfinished
@@ -60,5 +55,5 @@ export async function blockVersion(
 function blockedBy(document: Document, state: ReplicaState): BlockOutcome {
   const blocked = blockedVersionOf(document)
   const { revision } = document
-  return { outcome: 'blocked', blocked, revision, servedBy: servedBy(state, blocked.version) }
+  return { outcome: 'blocked', blocked, revision, ...servedByOf(servedBy(state, blocked.version)) }
 }

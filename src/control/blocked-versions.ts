@@ -1,6 +1,6 @@
 // The block list: versions that must not be served again.
 import { BLOCKED_KIND, blockedVersionOf, type BlockedVersion } from '../channels/blocked-version.ts'
-import { compareVersions } from '../channels/version.ts'
+import { orderVersions } from '../channels/version.ts'
 import { knownState, type Control } from './control.ts'
 
 export interface BlockedRecord extends BlockedVersion {
@@ -12,5 +12,5 @@ export function listBlockedVersions(control: Control): readonly BlockedRecord[] 
   const blocked = [...knownState(control).documentsOf(BLOCKED_KIND)].map((document) => {
     return { ...blockedVersionOf(document), revision: document.revision }
   })
-  return blocked.toSorted((a, b) => compareVersions(a.version, b.version))
+  return blocked.toSorted((a, b) => orderVersions(a.version, b.version))
 }

@@ -46,7 +46,7 @@ export async function createToken(
     kind: 'token.create',
     dryRun,
     run(tx) {
-      if (expiresAt !== null && hasPassed(expiresAt, tx.now)) {
+      if (expiresAt !== null && hasPassed(expiresAt, Math.max(tx.now, control.clock.accessTime()))) {
         return replyWith(malformed('expiresAt', `${expiresAt} has passed; give a moment in the future`))
       }
       const id = newId()

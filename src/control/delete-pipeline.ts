@@ -1,6 +1,7 @@
 // The command that deletes a pipeline.
 import { pipelineKey } from '../rollouts/pipeline.ts'
 import { refuse, unknownPipeline } from '../rollouts/outcome.ts'
+import { isRolloutOf } from '../rollouts/rollout.ts'
 import { isExpected, type Conditions, type Control, type Request } from './control.ts'
 import { commitWith, executeCommand, replyWith } from './core/execute.ts'
 import { rolloutsUnderWay, type PipelineOutcome } from './pipelines.ts'
@@ -17,9 +18,12 @@ export function deletePipeline(
     kind: 'pipeline.delete',
     dryRun,
     run(tx) {
-      const document = tx.get(key)
+      const document = tx.readable(key)
       if (document === undefined) return replyWith(unknownPipeline(name))
       if (!isExpected(expectedRevisions, document)) return replyWith({ outcome: 'stale', current: document })
+      // A rollout that cannot be read may be under way. It is looked for untracked: none becomes so by a commit of this build.
+      const lost = [...tx.untracked.unreadable.keys()].find((one) => isRolloutOf(one, name))
+      if (lost !== undefined) tx.readable(lost)
       const running = rolloutsUnderWay(tx, name)
       if (running.length > 0) {
         const releases = running.map(({ release }) => release).join(', ')

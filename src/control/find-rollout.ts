@@ -68,7 +68,7 @@ export function chooseRollout(
 ): Document | RolloutRefusal {
   if (release !== null) {
     const version = bare(release)
-    const document = reader.get(rolloutKey(pipeline, version))
+    const document = reader.readable(rolloutKey(pipeline, version))
     return document ?? refuse('unknown_rollout', `release ${version} has no rollout in the pipeline ${pipeline}`)
   }
   // Candidates: the chosen one is read again below, and recorded. A change of another is no reason to choose again.

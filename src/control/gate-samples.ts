@@ -1,5 +1,6 @@
 // What gates have found lately. The replica that evaluates them tells the others, and whoever comes after it; it may be lost,
 // and what a rollout was decided on stands in its document besides.
+import { parseMoment } from '../channels/time.ts'
 import type { GateSamples } from '../rollouts/advance.ts'
 import { SAMPLES_MAX } from '../rollouts/gate-standing.ts'
 import { GATE_VERDICTS, type GateSample, type Rollout } from '../rollouts/rollout.ts'
@@ -56,8 +57,9 @@ function isSample(value: unknown): value is GateSample {
   const { at, value: found, verdict, detail } = value as Readonly<Record<string, unknown>> // Any member can be asked for.
   return (
     typeof at === 'string' &&
-    !Number.isNaN(Date.parse(at)) &&
-    (found === null || typeof found === 'number') &&
+    // As a rollout's document must have it, where samples are copied to.
+    parseMoment(at).outcome === 'parsed' &&
+    (found === null || Number.isFinite(found)) &&
     GATE_VERDICTS.some((known) => known === verdict) &&
     (detail === null || typeof detail === 'string')
   )

@@ -13,8 +13,8 @@ import {
   type StorePosition,
 } from '../store/port.ts'
 import { UnreadableEntry } from '../store/entry-parts.ts'
-import { asStored } from '../store/stored-form.ts'
 import { TURN_BYTES_MAX } from '../store/turns.ts'
+import { asStored, unreadBody } from '../store/stored-form.ts'
 import type { Secrets } from '../rollouts/embargo.ts'
 import { isPipelineKey } from '../rollouts/pipeline.ts'
 import { isReleaseKey, releaseBody, releaseOf } from '../rollouts/release.ts'
@@ -164,7 +164,9 @@ function worded(text: string | null, secrets: Secrets | null): string | null {
 function hidden(document: Document | null, secrets: Secrets | null): Document | null {
   if (document === null || secrets === null) return document
   // Nobody knows what of it is under an embargo.
-  if (isReleaseKey(document.key) && document.unreadable !== undefined) return { ...document, body: {} }
+  if (isReleaseKey(document.key) && document.unreadable !== undefined) {
+    return { ...document, body: unreadBody('it cannot be read, so it may be under an embargo') }
+  }
   const body = isReleaseKey(document.key) ? releaseBody(secrets.shown(releaseOf(document))) : document.body
   return { ...document, body: secrets.hide(body) as JsonObject } // What hides a text in an object gives an object.
 }

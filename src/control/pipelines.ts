@@ -49,15 +49,19 @@ export function rolloutsUnderWay(reader: Reader, name: string): readonly Rollout
 }
 
 /**
- * Which of these channels another pipeline than `pipeline` moves, and its name; be it by a rollout that began when its rules were
- * others. A channel is moved by one pipeline only.
+ * Which of these channels another pipeline than `pipeline` moves, and where each is, in words; be it by a rollout that began when its
+ * rules were others. A channel is moved by one pipeline only, so one that cannot be read counts as moving all that it may.
  */
 export function takenChannels(reader: Reader, pipeline: string, names: readonly string[]): ReadonlyMap<string, string> {
-  const owners = reader.view(channelOwnersView)
+  const { owners, settled, unreadable } = reader.view(channelOwnersView)
+  const isOther = (name: string): boolean => name !== pipeline
+  const possible = unreadable.find(isOther)
   return new Map(
-    names.flatMap((name) => {
-      const other = owners.get(name)?.find((owner) => owner !== pipeline)
-      return other === undefined ? [] : [[name, other] as const]
+    names.flatMap((name): readonly (readonly [channel: string, where: string])[] => {
+      const other = owners.get(name)?.find(isOther)
+      if (other !== undefined) return [[name, `is in the pipeline ${other}`]]
+      if (possible === undefined || settled.has(name)) return []
+      return [[name, `may be in the pipeline ${possible}, which cannot be read`]]
     }),
   )
 }

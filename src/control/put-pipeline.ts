@@ -34,7 +34,7 @@ export function putPipeline(
       tx.view(underWayView)
       const [taken] = takenChannels(tx, pipeline.name, names)
       if (taken !== undefined) {
-        const message = `channel ${taken[0]} is in the pipeline ${taken[1]}; a channel is moved by one pipeline only`
+        const message = `channel ${taken[0]} ${taken[1]}; a channel is moved by one pipeline only`
         return replyWith(refuse('channel_in_pipeline', message))
       }
       const body = pipelineBody(pipeline)

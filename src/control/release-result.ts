@@ -9,20 +9,19 @@ import { isExpected, type Conditions, type Control, type Request, type Stale } f
 import { commitWith, executeCommand, leaveUnchanged, replyWith, type Unfinished } from './core/execute.ts'
 import { documentAfter, type Applied, type Transaction } from './core/transaction.ts'
 import type { PackageCheck } from './package-client.ts'
-import { servedBy } from './served-by.ts'
+import { servedBy, servedByOf, type ServedBy } from './served-by.ts'
 
 export interface ReleaseRecord {
   readonly release: Release
   readonly revision: number
 }
 
-export interface ReleaseDone {
+/** With the channels that tell agents the release now. */
+export interface ReleaseDone extends ServedBy {
   readonly outcome: 'done'
   readonly record: ReleaseRecord
   /** Rollouts that the change has begun or ended. */
   readonly rollouts: readonly Rollout[]
-  /** Channels that tell agents the release now. */
-  readonly servedBy: readonly string[]
 }
 
 export type ReleaseOutcome =
@@ -83,7 +82,7 @@ export function changeRelease<P = null>(
     reply: (applied, _, state) => releaseDone(applied, state),
     replyUnchanged(document, state) {
       const record = { release: releaseOf(document), revision: document.revision }
-      return { outcome: 'done', record, rollouts: [], servedBy: servedBy(state, version) }
+      return { outcome: 'done', record, rollouts: [], ...servedByOf(servedBy(state, version)) }
     },
   })
 }
@@ -96,7 +95,7 @@ export function releaseDone(applied: Applied, state: ReplicaState): ReleaseDone 
     isRolloutKey(key) && after !== null ? rolloutOf(after) : [],
   )
   const record = { release, revision: document.revision }
-  return { outcome: 'done', record, rollouts, servedBy: servedBy(state, release.version) }
+  return { outcome: 'done', record, rollouts, ...servedByOf(servedBy(state, release.version)) }
 }
 
 /** A version as documents are named after it. */

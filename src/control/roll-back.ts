@@ -22,7 +22,7 @@ import {
   type RolloutOutcome,
   type Untouched,
 } from './rollout-result.ts'
-import { servedBy } from './served-by.ts'
+import { servedBy, servedByOf } from './served-by.ts'
 
 export interface RollbackRequest extends RolloutChoice {
   readonly to: string | null
@@ -88,7 +88,7 @@ function findRollback(tx: Transaction, choice: RolloutChoice): Document | Rollou
 function withServedBy(done: RolloutDone, state: ReplicaState, preview: Applied | null): RolloutDone {
   const moved = new Set(preview?.changes.map(({ key }) => channelNameOf(key)))
   const serving = servedBy(state, rolloutOf(done.document).release)
-  return { ...done, servedBy: serving.filter((name) => !moved.has(name)) }
+  return { ...done, ...servedByOf(serving.filter((name) => !moved.has(name))) }
 }
 
 /** Puts a bad release on the block list, so that nobody brings it back by taking a pin away. */

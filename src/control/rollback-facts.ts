@@ -114,10 +114,10 @@ export function resumeFacts(control: Control, tx: Transaction, rollout: Rollout)
 export function movedElsewhere(reader: Reader, rollout: Rollout): RolloutRefusal | null {
   const { pipeline } = rollout
   if (!isPinned(rollout)) return null
-  if (reader.get(pipelineKey(pipeline)) === undefined) return unknownPipeline(pipeline)
+  if (reader.readable(pipelineKey(pipeline)) === undefined) return unknownPipeline(pipeline)
   const [taken] = takenChannels(reader, pipeline, channelsOf(rollout))
   if (taken === undefined) return null
-  const [channel, other] = taken
-  const message = `channel ${channel} is in the pipeline ${other} now, past whose rules it would be moved; take it out of that one first, or end the rollback with unpin`
+  const [channel, where] = taken
+  const message = `channel ${channel} ${where} now, past whose rules it would be moved; take it out of that one first, or end the rollback with unpin`
   return refuse('channel_in_pipeline', message)
 }

@@ -10,6 +10,7 @@ import type { Document } from '../store/port.ts'
 import type { Request, Stale } from './control.ts'
 import type { Unfinished } from './core/execute.ts'
 import type { Applied, Transaction } from './core/transaction.ts'
+import type { ServedBy } from './served-by.ts'
 
 /** What one channel's agents are told before and after; during a ramp, what those are told that it has reached. */
 export interface ChannelMove {
@@ -24,7 +25,8 @@ export interface Untouched {
   readonly why: string
 }
 
-export interface RolloutDone {
+/** After a rollback alone with the channels, of all, that tell agents the release still. */
+export interface RolloutDone extends Partial<ServedBy> {
   readonly outcome: 'done'
   readonly document: Document
   readonly moves: readonly ChannelMove[]
@@ -32,8 +34,6 @@ export interface RolloutDone {
   readonly untouched: readonly Untouched[]
   /** Releases whose rollouts were overtaken. */
   readonly superseded: readonly string[]
-  /** For a rollback alone: channels, of all, that tell agents the release after it still. */
-  readonly servedBy?: readonly string[]
 }
 
 export type RolloutOutcome = RolloutDone | RolloutRefusal | Stale | Unfinished

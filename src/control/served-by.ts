@@ -1,6 +1,23 @@
 // Which channels tell agents a version now, be it some of their cohorts only.
 import type { ReplicaState } from '../serve/replica-state.ts'
 
+/** Names in one answer: enough to see where a version is served; each can have 200 characters, and there may be 100,000. */
+export const SERVED_BY_MAX = 1_000
+
+/** The channels that tell agents a version, as an answer has them. */
+export interface ServedBy {
+  /** SERVED_BY_MAX at most, by name. */
+  readonly servedBy: readonly string[]
+  /** How many more there are; not there where all are named. */
+  readonly servedByMore?: number
+}
+
+/** The part of the names that one answer has. */
+export function servedByOf(names: readonly string[]): ServedBy {
+  const more = names.length - SERVED_BY_MAX
+  return more > 0 ? { servedBy: names.slice(0, SERVED_BY_MAX), servedByMore: more } : { servedBy: names }
+}
+
 /** Channels that tell agents this version, by name. */
 export function servedBy(state: ReplicaState, version: string): readonly string[] {
   const names: string[] = []

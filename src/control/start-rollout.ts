@@ -22,7 +22,7 @@ export function startRollout(
     kind: 'rollout.start',
     dryRun,
     run(tx) {
-      const document = tx.get(pipelineKey(pipeline))
+      const document = tx.readable(pipelineKey(pipeline))
       if (document === undefined) return replyWith(unknownPipeline(pipeline))
       const released = tx.get(releaseKey(version))
       if (released === undefined) return replyWith(unknownRelease(version))
@@ -35,7 +35,7 @@ export function startRollout(
       if (ended !== null) {
         return replyWith(refuse('release_over', `release ${version} was taken back: ${ended.reason}`))
       }
-      const known = tx.get(rolloutKey(pipeline, version))
+      const known = tx.readable(rolloutKey(pipeline, version))
       const before = known === undefined ? null : rolloutOf(known)
       if (before !== null && before.state !== 'superseded') {
         const message = `release ${version} has a rollout in ${pipeline}, which is ${before.state}`

@@ -67,7 +67,7 @@ export function identify(control: Control, adminToken: string, text: string): Id
   const stored = document === undefined ? null : tokenOf(document)
   const same = timingSafeEqual(hash, stored === null ? Buffer.alloc(hash.length) : Buffer.from(stored.hash, 'hex'))
   if (stored === null || !same) return { outcome: 'unknown' }
-  if (stored.expiresAt !== null && hasPassed(stored.expiresAt, control.clock.now())) {
+  if (stored.expiresAt !== null && hasPassed(stored.expiresAt, control.clock.accessTime())) {
     return { outcome: 'expired', at: stored.expiresAt }
   }
   const { name, role, channels } = stored
@@ -80,7 +80,7 @@ export function isStillIdentified(control: Control, { actor }: Identity): boolea
   // Only the first token's actor has no slash, and it ends with the process.
   if (slash === -1) return true
   const document = control.replica.state?.document(tokenKey(actor.slice(slash + 1)))
-  return document !== undefined && !hasPassed(tokenOf(document).expiresAt, control.clock.now())
+  return document !== undefined && !hasPassed(tokenOf(document).expiresAt, control.clock.accessTime())
 }
 
 /** A stored token as the API shows it. */

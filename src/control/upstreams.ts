@@ -5,6 +5,8 @@ import type { AllowedHosts } from './allowed-hosts.ts'
 
 const TOPIC = 'upstreams'
 
+const ANSWERED_AT_MAX_MS = Date.parse('9999-12-31T23:59:59.999Z')
+
 export class Upstreams {
   readonly hosts: AllowedHosts
   readonly #answeredAt = new Map<string, number>()
@@ -37,7 +39,8 @@ export class Upstreams {
     for (const channel of this.#answeredAt.keys()) if (!noted.has(channel)) this.#answeredAt.delete(channel)
     for (const [channel, at] of noted) {
       const time = Number(at)
-      if (Number.isFinite(time)) this.#answeredAt.set(channel, time)
+      // Another program can have written any number; a moment of none of these years cannot be shown.
+      if (time >= 0 && time <= ANSWERED_AT_MAX_MS) this.#answeredAt.set(channel, time)
     }
   }
 

@@ -1,7 +1,7 @@
 // Cloud release versions (RFD 134): MAJOR.0.0-cloud.<UTC timestamp>.<commit>, e.g. 15.0.0-cloud.20230712T123633.aabbcc;
 // how they are made and read, and which of two releases is the newer one.
 import { malformed, parsed, quoted, unparsed, type Parsed, type Refusal, type Unparsed } from '../channels/outcome.ts'
-import { compareVersions, majorOf, parseVersion } from '../channels/version.ts'
+import { compareVersions, majorOf, orderVersions, parseVersion } from '../channels/version.ts'
 
 export interface CloudRelease {
   readonly version: string
@@ -71,9 +71,7 @@ export function makeCloudVersion(major: number, now: number, commit: string): Pa
 export function compareReleases(a: string, b: string): number {
   const [one, other] = [cloudOf(a), cloudOf(b)]
   if ((one === null) !== (other === null)) return one === null ? -1 : 1
-  const order = one !== null && other !== null ? compareCloudReleases(one, other) : compareVersions(a, b)
-  if (order !== 0 || a === b) return order
-  return a < b ? -1 : 1
+  return (one !== null && other !== null ? compareCloudReleases(one, other) : 0) || orderVersions(a, b)
 }
 
 /** Versions that were read lately: thousands of releases are ordered again and again. */

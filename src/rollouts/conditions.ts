@@ -2,7 +2,7 @@
 import type { IsBlocked } from '../channels/blocked-version.ts'
 import type { Channel } from '../channels/channel.ts'
 import { isConfirmed, type Times } from '../channels/time.ts'
-import { compareVersions } from '../channels/version.ts'
+import { compareVersions, orderVersions } from '../channels/version.ts'
 import { missingFix, type Embargo } from './embargo.ts'
 import type { Blocker, BlockerCode } from './outcome.ts'
 import { isWindowOpen, windowInWords } from './promote-window.ts'
@@ -22,7 +22,7 @@ export interface StageFacts extends Times {
   /** Where that is not known back to the beginning of the grace period: the moment before which it is not, by channel. */
   readonly unknown: ReadonlyMap<string, string>
   readonly embargoes: readonly Embargo[]
-  /** Channels of the stage that another pipeline moves, and its name. */
+  /** Channels of the stage that another pipeline moves, or may move, and where each is, in words. */
   readonly taken: ReadonlyMap<string, string>
   /** Whether the rollout that a ramp belongs to, by its seed, goes on. */
   readonly isUnderWay: (seed: string) => boolean
@@ -148,7 +148,7 @@ export function tooOldFor(
   return [...running].flatMap(([channel, versions]) =>
     versions
       .filter((version) => below.has(version))
-      .toSorted(compareVersions)
+      .toSorted(orderVersions)
       .map((version) => ({ channel, version })),
   )
 }
@@ -172,7 +172,7 @@ export function compatibilityBlockers({ release, running, unknown }: StageFacts)
 /** Whoever gave a channel to another pipeline meant its rules. */
 function takenBlockers({ taken }: StageFacts): readonly Blocker[] {
   if (taken.size === 0) return []
-  const who = named([...taken].map(([channel, pipeline]) => `${channel} is in the pipeline ${pipeline}`))
+  const who = named([...taken].map(([channel, where]) => `${channel} ${where}`))
   return [blocker('channels', `a channel is moved by one pipeline only, and ${who}`)]
 }
 

@@ -3,7 +3,8 @@ import * as shape from '../channels/shape.ts'
 import { GATE_OPS, WEEKDAYS } from './pipeline.ts'
 import { GATE_VERDICTS } from './rollout.ts'
 
-const { finite, flag, listOf, moment, nullable, objectWith, oneOf, optional, recordOf, text, version, whole } = shape
+const { finite, flag, listOf, minutes, moment, nullable, objectWith, oneOf, optional, recordOf, text, version, whole } =
+  shape
 
 const withdrawal = objectWith({ reason: text, by: text, at: moment })
 const words = objectWith({ fixes: listOf(text), texts: listOf(text) })
@@ -66,12 +67,12 @@ const stageRules = objectWith({
   name: text,
   channels: listOf(text),
   auto: flag,
-  soakMinutes: whole(0),
+  soakMinutes: minutes,
   requireSignOff: flag,
   approvals: whole(0),
   gates: listOf(gate),
   rampPercent: listOf(whole(1, 99)),
-  rampMinutes: whole(0),
+  rampMinutes: minutes,
   promoteWindow: nullable(promoteWindow),
   plainPath: oneOf(['first', 'last']),
 })

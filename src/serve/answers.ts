@@ -107,8 +107,7 @@ export function renderCommon(maxAgeS: number): CommonAnswers {
 
 /** Renders every answer about one channel: all that is served of it follows from these. */
 export function renderChannel(
-  name: string,
-  revision: number,
+  { name, revision }: Pick<ServedChannel, 'name' | 'revision'>,
   target: Target,
   maxAgeS: number,
   cohorts: CohortTargets | null = null,

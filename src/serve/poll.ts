@@ -14,7 +14,8 @@ export const WEBAPI_FALLBACK = 'default'
 /** The one path on the poll plane that is no poll. */
 export const HEALTH_PATH = '/healthz'
 
-type Value = 'version' | 'critical'
+/** The value of which path: both critical paths are answered alike where there is such a channel. */
+type Asked = 'version' | 'critical' | 'webapiVersion' | 'webapiCritical'
 
 /** Before the first snapshot only malformed paths have an answer; it may not be cached for long, so not at all. */
 const coldNotFound = renderCommon(0).notFound
@@ -28,36 +29,32 @@ export function answerPoll(snapshot: Snapshot | null, url: string): Answer {
   if (!path.startsWith(prefix) || slash < prefix.length) return notFound(snapshot)
   const value = path.slice(slash + 1)
   if (value !== 'version' && value !== 'critical') return notFound(snapshot)
+  const asked = webapi === undefined ? value : value === 'version' ? 'webapiVersion' : 'webapiCritical'
   const name = path.slice(prefix.length, slash)
   const channel = snapshot?.find(name)
-  if (channel !== undefined) return pick(channel, value, webapi !== undefined)
+  if (channel !== undefined) return pick(channel, asked)
   // No channel's name has the segment `cohort`, so this is one's cohort or nothing.
   const at = name.lastIndexOf(COHORT_SEGMENT)
   const cohort = at === -1 ? null : parseCohort(name.slice(at + COHORT_SEGMENT.length))
   return cohort === null
-    ? answerOther(snapshot, name, null, value, webapi !== undefined)
-    : answerCohort(snapshot, name.slice(0, at), cohort, value, webapi !== undefined)
+    ? answerOther(snapshot, name, null, asked)
+    : answerCohort(snapshot, name.slice(0, at), cohort, asked)
 }
 
-function answerCohort(snapshot: Snapshot | null, name: string, cohort: number, value: Value, webapi: boolean): Answer {
+function answerCohort(snapshot: Snapshot | null, name: string, cohort: number, asked: Asked): Answer {
   const channel = snapshot?.find(name)
-  if (channel === undefined) return answerOther(snapshot, name, cohort, value, webapi)
-  return pick(channel.cohorts?.[cohort] ?? channel, value, webapi)
+  if (channel === undefined) return answerOther(snapshot, name, cohort, asked)
+  return pick(channel.cohorts?.[cohort] ?? channel, asked)
 }
 
 /** The answer about a channel that is not in the snapshot. */
-function answerOther(
-  snapshot: Snapshot | null,
-  name: string,
-  cohort: number | null,
-  value: Value,
-  webapi: boolean,
-): Answer {
+function answerOther(snapshot: Snapshot | null, name: string, cohort: number | null, asked: Asked): Answer {
   if (parseChannelName(name).outcome === 'unparsed') return notFound(snapshot)
   if (snapshot === null) return noSnapshot
-  const fallback = webapi ? snapshot.find(WEBAPI_FALLBACK) : undefined
+  const isWebapi = asked === 'webapiVersion' || asked === 'webapiCritical'
+  const fallback = isWebapi ? snapshot.find(WEBAPI_FALLBACK) : undefined
   if (fallback === undefined) return snapshot.common.unknownChannel
-  return pick(cohort === null ? fallback : (fallback.cohorts?.[cohort] ?? fallback), value, true)
+  return pick(cohort === null ? fallback : (fallback.cohorts?.[cohort] ?? fallback), asked)
 }
 
 /** Whether an If-None-Match field holds an entity tag, by the weak comparison (RFC 9110 §13.1.2). */
@@ -68,9 +65,9 @@ export function matchesEntityTag(field: string, etag: string): boolean {
   return field.match(/"[^"]*"/g)?.includes(etag) === true
 }
 
-function pick(face: Face, value: Value, webapi: boolean): Answer {
-  if (value === 'critical') return face.critical
-  return webapi ? face.webapiVersion : face.version
+function pick(face: Face, asked: Asked): Answer {
+  if (asked === 'version') return face.version
+  return asked === 'webapiVersion' ? face.webapiVersion : face.critical
 }
 
 function notFound(snapshot: Snapshot | null): Answer {

@@ -6,6 +6,10 @@ import type { Clock, MachineClock } from '../lib/clock.ts'
 /** Clocks that are further apart are not both right; machines that synchronise theirs are within a second. */
 export const CLOCK_DIFFERENCE_MAX_MS = 5 * 60_000
 
+/** What no right clock tells: before Bellwether was written, or beyond the years that a moment is written with. */
+const TIME_MIN_MS = Date.parse('2000-01-01T00:00:00.000Z')
+const TIME_MAX_MS = Date.parse('9999-12-31T23:59:59.999Z')
+
 /** In the form of a warning: a code, and what is wrong. */
 export interface ClockDoubt {
   readonly code: 'clock_unconfirmed'
@@ -15,6 +19,11 @@ export interface ClockDoubt {
 export interface TrustedClock extends Clock {
   /** The time up to which expiries take effect: now while it is confirmed, else when it last was, or -Infinity. */
   expiryTime(): number
+  /**
+   * The time by which access ends (ADR 29): as last confirmed, and the monotonic clock since. A clock that jumps afterwards neither
+   * brings a token back nor ends one. Before the first confirmation it is the latest of all times that are known.
+   */
+  accessTime(): number
   /** Why the time is not confirmed; null while it is. */
   readonly doubt: ClockDoubt | null
 }
@@ -26,6 +35,31 @@ export function timesOf(clock: TrustedClock): Times {
   return { now, expiryTime: clock.doubt === null ? now : expiryTime }
 }
 
+/** The time as last confirmed, going on by the monotonic clock alone. */
+class ConfirmedTime {
+  readonly #machine: MachineClock
+  #last: { readonly time: number; readonly at: number } | null = null
+
+  constructor(machine: MachineClock) {
+    this.#machine = machine
+  }
+
+  /** Remembers that `time` is confirmed now. */
+  confirm(time: number): void {
+    this.#last = { time, at: this.#machine.monotonicMs() }
+  }
+
+  /** The time that was last confirmed; -Infinity where none was. */
+  get last(): number {
+    return this.#last?.time ?? Number.NEGATIVE_INFINITY
+  }
+
+  /** Now, by the last confirmation; null where there was none. */
+  get now(): number | null {
+    return this.#last === null ? null : this.#last.time + this.#machine.monotonicMs() - this.#last.at
+  }
+}
+
 /** The time of a store that replicas share, as of the last contact, and the machine's monotonic clock since. */
 export class SharedClock implements TrustedClock {
   readonly #machine: MachineClock
@@ -33,12 +67,13 @@ export class SharedClock implements TrustedClock {
   #contact: { readonly time: number; readonly at: number } | null = null
   /** Why the store did not tell its time when it was last asked; null where it did. */
   #problem: string | null = null
-  #confirmedAt = Number.NEGATIVE_INFINITY
+  readonly #confirmed: ConfirmedTime
 
   /** `ask` gives the store's time in milliseconds since the epoch. */
   constructor(machine: MachineClock, ask: () => Promise<number>) {
     this.#machine = machine
     this.#ask = ask
+    this.#confirmed = new ConfirmedTime(machine)
   }
 
   now(): number {
@@ -51,8 +86,13 @@ export class SharedClock implements TrustedClock {
   }
 
   expiryTime(): number {
-    if (this.doubt === null) this.#confirmedAt = this.now()
-    return this.#confirmedAt
+    this.#confirm()
+    return this.#confirmed.last
+  }
+
+  accessTime(): number {
+    this.#confirm()
+    return this.#confirmed.now ?? Math.max(this.now(), this.#machine.now())
   }
 
   get doubt(): ClockDoubt | null {
@@ -69,14 +109,23 @@ export class SharedClock implements TrustedClock {
   async look(): Promise<void> {
     try {
       const time = await this.#ask()
-      if (!Number.isFinite(time)) throw new RangeError('the store has told a time that is none')
+      if (!(time >= TIME_MIN_MS && time <= TIME_MAX_MS)) {
+        throw new RangeError('the store has told a time outside the years 2000 to 9999')
+      }
       this.#problem = null
+      // What was right until now must be known where this contact is wrong.
+      this.#confirm()
       // As of now, so late by the way back at most: what ends late is harmless.
       this.#contact = { time, at: this.#machine.monotonicMs() }
+      this.#confirm()
     } catch (error) {
       this.#problem = error instanceof Error ? error.message : String(error)
       throw error
     }
+  }
+
+  #confirm(): void {
+    if (this.doubt === null) this.#confirmed.confirm(this.now())
   }
 }
 
@@ -87,13 +136,14 @@ export class LocalClock implements TrustedClock {
   #notBefore: number | null
   /** Wall clock less monotonic clock, as last confirmed. */
   #offsetMs: number
-  #confirmedAt = Number.NEGATIVE_INFINITY
+  readonly #confirmed: ConfirmedTime
 
   /** `newestEntryAt` is in milliseconds since the epoch, null for an empty journal. */
   constructor(machine: MachineClock, newestEntryAt: number | null) {
     this.#machine = machine
     this.#notBefore = newestEntryAt
     this.#offsetMs = machine.now() - machine.monotonicMs()
+    this.#confirmed = new ConfirmedTime(machine)
   }
 
   now(): number {
@@ -105,8 +155,13 @@ export class LocalClock implements TrustedClock {
   }
 
   expiryTime(): number {
-    if (this.#look() === null) this.#confirmedAt = this.#machine.now()
-    return this.#confirmedAt
+    if (this.#look() === null) this.#confirmed.confirm(this.#machine.now())
+    return this.#confirmed.last
+  }
+
+  accessTime(): number {
+    // After a jump `now` goes on as before it.
+    return Math.max(this.now(), this.#notBefore ?? Number.NEGATIVE_INFINITY)
   }
 
   get doubt(): ClockDoubt | null {

@@ -1,7 +1,7 @@
 // A store over another one that looks at every document on its way out: what it holds may have been written by a newer build,
 // by another program, or by a fault. Documents that this build cannot act on are marked, each alone; they are never refused here.
 import type { CheckDocument, Document, DocumentChange, EntryInParts, JournalEntry, Store } from './port.ts'
-import { asStored } from './stored-form.ts'
+import { asStored, whyUnread } from './stored-form.ts'
 
 /** `check` is the same for every document of the store, wherever it is read: whole states, entries, answers to commits. */
 export function checkedStore(store: Store, check: CheckDocument): Store {
@@ -42,7 +42,7 @@ export function checkedStore(store: Store, check: CheckDocument): Store {
 
 /** The same document where it can be read; else with the mark that says why not. */
 export function checked(document: Document, check: CheckDocument): Document {
-  const unreadable = document.unreadable ?? check(document.key, document.body)
+  const unreadable = document.unreadable ?? whyUnread(document.body) ?? check(document.key, document.body)
   return unreadable === null ? document : { ...document, unreadable }
 }
 

@@ -11,7 +11,7 @@ import {
   type EpochStart,
   type JournalEntry,
 } from './port.ts'
-import { asStored } from './stored-form.ts'
+import { asStored, whyUnread } from './stored-form.ts'
 
 /** Enough that two histories never share a mark by chance. */
 const MARK_BYTES = 8
@@ -55,6 +55,8 @@ function differences(stored: Iterable<Document>, restored: readonly Document[]):
   for (const after of restored) {
     const old = before.get(after.key) ?? null
     before.delete(after.key)
+    // What this replica has not read of a document is no reason to write over one that the store has.
+    if (old !== null && whyUnread(after.body) !== null) continue
     if (!isDeepStrictEqual(old, after)) changes.push({ key: after.key, before: old, after })
   }
   for (const [key, gone] of before) changes.push({ key, before: gone, after: null })

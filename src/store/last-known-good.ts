@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { checked } from './checked-store.ts'
 import { readKeptFile, replaceKeptFile } from './kept-file.ts'
 import { FORMAT, type CheckDocument, type Document, type StoreState } from './port.ts'
-import { asStored, boundedDocument, isCount, isRecord } from './stored-form.ts'
+import { asStored, boundedDocument, isCount, isRecord, unreadBody } from './stored-form.ts'
 
 const FILE = 'last-known-good.json'
 /** Where a file goes that cannot be used: the last one of them is kept, for whoever wants to know what it was. */
@@ -28,13 +28,24 @@ interface Content {
 }
 
 /**
+ * The file is read as one text when a process starts, which can have some 536 million characters; a larger file was written and could
+ * not be read. There are never more characters than bytes.
+ */
+const FILE_BYTES_MAX = 512_000_000
+
+/**
  * Replaces the file in `folder` by `state`; `at` is the time now in milliseconds. Resolves when it is on the disk, with the keys of
  * documents that could only be written without their bodies, and rejects with StoreUnavailable where the file could not be written,
  * the file before being left as it was.
  */
-export async function writeLastKnownGood(folder: string, state: StoreState, at: number): Promise<readonly string[]> {
+export async function writeLastKnownGood(
+  folder: string,
+  state: StoreState,
+  at: number,
+  bytesMax = FILE_BYTES_MAX,
+): Promise<readonly string[]> {
   const emptied: string[] = []
-  await replaceKeptFile(join(folder, FILE), textOfFile(state, at, emptied))
+  await replaceKeptFile(join(folder, FILE), bounded(textOfFile(state, at, emptied), bytesMax))
   return emptied
 }
 
@@ -91,6 +102,16 @@ function checksumOf({ format, epoch, seq, mark, savedAt, documents }: Content): 
  */
 const PIECE_LENGTH = 256 * 1024
 
+/** The same pieces; throws before the one that makes the text larger than can be read again. */
+function* bounded(pieces: Iterable<string>, bytesMax: number): Generator<string> {
+  let bytes = 0
+  for (const piece of pieces) {
+    bytes += Buffer.byteLength(piece)
+    if (bytes > bytesMax) throw new RangeError(`it would have more than ${bytesMax} bytes, which no start could read`)
+    yield piece
+  }
+}
+
 /** The file's text in pieces: `content` with the checksum over it as its last member. Adds the keys of emptied documents to `emptied`. */
 function* textOfFile({ seq, mark, epoch, documents }: StoreState, at: number, emptied: string[]): Generator<string> {
   const content: Content = { format: FORMAT, epoch, seq, mark, savedAt: new Date(at).toISOString(), documents: [] }
@@ -117,7 +138,7 @@ function* textOfFile({ seq, mark, epoch, documents }: StoreState, at: number, em
 
 /**
  * One document must never keep the others out of the file, nor have it refused at the next start: what cannot be written, or is of a
- * newer form, is written with an empty body, which no document of a known kind has.
+ * newer form, is written with a body that says so, and cannot be read at the next start.
  */
 function textOfDocument(document: Document, emptied: string[]): string {
   const { key, revision, format } = document
@@ -129,7 +150,8 @@ function textOfDocument(document: Document, emptied: string[]): string {
     }
   }
   emptied.push(key)
-  return JSON.stringify({ key, revision, format: FORMAT, body: {} })
+  const body = unreadBody('it could not be written to the last-known-good file')
+  return JSON.stringify({ key, revision, format: FORMAT, body })
 }
 
 function isContent(file: Readonly<Record<string, unknown>>): file is Readonly<Record<string, unknown>> & Content {

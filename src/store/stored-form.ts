@@ -1,7 +1,7 @@
 // The form of documents and journal entries, as far as every store must know it: what another program, a newer build or a fault
 // has written is found here, before anything of it is used. What a document's body means is checked above the store.
 import { ENTRY_LEVELS, isDeeper, NESTING_FAULT, NESTING_MAX } from './nesting.ts'
-import { FORMAT, type Document, type DocumentChange, type JournalEntry } from './port.ts'
+import { FORMAT, type Document, type DocumentChange, type JournalEntry, type JsonObject } from './port.ts'
 
 /** RFC 3339; what is no day, such as the 40th, is found by parsing. */
 const MOMENT = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)$/
@@ -29,7 +29,21 @@ export function documentFault(value: unknown, key: string): string | null {
 
 /** A document of which only the key is known. Its revision is 0, so that a commit that expects 0 writes over it. */
 export function unreadableDocument(key: string, why: string, revision = 0): Document {
-  return { key, revision, format: FORMAT, body: {}, unreadable: why }
+  return { key, revision, format: FORMAT, body: unreadBody(why), unreadable: why }
+}
+
+/**
+ * The body of a document whose own was not read. Where such a document is written (the last-known-good file, a restored store), it says
+ * so to every later reader: an empty body would be that of a document of a kind that no check knows.
+ */
+export function unreadBody(why: string): JsonObject {
+  return { unread: why }
+}
+
+/** Why a body is not the document's own; null where it is. */
+export function whyUnread(body: JsonObject): string | null {
+  const { unread } = body
+  return typeof unread === 'string' && Object.keys(body).length === 1 ? unread : null
 }
 
 /** A document that is right but for its nesting. One that is too deep is unreadable at its revision, which a commit expects. */

@@ -17,7 +17,10 @@ export class WorkerSnapshots {
   /** Renders channels for the next snapshot. */
   prepare(channels: readonly ChannelFacts[]): void {
     for (const [name, revision, target, cohorts] of channels) {
-      this.#changed.set(name, target === null ? null : renderChannel(name, revision, target, this.#maxAgeS, cohorts))
+      this.#changed.set(
+        name,
+        target === null ? null : renderChannel({ name, revision }, target, this.#maxAgeS, cohorts),
+      )
     }
   }
 

@@ -2,7 +2,14 @@
 import fc from 'fast-check'
 import semver from 'semver'
 import t from 'tap'
-import { compareVersions, isVersion, lowestVersion, majorOf, parseVersion } from '../../src/channels/version.ts'
+import {
+  compareVersions,
+  isVersion,
+  lowestVersion,
+  majorOf,
+  parseVersion,
+  orderVersions,
+} from '../../src/channels/version.ts'
 import { isOneShortLine, strangeText } from '../fixtures/channel-texts.ts'
 
 function whyNoVersion(text: string): string {
@@ -192,4 +199,11 @@ t.test('any text as a version is taken without its v or refused in one short lin
     { numRuns: 1_000 },
   )
   t.pass()
+})
+
+t.test('lists of versions have one order, where only build metadata differs too', async (t) => {
+  const order = ['15.1.4-rc.1', '15.1.4-rc.1+b', '15.1.4', '15.1.4+a', '15.1.4+b', '15.1.10']
+  t.strictSame(order.toReversed().toSorted(orderVersions), order)
+  t.strictSame(order.toSorted(orderVersions), order)
+  t.equal(orderVersions('15.1.4+a', '15.1.4+a'), 0)
 })

@@ -33,3 +33,16 @@ t.test('a pipeline that is not there is unknown, one at another revision stale',
   t.match(await deletePipeline(rig.control, rig.request(), 'other', conditions), { problem: 'unknown_pipeline' })
   t.equal(rig.commits.length, 0)
 })
+
+t.test(
+  'a pipeline that cannot be read is not unknown, nor deleted; so with one of which a rollout cannot be read',
+  async (t) => {
+    const rig = await started(t, { 'pipeline/cloud': { name: 'cloud' } })
+    const lost = { name: 'UnreadableDocument', message: /pipeline\/cloud cannot be read/ }
+    await t.rejects(deletePipeline(rig.control, rig.request(), 'cloud', REAL), lost)
+    await rig.write({ ...fleet(), 'rollout/cloud/15.2.0': { pipeline: 'cloud' } })
+    const lostRollout = { message: /rollout\/cloud\/15\.2\.0 cannot be read/ }
+    await t.rejects(deletePipeline(rig.control, rig.request(), 'cloud', REAL), lostRollout)
+    t.equal(rig.commits.length, 0)
+  },
+)

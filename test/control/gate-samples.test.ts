@@ -132,8 +132,10 @@ t.test('notes in another form than ours are as good as none', async (t) => {
     '7',
     '[null]',
     '[7]',
+    JSON.stringify([good]).replace(`"value":${good.value}`, '"value":1e999'),
     ...[
       { ...good, at: 'yesterday' },
+      { ...good, at: 'Mar 1 2026' },
       { ...good, at: 7 },
       { ...good, value: '0' },
       { ...good, verdict: 'splendid' },

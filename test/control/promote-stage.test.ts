@@ -1,11 +1,14 @@
 // Promoting a stage: which rollout is meant, and what one commit moves. The plan is in test/rollouts/promotion.test.ts.
 import t from 'tap'
+import { changeChannel } from '../../src/control/change-channel.ts'
 import { promoteStage, type PromotionRequest } from '../../src/control/promote-stage.ts'
+import { rollBack } from '../../src/control/roll-back.ts'
 import type { RolloutOutcome } from '../../src/control/rollout-result.ts'
 import { pinOf } from '../fixtures/channel-samples.ts'
 import {
   channelDocument,
   fleet,
+  pipelineDocument,
   reached,
   releaseDocument,
   rolloutDocument,
@@ -94,4 +97,26 @@ t.test('a rollout at another revision is stale, what is not there is unknown, an
   t.match(await promote(rig, { pipeline: 'other', release: null }), { problem: 'unknown_pipeline' })
   t.match(await promote(rig), { outcome: 'refused', why: 'held-back', stage: 'canary' })
   t.equal(rig.commits.length, 0)
+})
+
+t.test(
+  'a channel that a pipeline may have which cannot be read is promoted by no earlier rules of another',
+  async (t) => {
+    const moved = pipelineDocument([someStage('fleet')])
+    const rig = await started(t, waiting(), moved, { 'pipeline/edge': { name: 'edge' } })
+    const message = /canary may be in the pipeline edge, which cannot be read$/
+    t.match(await promote(rig), { outcome: 'refused', why: 'held-back', blockers: [{ code: 'channels', message }] })
+    await rig.write(pipelineDocument())
+    t.match(await promote(rig), { outcome: 'done' }, 'the rules of today say whose it is')
+  },
+)
+
+t.test('pins, halts and rollbacks ask no pipeline', async (t) => {
+  const rig = await started(t, reached(), pipelineDocument([]), { 'pipeline/edge': { name: 'edge' } })
+  const back = { pipeline: 'cloud', release: RELEASE, to: BEFORE, critical: false, force: false }
+  t.match(await rollBack(rig.control, rig.request(), back, REAL), { outcome: 'done', moves: [{ channel: 'canary' }] })
+  for (const change of [{ kind: 'pin', version: BEFORE }, { kind: 'halt' }] as const) {
+    const request = { ...rig.request(), ...REAL, name: 'fleet', change, force: false }
+    t.match(await changeChannel(rig.control, request), { outcome: 'changed' })
+  }
 })

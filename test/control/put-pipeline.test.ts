@@ -52,6 +52,20 @@ t.test('a channel is in one pipeline only, be it by the rules that a rollout beg
   t.match(await put(rig, ['free'], 'other'), { outcome: 'done' })
 })
 
+t.test('a channel that a pipeline may have which cannot be read is given to no other', async (t) => {
+  const rig = await started(t, { ...pipelineDocument(), 'pipeline/edge': { name: 'edge' } })
+  const refused = { outcome: 'refused', problem: 'channel_in_pipeline' }
+  t.match(await put(rig, ['canary', 'fleet', 'free']), {
+    ...refused,
+    message: /channel free may be in the pipeline edge, which cannot be read;/,
+  })
+  t.match(await put(rig, ['free'], 'new'), refused)
+  t.match(await put(rig, ['fleet', 'canary']), { outcome: 'done' }, 'what a pipeline has it keeps')
+  await t.rejects(put(rig, ['free'], 'edge'), { name: 'UnreadableDocument' })
+  await rig.write(pipelineDocument([someStage('edge')], { name: 'edge' }))
+  t.match(await put(rig, ['canary', 'fleet', 'free']), { outcome: 'done' }, 'once it can be read')
+})
+
 t.test('a draft with a mistake is refused, a pipeline at another revision stale', async (t) => {
   const rig = await started(t, pipelineDocument())
   t.match(await put(rig, ['a', 'a']), { outcome: 'refused', why: 'malformed' })

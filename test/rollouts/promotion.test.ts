@@ -240,7 +240,7 @@ t.test("another release's ramp holds a channel back until it is over", async (t)
 })
 
 t.test('a channel that is in another pipeline by now holds its stage back, also where that is done', async (t) => {
-  const taken = new Map([['b', 'edge']])
+  const taken = new Map([['b', 'is in the pipeline edge']])
   for (const progress of [{}, doneWith('a')]) {
     t.strictSame(held(oneStage({}, progress), [there('a'), B], { taken }), [
       'channels: a channel is moved by one pipeline only, and b is in the pipeline edge',

@@ -8,7 +8,11 @@ import { renderChannel, renderCommon, type Answer } from '../../src/serve/answer
 import { anyVersion } from '../fixtures/channel-arbitraries.ts'
 
 function render(version: string | null, critical = false) {
-  return renderChannel('stable/cloud', 7, { version, critical, because: 'source', detail: null }, 10)
+  return renderChannel(
+    { name: 'stable/cloud', revision: 7 },
+    { version, critical, because: 'source', detail: null },
+    10,
+  )
 }
 
 function headersOf(answer: Answer): Map<string, string> {
@@ -120,7 +124,12 @@ const PLAIN: Target = { version: '15.1.4', critical: false, because: 'ramp', det
 /** A channel whose ramp tells these versions to the cohorts that it has reached, and to the others. */
 function renderRamp(percent: number, early: string | null, late: string | null, seed = 'cloud/15.2.0') {
   const told = (version: string | null): Target => ({ ...PLAIN, version })
-  return renderChannel('stable/cloud', 7, PLAIN, 10, { seed, percent, early: told(early), late: told(late) })
+  return renderChannel({ name: 'stable/cloud', revision: 7 }, PLAIN, 10, {
+    seed,
+    percent,
+    early: told(early),
+    late: told(late),
+  })
 }
 
 await t.test('a hundred cohorts share two faces, rendered once', (t) => {
@@ -173,7 +182,7 @@ await t.test('for cohorts too nothing but a version is a 200, and no version is 
 
 await t.test('what the targets of a ramp were made of may change without changing what is served', (t) => {
   const early = { ...PLAIN, version: '15.2.0' }
-  const channel = renderChannel('a', 1, PLAIN, 10, { seed: 's', percent: 50, early, late: PLAIN })
+  const channel = renderChannel({ name: 'a', revision: 1 }, PLAIN, 10, { seed: 's', percent: 50, early, late: PLAIN })
   Object.assign(early, { version: '1.0.0' })
   t.match(channel.ramp?.early, { version: '15.2.0' })
   t.end()

@@ -5,9 +5,9 @@ import { channelKey, channelOf as readChannel } from '../../src/channels/channel
 import { targetAt } from '../../src/channels/target.ts'
 import type { Document, DocumentChange, JournalEntry } from '../../src/store/port.ts'
 import { answerPoll } from '../../src/serve/poll.ts'
-import { ReplicaState } from '../../src/serve/replica-state.ts'
+import { ENDED_AT_ONCE_MAX, ReplicaState } from '../../src/serve/replica-state.ts'
 import { anyChannel, anyVersion, T0, TICK_MS } from '../fixtures/channel-arbitraries.ts'
-import { inHours, NOW, pinOf, sourceOf } from '../fixtures/channel-samples.ts'
+import { HOUR_MS, inHours, NOW, pinOf, sourceOf } from '../fixtures/channel-samples.ts'
 import { blockedDocument, channelDocument } from '../fixtures/poll-worlds.ts'
 
 function entry(seq: number, changes: readonly DocumentChange[]): JournalEntry {
@@ -222,3 +222,33 @@ await t.test('a fault in the middle of an entry leaves the seq where it was', (t
   t.equal(state.seq, 1)
   t.end()
 })
+
+await t.test(
+  'pins that end at one moment are rendered some at a time, and what is applied at once all the same',
+  (t) => {
+    const count = 2 * ENDED_AT_ONCE_MAX + 1
+    const pin = pinOf('15.1.3', { until: inHours(1) })
+    const documents = Array.from({ length: count }, (_, index) => channelDocument(`c${index}`, 1, { pin }))
+    const state = new ReplicaState({ documents, seq: 0, mark: 'm', epoch: 'one' }, 10, NOW)
+    const end = NOW + HOUR_MS
+    const ended = (): number =>
+      [...state.snapshot.channels()].filter(({ target }) => target.because === 'expired').length
+    const seen = []
+    do {
+      state.publish(end)
+      seen.push(ended())
+      t.equal(state.lapsed(end).length, count, 'all of them have ended, rendered or not')
+    } while (seen.length < 10 && (state.nextExpiry(end) ?? Infinity) <= end)
+    t.strictSame(seen, [ENDED_AT_ONCE_MAX, 2 * ENDED_AT_ONCE_MAX, count])
+
+    const other = new ReplicaState({ documents, seq: 0, mark: 'm', epoch: 'one' }, 10, NOW)
+    other.apply(
+      entry(
+        1,
+        documents.map(({ key }) => ({ key, before: null, after: null })),
+      ),
+    )
+    t.equal(other.publish(end).size, 0)
+    t.end()
+  },
+)

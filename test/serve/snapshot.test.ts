@@ -11,7 +11,7 @@ const STAMP = { seq: 1, epoch: 'one', at: NOW }
 function served(name: string, revision = 1, more: Partial<Channel> = {}, now = NOW) {
   const channel = channelOf({ name, ...more })
   const target = targetAt(channel, nothingBlocked, now)
-  return renderChannel(name, revision, target, 10, cohortsAt(channel, nothingBlocked, now))
+  return renderChannel({ name, revision }, target, 10, cohortsAt(channel, nothingBlocked, now))
 }
 
 /** A ramp from 15.1.4, which is critical for an hour. */
@@ -104,7 +104,7 @@ await t.test('the map of channels cannot be reached, and the list it was made of
 
 await t.test('what it was rendered from may change without changing it', (t) => {
   const target = { version: '15.1.4', critical: false, because: 'source' as const, detail: null }
-  const channel = renderChannel('a', 1, target, 10)
+  const channel = renderChannel({ name: 'a', revision: 1 }, target, 10)
   Object.assign(target, { version: '1.0.0', critical: true })
   t.match(channel, { target: { version: '15.1.4', critical: false }, version: { body: '15.1.4' } })
   t.end()

@@ -56,8 +56,56 @@ t.test('a shared clock takes a store that jumps, and ends nothing by it', async 
   await clock.look()
   t.not(clock.doubt, null)
   t.equal(clock.expiryTime(), START)
-  time = Number.NaN
-  await t.rejects(clock.look(), RangeError)
+})
+
+t.test('a shared clock refuses times outside the years 2000 to 9999, and goes on with what it knows', async (t) => {
+  const machine = new SettableClock(START)
+  let time = START
+  const clock = new SharedClock(machine, async () => time)
+  await clock.look()
+  for (time of [Number.NaN, Infinity, 1e19, -1, 0, Date.parse('1999-12-31T23:59:59.999Z'), 253_402_300_800_000]) {
+    await machine.advance(1_000)
+    await t.rejects(clock.look(), { name: 'RangeError', message: /outside the years 2000 to 9999/ })
+  }
+  t.equal(clock.doubt, null)
+  t.equal(clock.now(), START + 7_000)
+  for (time of [Date.parse('2000-01-01T00:00:00.000Z'), 253_402_300_799_999]) {
+    await clock.look()
+    t.equal(clock.now(), time)
+  }
+})
+
+t.test('access ends by the time last confirmed and the monotonic clock, whatever a shared clock tells', async (t) => {
+  for (const jump of [40 * DAY_MS, -40 * DAY_MS]) {
+    const machine = new SettableClock(START)
+    let time = START
+    const clock = new SharedClock(machine, async () => time)
+    await clock.look()
+    t.equal(clock.accessTime(), START)
+    await machine.advance(DAY_MS)
+    time = machine.now() + jump
+    await clock.look()
+    t.equal(clock.now(), START + DAY_MS + jump)
+    t.equal(clock.accessTime(), START + DAY_MS, 'as if the store had not jumped')
+    machine.set(time)
+    t.equal(clock.accessTime(), time, 'until the time is confirmed again')
+  }
+})
+
+t.test('access ends by the latest of all times where none was ever confirmed', async (t) => {
+  for (const away of [DAY_MS, -DAY_MS]) {
+    const clock = new SharedClock(new SettableClock(START), async () => START + away)
+    t.equal(clock.accessTime(), START)
+    await clock.look()
+    t.equal(clock.accessTime(), Math.max(START, START + away))
+  }
+  const machine = new SettableClock(START)
+  const local = new LocalClock(machine, START + DAY_MS)
+  t.equal(local.accessTime(), START + DAY_MS)
+  machine.set(START + 2 * DAY_MS)
+  t.equal(local.accessTime(), START + 2 * DAY_MS)
+  machine.set(START)
+  t.equal(local.accessTime(), START + 2 * DAY_MS, 'a jump back after that brings nothing back')
 })
 
 t.test('a local clock is confirmed from an ordinary start on, and follows small steps', async (t) => {

@@ -128,7 +128,8 @@ await t.test('a document that cannot be written keeps no other out of the file',
   t.same(await writeLastKnownGood(folder, { ...state(3), documents }, NOON_MS), ['thing/deep', 'thing/newer'])
   const read = await readLastKnownGood(folder)
   if (read.outcome !== 'read') throw new Error(JSON.stringify(read))
-  const emptied = { format: FORMAT, body: {} }
+  const why = 'it could not be written to the last-known-good file'
+  const emptied = { format: FORMAT, body: { unread: why }, unreadable: why }
   const expected = [
     ...others,
     { key: 'thing/deep', revision: 7, ...emptied },
@@ -136,6 +137,20 @@ await t.test('a document that cannot be written keeps no other out of the file',
     first,
   ]
   t.equal(JSON.stringify(read.state.documents), JSON.stringify(expected))
+})
+
+await t.test('a file that no start could read is not written, and the older one stays', async (t) => {
+  const folder = await freshFolder(t)
+  await writeLastKnownGood(folder, state(3), NOON_MS)
+  const { size } = await stat(join(folder, FILE))
+  await t.rejects(writeLastKnownGood(folder, state(3), NOON_MS + 1, size - 1), {
+    name: 'StoreUnavailable',
+    message: new RegExp(`cannot be written: it would have more than ${size - 1} bytes`),
+  })
+  t.match(await readLastKnownGood(folder), { outcome: 'read', savedAt: new Date(NOON_MS).toISOString() })
+  t.same(await readdir(folder), [FILE])
+  await writeLastKnownGood(folder, state(3), NOON_MS + 1, size)
+  t.match(await readLastKnownGood(folder), { outcome: 'read', savedAt: new Date(NOON_MS + 1).toISOString() })
 })
 
 await t.test('a document of the file that is nested too deep is unreadable alone', async (t) => {

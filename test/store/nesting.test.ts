@@ -65,12 +65,12 @@ t.test('a document above the limit is unreadable at its revision, and one at the
   t.same(readDocument(KEY, right, right.length), JSON.parse(right))
   for (const text of [documentText(NESTING_MAX + 1), documentText(5_000), documentText(3, `,"x":${lists(5_000)}`)]) {
     const read = readDocument(KEY, text, text.length)
-    t.same(read, { key: KEY, revision: 3, format: 1, body: {}, unreadable: NESTING_FAULT })
+    t.same(read, { key: KEY, revision: 3, format: 1, body: { unread: NESTING_FAULT }, unreadable: NESTING_FAULT })
   }
   const name = Buffer.from(KEY)
   const levels = 1_000
   const embedded = documentOf(name, encodeValue(name, JSON.parse(documentText(levels))))
-  t.same(embedded, { key: KEY, revision: 3, format: 1, body: {}, unreadable: NESTING_FAULT })
+  t.same(embedded, { key: KEY, revision: 3, format: 1, body: { unread: NESTING_FAULT }, unreadable: NESTING_FAULT })
 })
 
 t.test('a document in an entry is unreadable alone, an entry is so where it is too deep itself', async (t) => {
@@ -78,7 +78,7 @@ t.test('a document in an entry is unreadable alone, an entry is so where it is t
   for (const levels of [NESTING_MAX + 1, 5_000, 500_000]) {
     for (const entry of [readFromRedis(entryText(levels)), entryOf(Buffer.from(entryText(levels)), 2)]) {
       t.equal(entry.unreadable, undefined)
-      t.match(entry.changes[0]?.after, { key: KEY, body: {}, unreadable: NESTING_FAULT })
+      t.match(entry.changes[0]?.after, { key: KEY, body: { unread: NESTING_FAULT }, unreadable: NESTING_FAULT })
       t.doesNotThrow(() => JSON.stringify(entry))
     }
   }

@@ -19,7 +19,9 @@ const CHANNELS = 300
 
 function snapshotAt(seq: number): Snapshot {
   const target = { version: `1.0.${seq}`, critical: false, because: 'source', detail: null } as const
-  const channels = Array.from({ length: CHANNELS }, (_, index) => renderChannel(`channel-${index}`, seq, target, 10))
+  const channels = Array.from({ length: CHANNELS }, (_, index) =>
+    renderChannel({ name: `channel-${index}`, revision: seq }, target, 10),
+  )
   return Snapshot.of(channels, { seq, epoch: 'one', at: 0 }, 10)
 }
 

@@ -13,6 +13,7 @@ import {
 import type { ReplicaState } from '../../serve/replica-state.ts'
 import { timesOf } from '../../serve/trusted-clock.ts'
 import { StoreUnavailable, type Document } from '../../store/port.ts'
+import { afterExpiries } from './after-expiries.ts'
 import { commitTransaction, earlierEntry } from './commit.ts'
 import { recordExpiries } from './record-expiries.ts'
 import { Transaction, type Applied } from './transaction.ts'
@@ -43,8 +44,8 @@ export interface Command<R, X = null, P = null> {
   readonly kind: string
   readonly dryRun: boolean
   /**
-   * Whether expired pins and critical flags are recorded first, so that the decision sees channels without them. Where one cannot be
-   * recorded, 'tried' goes on and 'required' fails, since the change itself could then end or keep a pin.
+   * Whether expired pins and critical flags are recorded first, so that the decision sees channels without them; a dry run decides on
+   * the state that there would be then. Where one cannot be recorded, 'tried' goes on and 'required' fails, since the change itself could then end or keep a pin.
    */
   readonly recordExpiries?: 'tried' | 'required'
   /** How often it is decided at most; ATTEMPTS_MAX unless given. */
@@ -133,11 +134,13 @@ async function attemptCommand<R, X, P>(
 ): Promise<R | Unfinished | typeof LOST> {
   const { dryRun, run, reply } = command
   if (command.recordExpiries !== undefined && !dryRun) await recordWhatEnded(control, command.recordExpiries)
-  const tx = new Transaction(currentState(control), timesOf(control.clock))
+  const known = currentState(control)
+  const times = timesOf(control.clock)
+  const isAsRecorded = dryRun && command.recordExpiries !== undefined && control.clock.doubt === null
+  const tx = new Transaction(isAsRecorded ? afterExpiries(known, times.expiryTime) : known, times)
   // Without `prepare` there is nothing that P could be but null.
   const prepared = command.prepare === undefined ? (null as P) : await command.prepare(tx)
-  const state = currentState(control)
-  if (!tx.isCurrent(state)) return LOST
+  if (!tx.isCurrent(known, currentState(control))) return LOST
   tx.times = timesOf(control.clock)
   const decision = run(tx, prepared)
   if (decision.outcome !== 'commit') {
@@ -147,13 +150,13 @@ async function attemptCommand<R, X, P>(
     if (decision.outcome === 'reply') return decision.reply
     // A replica that is behind must not call an old state unchanged, and one that stays behind cannot decide.
     if (!dryRun && !(await hasCaughtUp(control))) return { outcome: 'contended' }
-    if (!dryRun && !tx.isCurrent(currentState(control))) return LOST
-    return answerUnchanged(control, request, command, decision.document)
+    if (!dryRun && !tx.isCurrent(known, currentState(control))) return LOST
+    return answerUnchanged(control, request, command, { document: decision.document, state: tx.untracked })
   }
   const isWhole = tx.complete()
   if (dryRun) {
     request.onPreviewed?.(tx.preview)
-    return reply(tx.preview, decision.extra, state)
+    return reply(tx.preview, decision.extra, tx.untracked)
   }
   if (!isWhole) return LOST
   const { kind = command.kind, reason = request.reason, isUrgent = false } = decision
@@ -182,7 +185,7 @@ async function answerUnchanged<R, X, P>(
   control: Control,
   request: Request,
   { dryRun, kind, replyUnchanged }: Command<R, X, P>,
-  document: Document,
+  { document, state }: { readonly document: Document; readonly state: ReplicaState },
 ): Promise<R> {
   if (replyUnchanged === undefined) throw new Error(`${kind} cannot say that nothing is changed`)
   if (!dryRun) {
@@ -190,5 +193,5 @@ async function answerUnchanged<R, X, P>(
     await rememberUnchanged(control, request, document.key)
   }
   request.onUnchanged?.(false)
-  return replyUnchanged(document, currentState(control))
+  return replyUnchanged(document, state)
 }

@@ -163,10 +163,10 @@ export class Transaction implements Reader {
     return this.#puts.has(key)
   }
 
-  /** Whether everything that was read of `state` so far is in it as it was read. */
-  isCurrent(state: ReplicaState): boolean {
-    if (state !== this.#state) return false
-    for (const [key, revision] of this.#reads) if (state.revisionOf(key) !== revision) return false
+  /** Whether everything that was read so far is as it was read, and the replica has no other state than when it began. */
+  isCurrent(began: ReplicaState, current: ReplicaState): boolean {
+    if (current !== began) return false
+    for (const [key, revision] of this.#reads) if (this.#state.revisionOf(key) !== revision) return false
     return true
   }
 

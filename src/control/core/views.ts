@@ -62,8 +62,14 @@ export const embargoView: View<Embargoes> = {
   },
 }
 
-/** The names of the pipelines that move each channel; more than one while a rollout goes by earlier rules of its pipeline. */
-export type ChannelOwners = ReadonlyMap<string, readonly string[]>
+export interface ChannelOwners {
+  /** The names of the pipelines that move each channel; more than one while a rollout goes by earlier rules of its pipeline. */
+  readonly owners: ReadonlyMap<string, readonly string[]>
+  /** Channels in the rules that a pipeline has now: no other pipeline was given them. */
+  readonly settled: ReadonlySet<string>
+  /** Pipelines of which a document cannot be read: each can move any channel that is not settled. */
+  readonly unreadable: readonly string[]
+}
 
 /**
  * Rollouts take no part in the guard: one that ends or is re-based frees channels, one that starts has its pipeline's rules. One
@@ -82,10 +88,12 @@ export const channelOwnersView: View<ChannelOwners> = {
       }
     }
     const revisions = new Map<string, number>()
+    const settled = new Set<string>()
     for (const document of state.documentsOf(PIPELINE_KIND)) {
       const pipeline = pipelineOf(document)
       revisions.set(pipeline.name, document.revision)
       add(pipeline.name, channelsOf(pipeline))
+      for (const channel of channelsOf(pipeline)) settled.add(channel)
     }
     for (const document of state.documentsOf(ROLLOUT_KIND)) {
       const { pipeline, pipelineRevision, state: stands, rules } = rolloutOf(document)
@@ -94,7 +102,8 @@ export const channelOwnersView: View<ChannelOwners> = {
       if (stands === 'running' && revision !== undefined && revision !== pipelineRevision)
         add(pipeline, channelsOf(rules))
     }
-    return owners
+    const unreadable = [...state.unreadable.keys()].flatMap((key) => pipelineNameIn(key) ?? [])
+    return { owners, settled, unreadable: [...new Set(unreadable)] }
   },
 }
 
@@ -127,6 +136,11 @@ function channelsIn(document: Document | null): readonly string[] | null {
 
 function isUnderWay(document: Document | null): boolean {
   return document !== null && rolloutOf(document).state === 'running'
+}
+
+/** The name of the pipeline that a document is of, or is about. */
+function pipelineNameIn(key: string): string | null {
+  return isPipelineKey(key) || isRolloutKey(key) ? (key.split('/')[1] ?? null) : null
 }
 
 function channelsOf({ stages }: Pick<Pipeline, 'stages'>): readonly string[] {

@@ -82,7 +82,7 @@ export async function authenticate(app: FastifyInstance, control: Control, admin
     const role = mayTry ? dryRunRole : ownRole
     if (!roleReaches(identity.role, role)) {
       const detail = `this needs role ${role}; the token ${identity.actor} has role ${identity.role}`
-      return sendProblem(request, reply, 'role_too_low', detail, { needs: role })
+      return sendProblem(request, reply, 'role_too_low', { detail, needs: role })
     }
     if (wholeServer === true && !coversAll(identity)) return refuseScope(request, reply, identity, '*')
     return isDryRun ? ((await countDryRun(request, reply)) ?? undefined) : undefined
@@ -101,7 +101,7 @@ async function refuseBeyondScope(request: FastifyRequest, reply: FastifyReply): 
   const force = (request.body as { force?: unknown } | null | undefined)?.force === true
   if (!force || identity.role === 'admin') return undefined
   const detail = `force needs role admin; the token ${identity.actor} has role ${identity.role}`
-  return sendProblem(request, reply, 'role_too_low', detail, { needs: 'admin' })
+  return sendProblem(request, reply, 'role_too_low', { detail, needs: 'admin' })
 }
 
 function verify(app: FastifyInstance, request: FastifyRequest, reply: FastifyReply): Promise<Error | null> {
@@ -121,5 +121,5 @@ function refuseScope(request: FastifyRequest, reply: FastifyReply, identity: Ide
   const limited = (identity.channels ?? []).join(', ')
   const needed = missing === '*' ? 'a token for all channels (scope *)' : `a token whose scope covers ${missing}`
   const detail = `this needs ${needed}; the token ${identity.actor} is limited to ${limited}`
-  return sendProblem(request, reply, 'out_of_scope', detail, { missingScope: missing })
+  return sendProblem(request, reply, 'out_of_scope', { detail, missingScope: missing })
 }

@@ -7,9 +7,9 @@ import { listBlockedVersions } from '../../control/blocked-versions.ts'
 import { unblockVersion } from '../../control/unblock-version.ts'
 import { knownState, type Control } from '../../control/control.ts'
 import { readerOf } from '../../control/core/transaction.ts'
-import { servedBy } from '../../control/served-by.ts'
+import { servedBy, servedByOf } from '../../control/served-by.ts'
 import { malformed } from '../../channels/outcome.ts'
-import { compareVersions, parseVersion } from '../../channels/version.ts'
+import { orderVersions, parseVersion } from '../../channels/version.ts'
 import type { Document } from '../../store/port.ts'
 import { answers, page, writeAnswers } from './answers.ts'
 import { sendRefusal, sendStale, sendUnfinished } from './change.ts'
@@ -17,6 +17,7 @@ import { sendDocument } from './entity-tag.ts'
 import { sendProblem } from './problem.ts'
 import { afterVersion, sendList, type Lists } from './list-page.ts'
 import { PageQuery, ReasonBody } from './request-schemas.ts'
+import { servedByIn } from './rollout-outcomes.ts'
 import { ref } from './schemas.ts'
 import { handleWrite } from './write-handler.ts'
 import { writing } from './write-request.ts'
@@ -58,7 +59,7 @@ function listBlockedVersionsRoute(app: App, lists: Lists): void {
     handler: (request, reply) =>
       sendList(lists, request, reply, {
         after: (name, count) =>
-          afterVersion(listBlockedVersions(control), { versionOf, compare: compareVersions }, name, count),
+          afterVersion(listBlockedVersions(control), { versionOf, compare: orderVersions }, name, count),
         nameOf: versionOf,
         present: (blocked) => blocked,
       }),
@@ -90,7 +91,7 @@ function blockVersionRoute(app: App, control: Control): void {
           switch (outcome.outcome) {
             case 'blocked': {
               const { blocked, revision } = outcome
-              const body = { ...blocked, revision, servedBy: outcome.servedBy }
+              const body = { ...blocked, revision, ...servedByIn(outcome) }
               return sendWritten(control, request, reply, { revision, body })
             }
             case 'stale':
@@ -180,7 +181,7 @@ function getBlockedVersionRoute(app: App, control: Control): void {
       return sendDocument(reply, revision, {
         ...blockedVersionOf(document),
         revision,
-        servedBy: servedBy(state, version),
+        ...servedByOf(servedBy(state, version)),
       })
     },
   })

@@ -74,13 +74,22 @@ export function sendRefusal(request: FastifyRequest, reply: FastifyReply, refusa
   switch (refusal.why) {
     case 'malformed': {
       const { field, message } = refusal
-      return sendProblem(request, reply, 'invalid_request', `${field} ${message}`, { errors: [{ field, message }] })
+      return sendProblem(request, reply, 'invalid_request', {
+        detail: `${field} ${message}`,
+        errors: [{ field, message }],
+      })
     }
     case 'guard': {
       const { guard, served, message, verdicts, field } = refusal
       const errors = field === null ? {} : { errors: [{ field, message }] }
       const now = served === null ? 'nothing is served now' : `${served} is served now`
-      return sendProblem(request, reply, 'guard_refused', `${message} (${now})`, { guard, served, verdicts, ...errors })
+      return sendProblem(request, reply, 'guard_refused', {
+        detail: `${message} (${now})`,
+        guard,
+        served,
+        verdicts,
+        ...errors,
+      })
     }
     case 'state':
       return sendProblem(request, reply, refusal.problem, refusal.message)
@@ -99,7 +108,8 @@ export function sendStale(
     current === null
       ? `${what} does not exist (any more)`
       : `${what} is at revision ${current.revision}; look at \`current\` and decide again`
-  return sendProblem(request, reply, 'stale_write', detail, {
+  return sendProblem(request, reply, 'stale_write', {
+    detail,
     guard: 'stale-write',
     current: current?.document ?? null,
   })
@@ -119,7 +129,7 @@ export function sendUnfinished(
     return sendProblem(request, reply, 'idempotency_key_reused', detail)
   }
   const detail = `the change is durable as journal entry ${outcome.seq}, but this replica does not serve it yet; do not repeat it`
-  return sendProblem(request, reply, 'not_served_yet', detail, { seq: outcome.seq })
+  return sendProblem(request, reply, 'not_served_yet', { detail, seq: outcome.seq })
 }
 
 interface Sent {

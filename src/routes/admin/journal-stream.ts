@@ -1,4 +1,5 @@
 // The journal as it grows: server-sent events, resumed from any seq.
+import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { ServerResponse } from 'node:http'
 import { Type } from 'typebox'
@@ -55,8 +56,7 @@ export function journalStreamRoutes(control: Control): FastifyPluginAsyncTypebox
       handler: async (request, reply) => {
         const lastId = request.headers['last-event-id']
         if (lastId !== undefined && !/^\d{1,15}$/.test(lastId)) {
-          const errors = [{ field: 'Last-Event-ID', message: 'is not the id of an event of this stream' }]
-          return sendProblem(request, reply, 'invalid_request', `Last-Event-ID ${errors[0]?.message}`, { errors })
+          return refuse(request, reply, 'Last-Event-ID', 'is not the id of an event of this stream')
         }
         if (open.size >= STREAMS_MAX) {
           return sendProblem(
@@ -71,7 +71,7 @@ export function journalStreamRoutes(control: Control): FastifyPluginAsyncTypebox
         if (after === null) {
           const field = lastId === undefined ? 'after' : 'Last-Event-ID'
           const message = `is ahead of the journal, whose newest entry here is ${knownState(control).seq}`
-          return sendProblem(request, reply, 'invalid_request', `${field} ${message}`, { errors: [{ field, message }] })
+          return refuse(request, reply, field, message)
         }
         const stop = new AbortController()
         open.add(stop)
@@ -90,6 +90,10 @@ export function journalStreamRoutes(control: Control): FastifyPluginAsyncTypebox
       },
     })
   }
+}
+
+function refuse(request: FastifyRequest, reply: FastifyReply, field: string, message: string): FastifyReply {
+  return sendProblem(request, reply, 'invalid_request', { detail: `${field} ${message}`, errors: [{ field, message }] })
 }
 
 interface StreamReader {

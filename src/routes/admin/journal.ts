@@ -65,7 +65,7 @@ export async function journalPage(
   }
   if (errors.length > 0) {
     const detail = errors.map(({ field, message }) => `${field} ${message}`).join('; ')
-    return () => sendProblem(request, reply, 'invalid_request', detail, { errors })
+    return () => sendProblem(request, reply, 'invalid_request', { detail, errors })
   }
   const read = await readJournal(control, callerOf(request), {
     ...filters,

@@ -91,6 +91,7 @@ async function itemsOf<T>(
 
 interface VersionOrder<T> {
   readonly versionOf: (entry: T) => string
+  /** A total order: of two versions that are not the same text one is first. */
   readonly compare: (a: string, b: string) => number
 }
 
@@ -133,5 +134,5 @@ export function firstAfter(names: Iterable<string>, name: string, count: number)
 function sendWrongCursor(request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const message = 'is not a cursor of this list; give the `next` of the page before'
   const errors = [{ field: 'cursor', message }]
-  return sendProblem(request, reply, 'invalid_request', `cursor ${message}`, { errors })
+  return sendProblem(request, reply, 'invalid_request', { detail: `cursor ${message}`, errors })
 }

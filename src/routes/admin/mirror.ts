@@ -48,7 +48,7 @@ export function mirrorRoutes(control: Control): FastifyPluginAsyncTypebox {
         if (outside !== undefined) {
           const limited = (identity.channels ?? []).join(', ')
           const detail = `this needs a token whose scope covers ${outside}; the token ${identity.actor} is limited to ${limited}`
-          return sendProblem(request, reply, 'out_of_scope', detail, { missingScope: outside })
+          return sendProblem(request, reply, 'out_of_scope', { detail, missingScope: outside })
         }
         return handleWrite(
           request,

@@ -24,20 +24,21 @@ const advice: { readonly [code in ErrorCode]?: string } = {
   overloaded: 'the server is behind with its work; nothing was done, try again later',
 }
 
-/** Members of a problem document beside the standard ones. */
-export interface ProblemMembers {
+/** What happened and what to do, and never what only the log may know; and members beside the standard ones. */
+export interface ProblemDetail {
+  readonly detail: string
   readonly errors?: readonly FieldError[]
   readonly [member: string]: unknown
 }
 
-/** Sends a problem document; `detail` says what happened and what to do, and never what only the log may know. */
+/** Sends a problem document; a text is the `detail` of one without other members. */
 export function sendProblem(
   request: FastifyRequest,
   reply: FastifyReply,
   code: ErrorCode,
-  detail: string,
-  members: ProblemMembers = {},
+  told: string | ProblemDetail,
 ): FastifyReply {
+  const { detail, ...members }: ProblemDetail = typeof told === 'string' ? { detail: told } : told
   const status = statusOf(code)
   // What is stored already must not be sent again, not by a client that repeats by itself either.
   if (status === 503 && code !== 'not_served_yet') void reply.header('Retry-After', String(RETRY_AFTER_S))
@@ -64,7 +65,7 @@ export function sendError(thrown: unknown, request: FastifyRequest, reply: Fasti
   failed.add(request)
   const committed = committedFault(thrown, request)
   if (committed !== null) {
-    return sendProblem(request, reply, 'write_outcome_unknown', committed.detail, { seq: committed.seq })
+    return sendProblem(request, reply, 'write_outcome_unknown', committed)
   }
   const fault = storeFault(thrown, idempotencyKeyOf(request), request.headers['idempotency-key'] !== undefined)
   if (fault !== null) {
@@ -80,7 +81,7 @@ export function sendError(thrown: unknown, request: FastifyRequest, reply: Fasti
   if (error?.validation !== undefined) {
     const errors = fieldErrors(error.validation, error.validationContext ?? 'body')
     const detail = errors.map(({ field, message }) => (field === '' ? message : `${field} ${message}`)).join('; ')
-    return sendProblem(request, reply, 'invalid_request', detail, { errors })
+    return sendProblem(request, reply, 'invalid_request', { detail, errors })
   }
   const code = error === null ? 'internal_error' : codeOf(error)
   if (error !== null && code !== 'internal_error') {

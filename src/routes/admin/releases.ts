@@ -2,7 +2,7 @@
 import { unknownPipeline, unknownRelease } from '../../rollouts/outcome.ts'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
-import { servedBy, servedByVersion } from '../../control/served-by.ts'
+import { servedBy, servedByOf, servedByVersion } from '../../control/served-by.ts'
 import type { ReleaseRecord } from '../../control/release-result.ts'
 import { knownState, type Control } from '../../control/control.ts'
 import { pipelineRecord } from '../../control/pipelines.ts'
@@ -104,7 +104,10 @@ function listReleasesRoute(app: App, lists: Lists): void {
         present(record) {
           const version = nameOf(record)
           const rollouts = rolloutsOf(state, version)
-          return presentRelease(control, callerOf(request), record, { servedBy: served.get(version) ?? [], rollouts })
+          return presentRelease(control, callerOf(request), record, {
+            ...servedByOf(served.get(version) ?? []),
+            rollouts,
+          })
         },
       })
     },
@@ -130,7 +133,7 @@ function getReleaseRoute(app: App, control: Control): void {
       const record = releaseRecord(state, version)
       if (record === null) return sendRolloutRefusal(request, reply, unknownRelease(version))
       const served = servedBy(state, record.release.version)
-      const more = { servedBy: served, rollouts: rolloutsOf(state, record.release.version) }
+      const more = { ...servedByOf(served), rollouts: rolloutsOf(state, record.release.version) }
       return sendDocument(reply, record.revision, presentRelease(control, callerOf(request), record, more))
     },
   })

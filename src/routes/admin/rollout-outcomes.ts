@@ -12,6 +12,7 @@ import { named } from '../../rollouts/conditions.ts'
 import { samplesOf } from '../../rollouts/advance.ts'
 import type { RolloutRefusal } from '../../rollouts/outcome.ts'
 import { isPipelineKey, pipelineOf } from '../../rollouts/pipeline.ts'
+import type { ServedBy } from '../../control/served-by.ts'
 import { releaseOf } from '../../rollouts/release.ts'
 import { rolloutOf, stageAt } from '../../rollouts/rollout.ts'
 import type { Document } from '../../store/port.ts'
@@ -25,11 +26,19 @@ export function presentRelease(
   control: Control,
   identity: Identity,
   { release, revision }: ReleaseRecord,
-  { servedBy, rollouts }: Pick<ReleaseDone, 'servedBy' | 'rollouts'>,
+  { rollouts, ...served }: Pick<ReleaseDone, 'rollouts'> & ServedBy,
 ): object {
   const { version, ...rest } = shownRelease(knownState(control), identity, release)
   const stands = rollouts.map(({ pipeline, state, supersededBy }) => ({ pipeline, state, supersededBy }))
-  return { version, revision, ...rest, servedBy, rollouts: stands }
+  return { version, revision, ...rest, ...servedByIn(served), rollouts: stands }
+}
+
+/** The members of an answer that say where a version is served. */
+export function servedByIn({ servedBy, servedByMore }: Partial<ServedBy>): Partial<ServedBy> {
+  return {
+    ...(servedBy === undefined ? {} : { servedBy }),
+    ...(servedByMore === undefined ? {} : { servedByMore }),
+  }
 }
 
 export function presentPipeline({ pipeline, revision, otherRules }: PipelineRecord): object {
@@ -71,7 +80,7 @@ export function sendReleaseOutcome(
     case 'packages-missing': {
       const errors = outcome.packages.map(({ url, problem }) => ({ field: url, message: problem ?? '' }))
       const detail = `nothing was changed: ${named(errors.map(({ field, message }) => `${field} ${message}`))}`
-      return sendProblem(request, reply, 'packages_missing', detail, { errors })
+      return sendProblem(request, reply, 'packages_missing', { detail, errors })
     }
     case 'stale':
       return sendStaleDocument(control, reply, 'the release', outcome.current)
@@ -116,14 +125,13 @@ export async function sendRolloutOutcome(
 ): Promise<FastifyReply> {
   switch (outcome.outcome) {
     case 'done': {
-      const { document, moves, untouched, superseded, servedBy } = outcome
+      const { document, moves, untouched, superseded } = outcome
       const state = knownState(control)
       // A dry run shows what would be, with the channels as they would be.
       const { preview } = request.write
       const reader = preview === null ? readerOf(state) : previewOf(state, preview)
       const record = await rolloutRecord(control, reader, document)
-      const serving = servedBy === undefined ? {} : { servedBy }
-      const body = { ...presentRollout(record), moves, untouched, superseded, ...serving }
+      const body = { ...presentRollout(record), moves, untouched, superseded, ...servedByIn(outcome) }
       return sendWritten(control, request, reply, { status: statusOf(request), revision: record.revision, body })
     }
     case 'stale':
@@ -151,12 +159,12 @@ export function sendRolloutRefusal(
     case 'held-back': {
       const { stage, blockers } = refusal
       const detail = `stage ${stage} is held back: ${blockers.map(({ message }) => message).join('; ')}`
-      return sendProblem(request, reply, 'held_back', detail, { stage, blockers })
+      return sendProblem(request, reply, 'held_back', { detail, stage, blockers })
     }
     case 'guards': {
       const { channels } = refusal
       const detail = `nothing was done to any channel: ${named(channels.map(({ channel, message }) => `${channel}: ${message}`))}`
-      return sendProblem(request, reply, 'guard_refused', detail, { guard: channels[0]?.guard ?? '', channels })
+      return sendProblem(request, reply, 'guard_refused', { detail, guard: channels[0]?.guard ?? '', channels })
     }
   }
 }

@@ -3,7 +3,7 @@
 import { Type } from 'typebox'
 import { GATE_OPS, WEEKDAYS } from '../../rollouts/pipeline.ts'
 import { GATE_VERDICTS } from '../../rollouts/rollout.ts'
-import { Critical, Moment, Nullable, Reason, Version, writeMarks } from './schemas.ts'
+import { Critical, Moment, Nullable, Reason, servedByMore, Version, writeMarks } from './schemas.ts'
 
 const oneOf = (texts: readonly string[]) => Type.Union(texts.map((text) => Type.Literal(text)))
 
@@ -51,6 +51,7 @@ const Release = Type.Object(
         'Counts up whenever its changes, fixes, packages, kind or lowest agent version become others: approvals of an earlier edition do not count.',
     }),
     servedBy: Type.Array(Type.String(), { description: 'Channels that tell agents this version now.' }),
+    ...servedByMore,
     rollouts: Type.Array(
       Type.Object({ pipeline: Type.String(), state: Type.String(), supersededBy: Nullable(Version) }),
       { description: 'Its rollouts; in the answer to a change, those that the change has begun or ended.' },
@@ -200,6 +201,7 @@ const RolloutChange = Type.Object(
           'After a rollback: channels, of all there are, that tell agents the release still. Other pipelines, or hands, have moved them to it.',
       }),
     ),
+    ...servedByMore,
     ...writeMarks,
   },
   { $id: 'RolloutChange', title: 'RolloutChange' },

@@ -2,6 +2,7 @@
 import { Type, type TSchema } from 'typebox'
 import { VERSION_LENGTH_MAX } from '../../channels/version.ts'
 import { roles } from '../../control/identity.ts'
+import { SERVED_BY_MAX } from '../../control/served-by.ts'
 
 /** Long enough for a sentence and a link; a reason is shown in lists and stays in the journal for good. */
 const TEXT_LENGTH_MAX = 1_000
@@ -233,6 +234,16 @@ const Token = Type.Object(
   { $id: 'Token', title: 'Token' },
 )
 
+/** Beside every `servedBy`. */
+export const servedByMore = {
+  servedByMore: Type.Optional(
+    Type.Integer({
+      minimum: 1,
+      description: `How many more channels do; there where \`servedBy\` names ${SERVED_BY_MAX}.`,
+    }),
+  ),
+}
+
 const BlockedVersion = Type.Object(
   {
     version: Version,
@@ -248,6 +259,7 @@ const BlockedVersion = Type.Object(
     servedBy: Type.Optional(
       Type.Array(Type.String(), { description: 'Channels that tell agents this version now; they are not moved.' }),
     ),
+    ...servedByMore,
     ...writeMarks,
   },
   { $id: 'BlockedVersion', title: 'BlockedVersion' },

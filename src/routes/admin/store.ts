@@ -86,7 +86,7 @@ function unreadableRoute(app: App, control: Control): void {
         const errors = [
           { field: 'cursor', message: 'is not a cursor of this list; give the `next` of the page before' },
         ]
-        return sendProblem(request, reply, 'invalid_request', `cursor ${errors[0]?.message}`, { errors })
+        return sendProblem(request, reply, 'invalid_request', { detail: `cursor ${errors[0]?.message}`, errors })
       }
       const found = listUnreadable(knownState(control), after, limit)
       const items = found.slice(0, limit)
@@ -139,7 +139,7 @@ function repairRoute(app: App, control: Control): void {
 
 function reasonMissing(request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const errors = [{ field: 'reason', message: 'is missing; say why' }]
-  return sendProblem(request, reply, 'invalid_request', 'reason is missing; say why', { errors })
+  return sendProblem(request, reply, 'invalid_request', { detail: 'reason is missing; say why', errors })
 }
 
 function decisionRoute(app: App, control: Control, decision: Decision): void {
@@ -179,7 +179,7 @@ function decisionRoute(app: App, control: Control, decision: Decision): void {
             case 'behind': {
               const ahead = outcome.ahead.join(', ')
               const detail = `${ahead} knows later changes than this replica; restore there, or force this one's state`
-              return sendProblem(request, reply, 'replica_behind', detail, { ahead: outcome.ahead })
+              return sendProblem(request, reply, 'replica_behind', { detail, ahead: outcome.ahead })
             }
             case 'moved-on':
               return sendProblem(

@@ -115,7 +115,7 @@ function createTokenRoute(app: App, control: Control): void {
             }
             case 'made-before': {
               const detail = `an earlier try has made the token ${outcome.id}; its text was only in that answer. Revoke it and make another`
-              return sendProblem(request, reply, 'secret_lost', detail, { id: outcome.id })
+              return sendProblem(request, reply, 'secret_lost', { detail, id: outcome.id })
             }
             case 'refused':
               return sendRefusal(request, reply, outcome)

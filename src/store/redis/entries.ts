@@ -56,8 +56,7 @@ export async function entriesIn(client: RedisClient, keys: Keys, place: Place, p
 export async function entriesBefore(
   client: RedisClient,
   keys: Keys,
-  before: number,
-  subject: string | undefined,
+  { before, subject }: { readonly before: number; readonly subject: string | undefined },
   portion: Portion,
 ): Promise<Slice> {
   if (before <= 1) return { entries: [], more: false }

@@ -17,8 +17,8 @@ import { entriesBefore, entriesIn, type EntryText, type Slice } from './entries.
 import type { Keys } from './keys.ts'
 import type { RedisLimits } from './limits.ts'
 
-/** What a page is read with. */
-export interface JournalSource {
+/** What pages and states are read with. */
+export interface ReadSource {
   readonly client: RedisClient
   readonly keys: Keys
   readonly limits: RedisLimits
@@ -26,7 +26,7 @@ export interface JournalSource {
 }
 
 /** One page, newest first. Entries never change, so a page that is read in several steps is as good as one. */
-export async function readPage(source: JournalSource, query: JournalQuery, lane: ReadLane): Promise<JournalPage> {
+export async function readPage(source: ReadSource, query: JournalQuery, lane: ReadLane): Promise<JournalPage> {
   const { entries, next } = await findPage(source, query, lane)
   const whole: JournalEntry[] = []
   for (const found of entries) {
@@ -41,7 +41,7 @@ export async function readPage(source: JournalSource, query: JournalQuery, lane:
 }
 
 /** The same, its entries in parts. */
-export async function readPageInParts(source: JournalSource, query: JournalQuery): Promise<JournalPage<EntryInParts>> {
+export async function readPageInParts(source: ReadSource, query: JournalQuery): Promise<JournalPage<EntryInParts>> {
   const { entries, next } = await findPage(source, query, 'reader')
   const inParts: EntryInParts[] = []
   for (const found of entries) {
@@ -64,25 +64,30 @@ interface PageSearch {
   readonly before: number
 }
 
-function findPage(source: JournalSource, query: JournalQuery, lane: ReadLane): Promise<FoundPage> {
+function findPage(source: ReadSource, query: JournalQuery, lane: ReadLane): Promise<FoundPage> {
   const filter = readJournalQuery(query)
   const search = { subject: query.subject, filter, before: Math.min(filter.beforeSeq, Number.MAX_SAFE_INTEGER) }
   return filter.looksAtHeads ? findFiltered(source, search, lane) : findUnfiltered(source, search)
 }
 
 /** All entries are wanted, so their texts are read at once. */
-async function findUnfiltered(source: JournalSource, search: PageSearch): Promise<FoundPage> {
+async function findUnfiltered(source: ReadSource, search: PageSearch): Promise<FoundPage> {
   const { client, keys, limits } = source
   const { limit } = search.filter
   const entries: EntryText[] = []
   let { before } = search
   for (let bytesLeft = JOURNAL_PAGE_BYTES_MAX; ;) {
-    const slice = await entriesBefore(client, keys, before, search.subject, {
-      what: 'whole',
-      countMax: Math.min(limit - entries.length, limits.batchMax),
-      bytesMax: bytesLeft,
-      atLeastOne: entries.length === 0,
-    })
+    const slice = await entriesBefore(
+      client,
+      keys,
+      { before, subject: search.subject },
+      {
+        what: 'whole',
+        countMax: Math.min(limit - entries.length, limits.batchMax),
+        bytesMax: bytesLeft,
+        atLeastOne: entries.length === 0,
+      },
+    )
     for (const found of slice.entries) {
       entries.push(found)
       before = found.seq
@@ -94,18 +99,23 @@ async function findUnfiltered(source: JournalSource, search: PageSearch): Promis
 }
 
 /** The heads are read, and then the entries whose heads match. */
-async function findFiltered(source: JournalSource, search: PageSearch, lane: ReadLane): Promise<FoundPage> {
+async function findFiltered(source: ReadSource, search: PageSearch, lane: ReadLane): Promise<FoundPage> {
   const { client, keys, limits } = source
   const { subject, filter } = search
   const entries: EntryText[] = []
   let [before, looked, scanned, bytes] = [search.before, 0, 0, 0]
   for (;;) {
-    const slice: Slice = await entriesBefore(client, keys, before, subject, {
-      what: 'head',
-      countMax: Math.min(JOURNAL_SCAN_MAX - looked, limits.batchMax),
-      bytesMax: limits.scanBytesMax,
-      atLeastOne: true,
-    })
+    const slice: Slice = await entriesBefore(
+      client,
+      keys,
+      { before, subject },
+      {
+        what: 'head',
+        countMax: Math.min(JOURNAL_SCAN_MAX - looked, limits.batchMax),
+        bytesMax: limits.scanBytesMax,
+        atLeastOne: true,
+      },
+    )
     const wanted: EntryText[] = []
     let isFull = false
     for (const found of slice.entries) {
@@ -157,7 +167,7 @@ export async function beginningOf(client: RedisClient, keys: Keys): Promise<stri
 }
 
 /** Those of the entries, given by their heads, that are still kept. */
-async function wholeOf({ client, keys }: JournalSource, wanted: readonly EntryText[]): Promise<readonly EntryText[]> {
+async function wholeOf({ client, keys }: ReadSource, wanted: readonly EntryText[]): Promise<readonly EntryText[]> {
   if (wanted.length === 0) return []
   const seqs = wanted.map(({ seq }) => seq)
   const bytesMax = wanted.reduce((sum, { bytes }) => sum + bytes, 0)

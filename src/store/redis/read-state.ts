@@ -2,30 +2,23 @@
 // any order, and then what the journal says has changed since the reading began.
 import { randomUUID } from 'node:crypto'
 import { StoreDamaged, StoreUnavailable, type Document, type StorePosition, type StoreState } from '../port.ts'
-import type { RedisClient } from './connection.ts'
 import { readDocument, readEntry } from './documents.ts'
 import { entriesIn } from './entries.ts'
-import { TURN_BYTES_MAX, type Turns } from '../turns.ts'
+import { TURN_BYTES_MAX } from '../turns.ts'
 import { standingOf } from './history.ts'
-import type { Keys } from './keys.ts'
-import type { RedisLimits } from './limits.ts'
+import type { ReadSource } from './read-journal.ts'
 import { runScript } from './scripts.ts'
 
 /** The state of the store now; `known` must be in its history. A store that was never filled is begun, unless `known` says otherwise. */
-export async function readState(
-  client: RedisClient,
-  keys: Keys,
-  limits: RedisLimits,
-  known: StorePosition | null,
-  turns: Turns,
-): Promise<StoreState> {
+export async function readState(source: ReadSource, known: StorePosition | null): Promise<StoreState> {
+  const { client, keys, limits } = source
   for (let tries = 0; tries < limits.loadTriesMax; tries += 1) {
     const { position: start } = await standingOf(client, keys, known, known === null ? randomUUID() : '')
-    const documents = await readDocuments(client, keys, limits, turns)
+    const documents = await readDocuments(source)
     const { position: end, first } = await standingOf(client, keys, null)
     // Another epoch began, or what has changed meanwhile is kept no more: what was read is no one state.
     if (end.epoch !== start.epoch || first > start.seq + 1) continue
-    if (await catchUp(client, keys, limits, documents, start.seq, end.seq, turns)) {
+    if (await catchUp(source, documents, start.seq, end.seq)) {
       return { ...end, documents: [...documents.values()] }
     }
   }
@@ -33,12 +26,8 @@ export async function readState(
 }
 
 /** Every document, by its key. The keys are small; the documents are read by their sizes. */
-async function readDocuments(
-  client: RedisClient,
-  keys: Keys,
-  limits: RedisLimits,
-  turns: Turns,
-): Promise<Map<string, Document>> {
+async function readDocuments(source: ReadSource): Promise<Map<string, Document>> {
+  const { client, keys, limits, turns } = source
   const documents = new Map<string, Document>()
   const names = await client.hkeys(keys.documents)
   let from = 0
@@ -46,7 +35,7 @@ async function readDocuments(
     const some = [...left, ...names.slice(from, from + limits.scanMax - left.length)]
     from += some.length - left.length
     if (some.length === 0) return null
-    const asked = portionOf(client, keys, limits, some)
+    const asked = portionOf(source, some)
     // It is awaited later, if at all: another portion may be at fault.
     asked.catch(() => {})
     return asked
@@ -80,12 +69,7 @@ interface Portion {
   readonly left: readonly string[]
 }
 
-async function portionOf(
-  client: RedisClient,
-  keys: Keys,
-  limits: RedisLimits,
-  names: readonly string[],
-): Promise<Portion> {
+async function portionOf({ client, keys, limits }: ReadSource, names: readonly string[]): Promise<Portion> {
   const reply = await runScript(client, 'documents', [keys.documents], [String(limits.batchBytesMax), ...names])
   if (!Array.isArray(reply) || reply.length === 0)
     throw new StoreDamaged('Redis has answered in a form that is not known')
@@ -98,13 +82,10 @@ async function portionOf(
 
 /** Takes in the entries after `from` up to `to`; false where one is missing, or cannot be read. */
 async function catchUp(
-  client: RedisClient,
-  keys: Keys,
-  limits: RedisLimits,
+  { client, keys, limits, turns }: ReadSource,
   documents: Map<string, Document>,
   from: number,
   to: number,
-  turns: Turns,
 ): Promise<boolean> {
   let seq = from
   while (seq < to) {

@@ -74,7 +74,9 @@ export class RedisStore implements Store {
 
   load(known: StorePosition | null = null): Promise<StoreState> {
     const { keys, limits } = this.#session
-    return this.#session.readMuch('Reading the store', (client) => readState(client, keys, limits, known, this.#turns))
+    return this.#session.readMuch('Reading the store', (client) =>
+      readState({ client, keys, limits, turns: this.#turns }, known),
+    )
   }
 
   async commit(change: Change): Promise<Committed | Conflict> {
@@ -154,7 +156,7 @@ export class RedisStore implements Store {
     const holds = await this.#session.readMuch('Reading the store', async (client) => {
       // What a damaged store holds is not compared with: all of it is replaced.
       if (restore === null || isDamaged || found.epoch === '') return []
-      const state = await readState(client, keys, limits, found, this.#turns)
+      const state = await readState({ client, keys, limits, turns: this.#turns }, found)
       if (state.mark !== found.mark || state.epoch !== found.epoch) throw new StoreRegressed(known, state)
       return state.documents
     })

@@ -61,7 +61,7 @@ t.test('of a list, what is returned is recorded, not what is skipped; of a view,
     ['channel/fleet'],
   )
   t.strictSame(readsOf(tx), { 'channel/fleet': 1 })
-  t.strictSame(tx.view(channelOwnersView).get('canary'), ['cloud'])
+  t.strictSame(tx.view(channelOwnersView).owners.get('canary'), ['cloud'])
   t.strictSame(readsOf(tx), { 'channel/fleet': 1, 'pipeline-index/all': 0 })
 })
 
@@ -130,17 +130,17 @@ t.test('it is current while every document that was read is as it was read, in t
   const tx = new Transaction(state, { now: NOW, expiryTime: NOW })
   tx.get('channel/fleet')
   tx.get('channel/new')
-  t.equal(tx.isCurrent(state), true)
-  t.equal(tx.isCurrent(stateOf(fleet())), false, 'another state, though it is the same')
+  t.equal(tx.isCurrent(state, state), true)
+  t.equal(tx.isCurrent(state, stateOf(fleet())), false, 'another state, though it is the same')
   const entry = { format: 1, at: inHours(0), actor: 'a', kind: 'k', reason: null, requestId: null, mark: 'x' }
   const put = (key: string, revision: number): void => {
     const after = { key, revision, format: 1, body: someBody(key) }
     state.apply({ ...entry, seq: state.seq + 1, subjects: [key], changes: [{ key, before: null, after }] })
   }
   put('channel/canary', 2)
-  t.equal(tx.isCurrent(state), true, 'what was not read may change')
+  t.equal(tx.isCurrent(state, state), true, 'what was not read may change')
   put('channel/new', 1)
-  t.equal(tx.isCurrent(state), false, 'what was not there is there')
+  t.equal(tx.isCurrent(state, state), false, 'what was not there is there')
 })
 
 const PINNED = {

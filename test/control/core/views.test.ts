@@ -55,14 +55,26 @@ t.test('a channel is owned by its pipeline, and by another whose rollout goes by
     { 'pipeline/cloud': 2 },
   )
   t.strictSame(
-    [...readView(state, channelOwnersView)],
+    [...readView(state, channelOwnersView).owners],
     [
       ['fleet', ['cloud']],
       ['canary', ['other', 'cloud']],
     ],
   )
   const ended = stateOf({ ...rolledBack(), ...pipelineDocument([someStage('fleet')]) }, { 'pipeline/cloud': 2 })
-  t.strictSame([...readView(ended, channelOwnersView)], [['fleet', ['cloud']]], 'a rollout that has ended owns nothing')
+  t.strictSame(
+    [...readView(ended, channelOwnersView).owners],
+    [['fleet', ['cloud']]],
+    'a rollout that has ended owns nothing',
+  )
+})
+
+t.test('a pipeline that cannot be read, or a rollout of it, may own what is in no rules', async (t) => {
+  const unreadable = { 'pipeline/edge': { name: 'edge' }, 'rollout/far/15.2.0': { pipeline: 'far' } }
+  const state = stateOf({ ...pipelineDocument([someStage('fleet')]), ...unreadable, 'channel/a': {} })
+  const { settled, unreadable: names } = readView(state, channelOwnersView)
+  t.strictSame([...settled], ['fleet'])
+  t.same(names.toSorted(), ['edge', 'far'])
 })
 
 t.test('rollouts under way are those that run, of every pipeline', async (t) => {

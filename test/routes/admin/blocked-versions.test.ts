@@ -76,3 +76,26 @@ t.test('what is no version is refused with the reason why', async (t) => {
   }
   t.equal((await session.journal()).length, 0)
 })
+
+t.test(
+  'versions that differ in build metadata alone are listed by their text, and none is lost between pages',
+  async (t) => {
+    const session = await startAdmin(t)
+    const versions = ['15.1.4', '15.1.4+a', '15.1.4+b', '15.1.4+c', '15.1.5']
+    for (const version of versions.toReversed()) await session.done('PUT', `/blocked-versions/${version}`, { reason })
+    const seen: unknown[] = []
+    let next: unknown = null
+    do {
+      const page = await session.done(
+        'GET',
+        `/blocked-versions?limit=1${next === null ? '' : `&cursor=${String(next)}`}`,
+      )
+      const [item] = itemsOf(page)
+      seen.push(at(item, 'version'))
+      next = at(page, 'next')
+      // The place of the next page is in the order alone.
+      await session.done('DELETE', `/blocked-versions/${String(at(item, 'version'))}`, { reason })
+    } while (next !== null)
+    t.strictSame(seen, versions)
+  },
+)
