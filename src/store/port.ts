@@ -1,6 +1,5 @@
 // The store port: documents with revisions, and the gap-free journal of every change to them.
 // The store knows no channel; what a document's body means is the business of the layers above.
-
 import { COMMIT_BYTES_MAX } from './sizes.ts'
 
 /** What a document or a journal entry may hold: JSON, and nothing that JSON would lose. */
@@ -111,6 +110,8 @@ export interface Committed {
   readonly entry: JournalEntry
   /** Whether this is the entry of an earlier try with the same `requestId`. */
   readonly repeated: boolean
+  /** Documents read or written that another program had changed past the journal; those not written still are as it left them. */
+  readonly foreign: readonly string[]
 }
 
 /** Somebody else changed a document first; nothing was written. */
@@ -119,6 +120,8 @@ export interface Conflict {
   readonly key: string
   readonly expected: number
   readonly actual: number
+  /** The seq of the store then. */
+  readonly seq: number
 }
 
 /**

@@ -10,6 +10,7 @@ import { standingOf } from './history.ts'
 import type { Keys } from './keys.ts'
 import type { RedisLimits } from './limits.ts'
 import { runScript } from './scripts.ts'
+import { documentAt } from '../stored-form.ts'
 
 /** The state of the store now; `known` must be in its history. A store that was never filled is begun, unless `known` says otherwise. */
 export async function readState(
@@ -26,7 +27,7 @@ export async function readState(
     // Another epoch began, or what has changed meanwhile is kept no more: what was read is no one state.
     if (end.epoch !== start.epoch || first > start.seq + 1) continue
     if (await catchUp(client, keys, limits, documents, start.seq, end.seq, turns)) {
-      return { ...end, documents: [...documents.values()] }
+      return { ...end, documents: [...documents.values()].map((document) => documentAt(document, end.seq)) }
     }
   }
   throw new StoreUnavailable('Reading the store: it changed too much while it was read')
@@ -62,7 +63,7 @@ async function readDocuments(
         while (index < texts.length && parsed < TURN_BYTES_MAX) {
           const [key, found] = texts[index] ?? ['', '']
           const bytes = typeof found === 'number' ? found : found.length
-          documents.set(key, readDocument(key, String(found), bytes))
+          documents.set(key, readDocument(key, String(found), bytes, Number.MAX_SAFE_INTEGER))
           parsed += typeof found === 'number' ? 0 : bytes
           index += 1
         }
