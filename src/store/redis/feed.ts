@@ -5,7 +5,8 @@ import { confirmations } from './confirm.ts'
 import { untilReady, whyLost, whyUnusable, type RedisClient } from './connection.ts'
 import { readEntry } from './documents.ts'
 import { entriesIn, type EntryText } from './entries.ts'
-import { isPortError, readFault } from './faults.ts'
+import { readFault } from './faults.ts'
+import { withForeignKeys } from './foreign-keys.ts'
 import { confirmedBy, headOf, type StoreHead } from './head.ts'
 import { checkFollowable, standingOf } from './history.ts'
 import { TURN_BYTES_MAX, type Turns } from '../turns.ts'
@@ -57,7 +58,8 @@ async function follow(client: RedisClient, session: Session, following: Followin
       return await asked
     } catch (error) {
       if (signal.aborted || session.isClosed) return null
-      throw isPortError(error) ? error : readFault(error, 'Following the journal', whyLost(client))
+      const fault = readFault(error, 'Following the journal', whyLost(client))
+      throw await withForeignKeys(error, fault, client, keys)
     }
   }
   const check = async (): Promise<void> => {
