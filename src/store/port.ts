@@ -17,10 +17,8 @@ export const COMMIT_WRITES_MAX = 1_000
 /** At most this many entries are given in one page of the journal. */
 export const JOURNAL_PAGE_MAX = 500
 
-/**
- * For whom the journal is read. `operator`: the replica, and what a change is decided on; nothing waits for readers.
- * `reader`: whoever pages through the journal or streams it; they wait for operators and for each other.
- */
+/** For whom the journal is read. `operator`: the replica, and what a change is decided on; nothing waits for readers.
+ * `reader`: whoever pages through the journal or streams it; they wait for operators and for each other. */
 export type ReadLane = 'operator' | 'reader'
 
 /** One stored thing. `revision` is its own change counter, 1, 2, 3 …; it never goes back, not even over a deletion. */
