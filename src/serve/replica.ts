@@ -6,19 +6,16 @@ import {
   NewerFormat,
   StoreRegressed,
   StoreUnavailable,
-  type CheckDocument,
   type JournalEntry,
-  type Store,
   type StorePosition,
   type StoreState,
 } from '../store/port.ts'
-import type { SnapshotHolder } from './holder.ts'
+import { logForeign } from './foreign-documents.ts'
 import { LastKnownGoodKeeper } from './last-known-good-keeper.ts'
-import type { ReplicaLog } from './replica-log.ts'
+import type { ReplicaOptions } from './replica-options.ts'
 import { ReplicaState } from './replica-state.ts'
 import { RetryPause } from './retry-pause.ts'
 import { ServedWaiters } from './served-waiters.ts'
-import type { TrustedClock } from './trusted-clock.ts'
 import { EntryUnreadable, UnreadableEntries } from './unreadable-entries.ts'
 import { UnreadableLog } from './unreadable-log.ts'
 
@@ -28,20 +25,6 @@ export type ReplicaStatus =
 
 /** A timer sees no step of the wall clock, so while an expiry is ahead the time is looked at this often. */
 const EXPIRY_CHECK_MAX_MS = 1_000
-
-export interface ReplicaOptions {
-  readonly store: Store
-  readonly holder: SnapshotHolder
-  readonly clock: TrustedClock
-  readonly log: ReplicaLog
-  readonly maxAgeS: number
-  /** Where the last-known-good file is. */
-  readonly dataDir: string
-  /** Says which documents of the last-known-good file this build cannot act on; all can be read unless given. */
-  readonly checkDocument?: CheckDocument
-  /** Longest pause between two tries to reach the store again; 5 s unless given. */
-  readonly retryLongestMs?: number
-}
 
 export class Replica {
   readonly #options: ReplicaOptions
@@ -54,6 +37,8 @@ export class Replica {
   #publishing = false
   #cancelExpiry: () => void = () => {}
   #stopFollowing = new AbortController()
+  /** Whether the documents in the store are others than those that were followed to. */
+  #mustLoad = false
   /** Why what was applied is not served; null while it is. */
   #unserved: Error | null = null
   readonly lastKnownGood: LastKnownGoodKeeper
@@ -125,6 +110,13 @@ export class Replica {
   /** Tries the store again at once, where it is waited for: an operator has decided, or has mended it. */
   readonly retry = (): void => this.#pause.retry()
 
+  /** Commits have found documents that another program has changed in the store: what is served must be what it has. */
+  foundForeign(keys: readonly string[], rewritten: ReadonlySet<string>): void {
+    if (!logForeign(this.#options.log, this.#state, keys, rewritten)) return
+    this.#mustLoad = true
+    this.#stopFollowing.abort()
+  }
+
   /** Waits until `done` holds of what is served, for APPLY_WAIT_MAX_MS at most; says whether it came to that. */
   until(done: (state: ReplicaState) => boolean): Promise<boolean> {
     return this.#waiters.until(this.#publishing ? null : this.#state, done)
@@ -140,6 +132,7 @@ export class Replica {
   }
 
   async #load(): Promise<boolean> {
+    this.#mustLoad = false
     try {
       this.#take(await this.#options.store.load(this.knownPosition))
       this.#status = 'following'
@@ -184,7 +177,7 @@ export class Replica {
     const { signal } = this.#stop
     while (!signal.aborted) {
       const known = this.#state
-      if (this.#fault === null && known !== null) {
+      if (this.#fault === null && known !== null && !this.#mustLoad) {
         const since = clock.now()
         const mustLoad = await this.#follow(known)
         // A store that can be loaded but not followed is not back; it must not be loaded at the shortest pause for ever.
@@ -205,6 +198,7 @@ export class Replica {
       this.#stopFollowing = new AbortController()
       const either = AbortSignal.any([signal, this.#stopFollowing.signal])
       await store.follow(known.position, (entry) => this.#apply(known, entry), either)
+      if (this.#mustLoad) return true
       if (!signal.aborted) this.#lost(this.#unserved ?? new StoreUnavailable('the store was closed'))
     } catch (error) {
       // What an unreadable entry has changed is in the documents, so nothing need be guessed.

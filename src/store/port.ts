@@ -18,10 +18,8 @@ export const COMMIT_WRITES_MAX = 1_000
 /** At most this many entries are given in one page of the journal. */
 export const JOURNAL_PAGE_MAX = 500
 
-/**
- * For whom the journal is read. `operator`: the replica, and what a change is decided on; nothing waits for readers.
- * `reader`: whoever pages through the journal or streams it; they wait for operators and for each other.
- */
+/** For whom the journal is read. `operator`: the replica, and what a change is decided on; nothing waits for readers.
+ * `reader`: whoever pages through the journal or streams it; they wait for operators and for each other. */
 export type ReadLane = 'operator' | 'reader'
 
 /** One stored thing. `revision` is its own change counter, 1, 2, 3 …; it never goes back, not even over a deletion. */
@@ -111,6 +109,8 @@ export interface Committed {
   readonly entry: JournalEntry
   /** Whether this is the entry of an earlier try with the same `requestId`. */
   readonly repeated: boolean
+  /** Documents read or written that another program had changed past the journal; those not written still are as it left them. */
+  readonly foreign: readonly string[]
 }
 
 /** Somebody else changed a document first; nothing was written. */
@@ -119,6 +119,8 @@ export interface Conflict {
   readonly key: string
   readonly expected: number
   readonly actual: number
+  /** The seq of the store then. */
+  readonly seq: number
 }
 
 /**

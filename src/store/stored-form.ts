@@ -17,14 +17,25 @@ export function sizeFault(bytes: number, bytesMax: number): string | null {
   return bytes <= bytesMax ? null : `it has ${bytes} bytes, and at most ${bytesMax} are read`
 }
 
-/** Why a stored value is not the document `key`, null where it is. */
-export function documentFault(value: unknown, key: string): string | null {
+/** Why a stored value is not the document `key` of a store that is at `seq`, null where it is. */
+export function documentFault(value: unknown, key: string, seq: number): string | null {
   if (!isRecord(value)) return 'it is not what Bellwether writes'
   const { revision, body } = value
   if (value['key'] !== key || !isCount(revision) || revision === 0 || formatOf(value) === null || !isRecord(body)) {
     return 'it is not what Bellwether writes'
   }
-  return null
+  return revisionFault(revision, seq)
+}
+
+/** Why a store that is at `seq` cannot have a document of this revision, null where it can: each revision takes an entry. */
+function revisionFault(revision: number, seq: number): string | null {
+  return revision <= seq ? null : 'its revision is higher than any of its store'
+}
+
+/** The same document where a store that is at `seq` can have its revision, for where that is not known as it is read. */
+export function documentAt(document: Document, seq: number): Document {
+  const fault = revisionFault(document.revision, seq)
+  return fault === null ? document : unreadableDocument(document.key, fault)
 }
 
 /** A document of which only the key is known. Its revision is 0, so that a commit that expects 0 writes over it. */
@@ -59,7 +70,7 @@ export function entryFault(value: unknown, seq: number, mark: string | null): st
   if (!isRecord(value)) return 'it is no JSON object'
   if (value['seq'] !== seq) return 'its seq is not that of its place'
   if (mark !== null && value['mark'] !== mark) return 'its mark is not that of its place'
-  const fault = Object.entries(MEMBERS).find(([name, isRight]) => !isRight(value[name]))
+  const fault = Object.entries(MEMBERS).find(([name, isRight]) => !isRight(value[name], seq))
   return fault === undefined ? null : `its ${fault[0]} is not what Bellwether writes`
 }
 
@@ -129,23 +140,24 @@ const MEMBERS = {
   subjects: (value: unknown) => Array.isArray(value) && value.every(isText),
   reason: (value: unknown) => value === null || isText(value),
   requestId: (value: unknown) => value === null || isText(value),
-  changes: (value: unknown) => Array.isArray(value) && value.every(isChange),
-} as const satisfies Readonly<Record<string, (value: unknown) => boolean>>
+  changes: (value: unknown, seq: number) => Array.isArray(value) && value.every((change) => isChange(change, seq)),
+} as const satisfies Readonly<Record<string, (value: unknown, seq: number) => boolean>>
 
-function isChange(value: unknown): boolean {
+function isChange(value: unknown, seq: number): boolean {
   if (!isRecord(value) || !isText(value['key'])) return false
   const { key } = value
-  return [value['before'], value['after']].every((part) => part === null || isDocumentOf(part, key))
+  return [value['before'], value['after']].every((part) => part === null || isDocumentOf(part, key, seq))
 }
 
 /**
  * What an operator has restored may have the revision 0 of a document that could not be read. A document of a newer form stands in
  * entries of that form only.
  */
-function isDocumentOf(value: unknown, key: unknown): boolean {
+function isDocumentOf(value: unknown, key: unknown, seq: number): boolean {
   const format = formatOf(value)
   if (!isRecord(value) || format === null || format > FORMAT) return false
-  return value['key'] === key && isCount(value['revision']) && isRecord(value['body'])
+  const { revision, body } = value
+  return value['key'] === key && isCount(revision) && revision <= seq && isRecord(body)
 }
 
 function hasMark(document: Document | null): boolean {

@@ -16,13 +16,14 @@ const ODD_TEXTS = ['"', '\\', '\\"', '},{', ']}', ',"changes":[', 'ä€𝄞', '
 /** How both stores read an entry's text. */
 const READERS = {
   embedded: (text: Buffer): JournalEntry => entryOf(text, SEQ),
-  Redis: (text: Buffer): JournalEntry => readEntry(text.toString('utf8'), { seq: SEQ, mark: MARK, bytes: text.length }),
+  Redis: (text: Buffer): JournalEntry =>
+    readEntry(text.toString('utf8'), { seq: SEQ, mark: MARK, bytes: text.length, storeFormat: 1 }),
 }
 
 function someChange(index: number): DocumentChange {
   const key = `channel/${index}`
   const body = { text: 'x'.repeat(index % 300), odd: ODD_TEXTS[index % ODD_TEXTS.length] ?? '', list: [[{}], []] }
-  const document = { key, revision: index + 1, format: 1, body }
+  const document = { key, revision: (index % SEQ) + 1, format: 1, body }
   return { key, before: index % 3 === 0 ? null : document, after: index % 3 === 1 ? null : document }
 }
 

@@ -4,7 +4,7 @@ import { checkChange } from '../../src/store/change.ts'
 import { documentOf, entryOf } from '../../src/store/embedded/stored-values.ts'
 import { encodeValue } from '../../src/store/embedded/records.ts'
 import { isDeeper, NESTING_FAULT, NESTING_MAX, parseBounded } from '../../src/store/nesting.ts'
-import type { JsonObject } from '../../src/store/port.ts'
+import { FORMAT, type JsonObject } from '../../src/store/port.ts'
 import { readDocument, readEntry } from '../../src/store/redis/documents.ts'
 import { change, put } from '../fixtures/store-changes.ts'
 import { storedEntry, storedForms } from '../fixtures/stored-forms.ts'
@@ -28,7 +28,7 @@ function entryText(levels: number, more = ''): string {
 }
 
 function readFromRedis(text: string) {
-  return readEntry(text, { seq: 2, mark: 'm', bytes: text.length })
+  return readEntry(text, { seq: 2, mark: 'm', bytes: text.length, storeFormat: FORMAT })
 }
 
 t.test('the documents of this build are far from the limit', async (t) => {
@@ -62,14 +62,14 @@ t.test('a text is parsed as JSON does, whatever its strings hold', async (t) => 
 
 t.test('a document above the limit is unreadable at its revision, and one at the limit is not', async (t) => {
   const right = documentText(NESTING_MAX)
-  t.same(readDocument(KEY, right, right.length), JSON.parse(right))
+  t.same(readDocument(KEY, right, right.length, 3), JSON.parse(right))
   for (const text of [documentText(NESTING_MAX + 1), documentText(5_000), documentText(3, `,"x":${lists(5_000)}`)]) {
-    const read = readDocument(KEY, text, text.length)
+    const read = readDocument(KEY, text, text.length, 3)
     t.same(read, { key: KEY, revision: 3, format: 1, body: { unread: NESTING_FAULT }, unreadable: NESTING_FAULT })
   }
   const name = Buffer.from(KEY)
   const levels = 1_000
-  const embedded = documentOf(name, encodeValue(name, JSON.parse(documentText(levels))))
+  const embedded = documentOf(name, encodeValue(name, JSON.parse(documentText(levels))), 3)
   t.same(embedded, { key: KEY, revision: 3, format: 1, body: { unread: NESTING_FAULT }, unreadable: NESTING_FAULT })
 })
 

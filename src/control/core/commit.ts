@@ -44,15 +44,19 @@ export async function commitTransaction(
   })
   if (committed.outcome === 'conflict') {
     count('conflict', kind)
-    // The next attempt must be decided on the document as it is now, so this replica has to see it first.
-    const seen = await replica.until((state) => state.revisionOf(committed.key) !== committed.expected)
+    // The next attempt must be decided on the document as it is now, so this replica has to see it first. Where no entry up to then
+    // is about it, another program has changed it, and the store tells that apart once this replica is as far as it is.
+    const { key, expected, seq } = committed
+    const seen = await replica.until((state) => state.revisionOf(key) !== expected || state.seq >= seq)
     return seen ? committed : { outcome: 'contended' }
   }
-  const { entry, repeated } = committed
+  const { entry, repeated, foreign } = committed
   if (repeated && !isSameRequest(request, entry)) return { outcome: 'key-reused' }
   // First: from here on nothing that fails may be answered as if the change were not made.
   request.onCommitted(entry, repeated)
   if (!repeated) count('commit', kind)
+  const rewritten = new Set(tx.writes.map((write) => write.key))
+  if (foreign.length > 0) replica.foundForeign(foreign, rewritten)
   const served = await replica.until((state) => state.seq >= entry.seq)
   return served ? { outcome: 'served', entry, repeated } : { outcome: 'not-served-yet', seq: entry.seq }
 }

@@ -72,15 +72,17 @@ export class Database {
     this.#trees.meta.putSync(META_KEY, records.encodeValue(META_KEY, meta))
   }
 
-  document(key: string): Document | null {
+  /** `seq` is that of the store. */
+  document(key: string, seq: number): Document | null {
     const name = records.documentKey(key)
     const bytes = this.#trees.documents.getBinary(name)
-    return bytes === undefined ? null : documentOf(name, bytes)
+    return bytes === undefined ? null : documentOf(name, bytes, seq)
   }
 
   *documents(): Generator<Document> {
+    const { seq } = this.meta()
     for (const { key, value } of this.#trees.documents.getRange()) {
-      yield documentOf(key, value)
+      yield documentOf(key, value, seq)
     }
   }
 
@@ -93,13 +95,15 @@ export class Database {
     this.#trees.documents.removeSync(records.documentKey(key))
   }
 
-  /** The revision at which a document was last deleted, 0 where it never was. */
-  lastRevision(key: string): number {
+  /**
+   * The revision at which a document was last deleted, 0 where it never was. What is none that a store at `seq` can have had is
+   * taken for `seq`, which no revision is above.
+   */
+  lastRevision(key: string, seq: number): number {
     const name = records.documentKey(key)
     const bytes = this.#trees.revisions.getBinary(name)
     const revision = bytes === undefined ? 0 : records.decodeValue(name, bytes)
-    if (isCount(revision)) return revision
-    throw new StoreDamaged(`The store is damaged: the kept revision of ${key} is not what was written`)
+    return isCount(revision) && revision <= seq ? revision : seq
   }
 
   /** Kept for ever, some 100 bytes each: a document made anew must not repeat a revision that somebody still holds. */

@@ -81,7 +81,9 @@ export class EmbeddedStore implements Store {
 
   async commit(change: Change): Promise<Committed | Conflict> {
     checkChange(change)
-    const vain = this.#attempt('Reading the store', () => deletionOfNothing(this.#database, change.writes))
+    const vain = this.#attempt('Reading the store', () =>
+      deletionOfNothing(this.#database, change.writes, this.#meta.seq),
+    )
     if (vain !== undefined) throw nothingToDelete(vain.key)
     const result = this.#attempt('Writing to the store', () => {
       checkRoom(this.#folder, change)
@@ -183,12 +185,12 @@ export class EmbeddedStore implements Store {
     const meta = this.#database.meta()
     if (change.decidedOn !== null) this.#checkHistory(change.decidedOn)
     const earlier = change.requestId === null ? null : this.#committed(change.requestId)
-    if (earlier !== null) return { outcome: 'committed', entry: earlier, repeated: true }
+    if (earlier !== null) return { outcome: 'committed', entry: earlier, repeated: true, foreign: [] }
     const before = new Map<string, Document | null>()
     for (const { key, expected } of [...change.writes, ...change.reads]) {
-      const document = this.#database.document(key)
+      const document = this.#database.document(key, meta.seq)
       const actual = document?.revision ?? 0
-      if (actual !== expected) return { outcome: 'conflict', key, expected, actual }
+      if (actual !== expected) return { outcome: 'conflict', key, expected, actual, seq: meta.seq }
       before.set(key, document)
     }
     const seq = meta.seq + 1
@@ -202,7 +204,7 @@ export class EmbeddedStore implements Store {
     const entry = { seq, mark, format: FORMAT, at, actor, kind, subjects, reason, requestId, ...hash, changes }
     this.#database.putMeta({ ...meta, seq, mark })
     const appended = this.#database.appendEntry(entry, entryBytesMax(change))
-    return { outcome: 'committed', entry: appended, repeated: false }
+    return { outcome: 'committed', entry: appended, repeated: false, foreign: [] }
   }
 
   /** Inside a transaction: the new epoch's entries and, where they are restored, its documents as they were. */

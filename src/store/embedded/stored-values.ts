@@ -41,13 +41,13 @@ export function entryOf(text: Buffer, seq: number): JournalEntry {
   return unreadableEntry(seq, mark, fault)
 }
 
-/** A document as it is stored; the checksum proves that a Bellwether wrote it, and not that it is one of this form. */
-export function documentOf(name: Uint8Array, bytes: Uint8Array): Document {
+/** A document as it is stored in a store at `seq`; the checksum proves that a Bellwether wrote it, and not that it is one of this form. */
+export function documentOf(name: Uint8Array, bytes: Uint8Array, seq: number): Document {
   const key = Buffer.from(name).toString('utf8')
   const large = sizeFault(bytes.length, DOCUMENT_BYTES_MAX)
   if (large !== null) return unreadableDocument(key, large)
   const value = checkFormat(records.parsedOf(records.textOf(name, bytes)))
-  const fault = documentFault(value, key)
+  const fault = documentFault(value, key, seq)
   return fault === null ? boundedDocument(value as Document) : unreadableDocument(key, fault) // It was just looked at.
 }
 

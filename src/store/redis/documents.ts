@@ -19,17 +19,28 @@ export function documentText({ revision, format, key, body }: Document): string 
 }
 
 /**
- * The document `key`, whose text has so many bytes and is not there where they are too many. One that is not what commit.lua writes is unreadable, at revision 0: a commit may write over it, and it
- * holds nothing else up. Throws NewerFormat where a newer build has written it.
+ * The document `key`, whose text has so many bytes and is not there where they are too many. One that is not what commit.lua writes
+ * is unreadable, at revision 0: a commit may write over it, and it holds nothing else up. `seq` is that of the store, or more where
+ * it is not known yet (see readState).
  */
-export function readDocument(key: string, text: string, bytes: number): Document {
+export function readDocument(key: string, text: string, bytes: number, seq: number): Document {
   const large = sizeFault(bytes, DOCUMENT_BYTES_MAX)
   if (large !== null) return unreadableDocument(key, large)
   const value = parseBounded(text)
-  const fault = documentFault(value, key)
+  const fault = documentFault(value, key, seq)
   if (fault !== null) return unreadableDocument(key, fault)
-  checkFormat(value, `a document of the kind ${key.slice(0, key.indexOf('/'))}`)
-  return boundedDocument(value as Document) // It was just looked at.
+  const document = value as Document // It was just looked at.
+  // A build that writes a format raises that of the store first, which is looked at beside the documents.
+  if (document.format > FORMAT) return unreadableDocument(key, HIGHER_FORMAT)
+  if (!text.startsWith(headOf(document))) return unreadableDocument(key, 'its head is not that of its value')
+  return boundedDocument(document)
+}
+
+const HIGHER_FORMAT = 'its format is higher than that of its store'
+
+/** What commit.lua reads of a document: it must be what JSON.parse gives, which takes the last of a member that is there twice. */
+function headOf({ revision, format, key }: Document): string {
+  return `${JSON.stringify({ revision, format, key }).slice(0, -1)},"body":{`
 }
 
 /** Where an entry is, as the stream says beside its text. */
@@ -38,21 +49,25 @@ export interface EntryPlace {
   readonly mark: string
   /** The size of the text, which is not there where that is too large. */
   readonly bytes: number
+  /** The format of the store, read with the entry or after it. */
+  readonly storeFormat: number
 }
 
-/** The entry at a place; one that is not what commit.lua writes is unreadable. Throws NewerFormat where a newer build has written it. */
-export function readEntry(text: string, { seq, mark, bytes }: EntryPlace): JournalEntry {
+/**
+ * The entry at a place; one that is not what commit.lua writes is unreadable. Throws NewerFormat where a newer build has written it,
+ * which the format of the store says, too.
+ */
+export function readEntry(text: string, { seq, mark, bytes, storeFormat }: EntryPlace): JournalEntry {
   const large = sizeFault(bytes, ENTRY_BYTES_MAX)
   if (large !== null) return unreadableEntry(seq, mark, large)
   const value = parseBounded(text)
-  checkFormat(value, `journal entry ${seq}`)
+  const format = formatOf(value)
+  if (format !== null && format > FORMAT) {
+    if (storeFormat > FORMAT) throw newerFormat(`journal entry ${seq}`, format)
+    return unreadableEntry(seq, mark, HIGHER_FORMAT)
+  }
   const fault = value === undefined ? 'it is no JSON' : entryFault(value, seq, mark)
   return fault === null ? entryOf(value as JournalEntry) : unreadableEntry(seq, mark, fault)
-}
-
-function checkFormat(value: unknown, what: string): void {
-  const format = formatOf(value)
-  if (format !== null && format > FORMAT) throw newerFormat(what, format)
 }
 
 export function newerFormat(what: string, format: number): NewerFormat {

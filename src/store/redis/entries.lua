@@ -7,14 +7,15 @@
 --         back: 7 the seq before which to begin, newest first
 --         on:   7 the seq after which to begin, 8 the last seq, oldest first
 --         at:   7 … seqs, in this order; those that are not kept are left out
--- returns whether there is more ('1' or '0'), then for each entry: seq, bytes, text, mark, mark of the entry before, epoch
+-- returns whether there is more ('1' or '0'), the format of the store, then for each entry: seq, bytes, text, mark, mark of the entry before, epoch
 
 local WHAT, MARK, BYTES, COUNT, HOW = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[6]
 local place = ARGV[7]
 local at = 7
 
 -- What is above the head was written by nobody to its end, and is not given.
-local head = tonumber(redis.call('HGET', KEYS[2], 'seq') or '0') or 0
+local meta = redis.call('HMGET', KEYS[2], 'seq', 'format')
+local head = tonumber(meta[1] or '0') or 0
 
 local function nextEntry()
   if HOW == 'back' then
@@ -28,13 +29,13 @@ local function nextEntry()
   while at <= #ARGV do
     local seq = ARGV[at]
     at = at + 1
-    local found = tonumber(seq) <= head and redis.call('XRANGE', KEYS[1], seq .. '-0', seq .. '-0')[1]
+    local found = (tonumber(seq) or math.huge) <= head and redis.call('XRANGE', KEYS[1], seq .. '-0', seq .. '-0')[1]
     if found then return found end
   end
   return nil
 end
 
-local reply, count, bytes = {'0'}, 0, 0
+local reply, count, bytes = {'0', meta[2] or '0'}, 0, 0
 while true do
   local found = nextEntry()
   if not found then return reply end

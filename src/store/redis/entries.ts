@@ -16,6 +16,8 @@ export interface EntryText {
   /** The mark of the entry before. */
   readonly previous: string
   readonly epoch: string
+  /** The format of the store that it is in. */
+  readonly storeFormat: number
 }
 
 export interface Slice {
@@ -45,9 +47,10 @@ export async function entriesIn(client: RedisClient, keys: Keys, place: Place, p
   const args = [what, CHANGES_MARK, String(Math.max(bytesMax, 0)), String(countMax), atLeastOne ? '1' : '0', place.how]
   const reply = listOf(await runScript(client, 'entries', [keys.journal, keys.meta], [...args, ...argumentsOf(place)]))
   const entries: EntryText[] = []
-  for (let index = 1; index < reply.length; index += PARTS) {
+  const storeFormat = Number(reply[1])
+  for (let index = 2; index < reply.length; index += PARTS) {
     const [seq = '', bytes, text = '', mark = '', previous = '', epoch = ''] = reply.slice(index, index + PARTS)
-    entries.push({ seq: Number(seq), bytes: Number(bytes), text, mark, previous, epoch })
+    entries.push({ seq: Number(seq), bytes: Number(bytes), text, mark, previous, epoch, storeFormat })
   }
   return { entries, more: reply[0] === '1' }
 }
@@ -66,9 +69,11 @@ export async function entriesBefore(
     // One more than wanted, so that the script can tell whether there is more.
     const members = await client.zrevrangebylex(keys.subjects, from, oldest, 'LIMIT', 0, portion.countMax + 1)
     if (members.length === 0) return { entries: [], more: false }
-    const slice = await entriesIn(client, keys, { how: 'at', seqs: members.map(seqOfMember) }, portion)
+    const seqs = members.map(seqOfMember).filter((seq) => Number.isSafeInteger(seq) && seq > 0)
+    const slice = await entriesIn(client, keys, { how: 'at', seqs }, portion)
     // All of them may have been trimmed between the two reads; then there is nothing older either, but look.
-    if (slice.entries.length > 0 || slice.more) return slice
+    const more = slice.more || members.length > portion.countMax
+    if (slice.entries.length > 0 || slice.more) return { entries: slice.entries, more }
     from = `(${members.at(-1)}`
   }
 }

@@ -44,7 +44,7 @@ export function readFault(error: unknown, doing: string, why: string): Error {
     return new StoreDamaged(`The store is damaged: a key in Redis is of another type than Bellwether writes; ${advice}`)
   }
   if (text.includes('XADD is equal or smaller')) {
-    const advice = 'set its last id back to that of its newest entry (XSETID), or restore the store'
+    const advice = 'set the last id of the stream back to that of its newest entry (XSETID)'
     return new StoreDamaged(`The store is damaged: an entry was taken out of the journal by hand; ${advice}`)
   }
   return new StoreUnavailable(`${doing}: ${isNotSent(error) ? `Redis cannot be reached (${why})` : text}`)

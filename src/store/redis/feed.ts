@@ -5,8 +5,9 @@ import { confirmations } from './confirm.ts'
 import { untilReady, whyLost, whyUnusable, type RedisClient } from './connection.ts'
 import { readEntry } from './documents.ts'
 import { entriesIn, type EntryText } from './entries.ts'
-import { isPortError, readFault } from './faults.ts'
-import { confirmedBy, headOf } from './head.ts'
+import { readFault } from './faults.ts'
+import { withForeignKeys } from './foreign-keys.ts'
+import { confirmedBy, headOf, type StoreHead } from './head.ts'
 import { checkFollowable, standingOf } from './history.ts'
 import { TURN_BYTES_MAX, type Turns } from '../turns.ts'
 import { streamEntries } from './replies.ts'
@@ -21,6 +22,12 @@ export interface Following {
   readonly turns: Turns
   /** No entry is given before so many Redis replicas have it: what was served must not be lost with the primary. */
   readonly waitReplicas: number
+}
+
+/** The entries that come next, and the head of the store after they were read. */
+interface Next {
+  readonly entries: readonly EntryText[]
+  readonly head: StoreHead
 }
 
 /** Gives every entry after `after` until `signal` aborts; rejects as the port's `follow` does. */
@@ -51,7 +58,8 @@ async function follow(client: RedisClient, session: Session, following: Followin
       return await asked
     } catch (error) {
       if (signal.aborted || session.isClosed) return null
-      throw isPortError(error) ? error : readFault(error, 'Following the journal', whyLost(client))
+      const fault = readFault(error, 'Following the journal', whyLost(client))
+      throw await withForeignKeys(error, fault, client, keys)
     }
   }
   const check = async (): Promise<void> => {
@@ -77,24 +85,27 @@ async function follow(client: RedisClient, session: Session, following: Followin
     }
     return entries
   }
+  // The head is asked for behind the entries, so it is read after them and takes no time of its own.
   /** Waits for the next entry. */
-  const nextEntry = async (): Promise<readonly EntryText[]> => {
-    const reply = await client.xread('COUNT', 1, 'BLOCK', limits.followMs, 'STREAMS', keys.journal, `${last.seq}-0`)
-    return streamEntries(reply?.[0]?.[1] ?? [])
+  const nextEntry = async (): Promise<Next> => {
+    const wait = ['COUNT', 1, 'BLOCK', limits.followMs, 'STREAMS', keys.journal, `${last.seq}-0`] as const
+    const [reply, head] = await Promise.all([client.xread(...wait), headOf(client, keys)])
+    return { entries: streamEntries(reply?.[0]?.[1] ?? [], head.format), head }
   }
   /** What there is after it, which XREAD would not bound by bytes. */
-  const nextEntries = async (): Promise<readonly EntryText[]> => {
+  const nextEntries = async (): Promise<Next> => {
     const place = { how: 'on', after: last.seq, to: Number.MAX_SAFE_INTEGER } as const
     const portion = { countMax: limits.batchMax, bytesMax: limits.batchBytesMax, atLeastOne: true } as const
-    return (await entriesIn(client, keys, place, { what: 'whole', ...portion })).entries
+    const asked = entriesIn(client, keys, place, { what: 'whole', ...portion })
+    const [{ entries }, head] = await Promise.all([asked, headOf(client, keys)])
+    return { entries, head }
   }
   await check()
   let mayHaveMore = false
   while (!ended()) {
-    // The head is asked for behind the entries, so it is read after them and takes no time of its own.
-    const reply = await ask(Promise.all([mayHaveMore ? nextEntries() : nextEntry(), headOf(client, keys)]))
-    if (ended() || reply === null) return
-    const [entries, head] = reply
+    const found = await ask(mayHaveMore ? nextEntries() : nextEntry())
+    if (ended() || found === null) return
+    const { entries, head } = found
     const next = confirmedBy(head, await continued(entries))
     // Nothing came that is in the history: the store may have gone back, or be damaged, and then nothing ever would.
     if (next.length === 0 && (entries.length > 0 || !mayHaveMore)) await check()

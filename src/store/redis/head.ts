@@ -5,9 +5,13 @@ import type { RedisClient } from './connection.ts'
 import type { Keys } from './keys.ts'
 import type { EntryText } from './entries.ts'
 
-export async function headOf(client: RedisClient, keys: Keys): Promise<StorePosition> {
-  const [epoch, seq, mark] = await client.hmget(keys.meta, 'epoch', 'seq', 'mark')
-  return { epoch: epoch ?? '', seq: Number(seq ?? 0), mark: mark ?? '' }
+export interface StoreHead extends StorePosition {
+  readonly format: number
+}
+
+export async function headOf(client: RedisClient, keys: Keys): Promise<StoreHead> {
+  const [epoch, seq, mark, format] = await client.hmget(keys.meta, 'epoch', 'seq', 'mark', 'format')
+  return { epoch: epoch ?? '', seq: Number(seq ?? 0), mark: mark ?? '', format: Number(format ?? 0) }
 }
 
 /** The entries, in order, up to the first that a head read after them does not confirm. */

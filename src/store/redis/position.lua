@@ -8,9 +8,8 @@
 
 local FORMAT = tonumber(ARGV[1])
 local head = headOf(KEYS[1])
-local format = tonumber(head.format)
-if format and format > FORMAT then return {'newer', head.epoch, '0', head.mark, '1', head.format} end
-local damage = not format and 'the head of the store is not what was written' or damageOf(head, KEYS[3], KEYS[2])
+if head.format and head.format > FORMAT then return {'newer', head.epoch, '0', head.mark, '1', head.formatText} end
+local damage = damageOf(head, KEYS[3], KEYS[2])
 if damage then return {'damaged', head.epoch, int(highestSeq(head, KEYS[2])), head.mark, '1', damage} end
 
 if head.epoch == '' then
@@ -29,7 +28,7 @@ end
 local function verdict()
   if ARGV[2] == '' then return 'same' end
   for old in string.gmatch(head.supersedes, '%S+') do
-    if old == ARGV[2] then return 'superseded' end
+    if old == ARGV[2] and old ~= head.epoch then return 'superseded' end
   end
   local known = tonumber(ARGV[3])
   if ARGV[2] ~= head.epoch or known > head.seq then return 'regressed' end

@@ -146,10 +146,13 @@ async function findFiltered(source: ReadSource, search: PageSearch, lane: ReadLa
 /** The entry that a request has made, null where there is none (any more). */
 export async function entryOfRequest(client: RedisClient, keys: Keys, requestId: string): Promise<JournalEntry | null> {
   const seq = await client.hget(keys.requests, requestId)
-  if (seq === null) return null
+  // What is no seq, or that of another entry, is junk in the index.
+  if (seq === null || !/^[1-9]\d{0,15}$/.test(seq)) return null
   const one = { what: 'whole', countMax: 1, bytesMax: 0, atLeastOne: true } as const
   const [entry] = (await entriesIn(client, keys, { how: 'at', seqs: [Number(seq)] }, one)).entries
-  return entry === undefined ? null : knownEntry(readEntry(entry.text, entry))
+  if (entry === undefined) return null
+  const found = knownEntry(readEntry(entry.text, entry))
+  return found.requestId === requestId ? found : null
 }
 
 /** The entry of a commit. Throws where it cannot be read: then the commit is made, and nobody can say what it was. */

@@ -8,6 +8,7 @@ import { TURN_BYTES_MAX } from '../turns.ts'
 import { standingOf } from './history.ts'
 import type { ReadSource } from './read-journal.ts'
 import { runScript } from './scripts.ts'
+import { documentAt } from '../stored-form.ts'
 
 /** The state of the store now; `known` must be in its history. A store that was never filled is begun, unless `known` says otherwise. */
 export async function readState(source: ReadSource, known: StorePosition | null): Promise<StoreState> {
@@ -19,7 +20,7 @@ export async function readState(source: ReadSource, known: StorePosition | null)
     // Another epoch began, or what has changed meanwhile is kept no more: what was read is no one state.
     if (end.epoch !== start.epoch || first > start.seq + 1) continue
     if (await catchUp(source, documents, start.seq, end.seq)) {
-      return { ...end, documents: [...documents.values()] }
+      return { ...end, documents: [...documents.values()].map((document) => documentAt(document, end.seq)) }
     }
   }
   throw new StoreUnavailable('Reading the store: it changed too much while it was read')
@@ -51,7 +52,7 @@ async function readDocuments(source: ReadSource): Promise<Map<string, Document>>
         while (index < texts.length && parsed < TURN_BYTES_MAX) {
           const [key, found] = texts[index] ?? ['', '']
           const bytes = typeof found === 'number' ? found : found.length
-          documents.set(key, readDocument(key, String(found), bytes))
+          documents.set(key, readDocument(key, String(found), bytes, Number.MAX_SAFE_INTEGER))
           parsed += typeof found === 'number' ? 0 : bytes
           index += 1
         }

@@ -218,17 +218,18 @@ export class RedisStore implements Store {
       ...reads.flatMap(({ key, expected }) => [key, String(expected)]),
     ]
     const reply = listOf(await runScript(client, 'commit', writtenKeys(this.#session.keys), args))
-    const [verdict, first = '', second = '', third = ''] = reply
+    const [verdict, first = '', second = '', third = '', ...others] = reply
     switch (verdict) {
       case 'committed':
-      case 'repeated':
-        return {
-          outcome: 'committed',
-          entry: knownEntry(readEntry(first, { seq: Number(second), mark: third, bytes: first.length })),
-          repeated: verdict === 'repeated',
-        }
-      case 'conflict':
-        return { outcome: 'conflict', key: first, expected: Number(second), actual: Number(third) }
+      case 'repeated': {
+        const place = { seq: Number(second), mark: third, bytes: first.length, storeFormat: FORMAT }
+        const entry = knownEntry(readEntry(first, place))
+        return { outcome: 'committed', entry, repeated: verdict === 'repeated', foreign: others }
+      }
+      case 'conflict': {
+        const seq = Number(others[0])
+        return { outcome: 'conflict', key: first, expected: Number(second), actual: Number(third), seq }
+      }
       case 'absent':
         throw nothingToDelete(first)
       default:

@@ -16,6 +16,7 @@ function textsOf(reply: unknown): readonly (string | null)[] {
 /** The entries of a stream's range. A field that is there several times has its last value. */
 export function streamEntries(
   reply: readonly (readonly [id: string, fields: readonly string[]])[],
+  storeFormat: number,
 ): readonly EntryText[] {
   return reply.map(([id, list]) => {
     const fields = new Map<string, string>()
@@ -24,6 +25,6 @@ export function streamEntries(
     const text = field('entry')
     const seq = Number(id.slice(0, id.indexOf('-')))
     const bytes = Buffer.byteLength(text)
-    return { seq, bytes, text, mark: field('mark'), previous: field('previous'), epoch: field('epoch') }
+    return { seq, bytes, text, mark: field('mark'), previous: field('previous'), epoch: field('epoch'), storeFormat }
   })
 }

@@ -7,6 +7,7 @@ local HARMLESS = {
   HSET = {{'a', 'b', 'c'}, 'wrong number of arguments'},
   XADD = {{'0-0', 'a', 'b'}, 'must be greater than 0%-0'},
   XDEL = {{'0-0'}},
+  XSETID = {{'-'}, 'Invalid stream ID'},
   XTRIM = {{'MINID', '=', '0-0'}},
   ZADD = {{'XX', '0', ''}},
   ZREM = {{''}},
@@ -27,7 +28,8 @@ local function forbidden(commands)
       local reply = redis.pcall(command, key, unpack(arguments))
       local fault = type(reply) == 'table' and reply.err
       if fault and string.find(fault, 'user executing the script', 1, true) then return {'forbidden', command, key} end
-      local isExpected = not fault or string.find(fault, 'WRONGTYPE', 1, true) or (expected and string.find(fault, expected))
+      local isExpected = not fault or string.find(fault, 'WRONGTYPE', 1, true) or string.find(fault, 'no such key', 1, true)
+        or (expected and string.find(fault, expected))
       if not isExpected then return reply end
     end
   end

@@ -6,9 +6,9 @@ import type { RedisClient } from './connection.ts'
 
 /** What stands before a script: what several of them share. A script is sent with it, as one text. */
 const PRELUDES = {
-  commit: ['rights', 'standing'],
+  commit: ['rights', 'standing', 'append'],
   position: ['standing'],
-  'start-epoch': ['rights', 'standing'],
+  'start-epoch': ['rights', 'standing', 'append'],
   documents: [],
   entries: [],
   lease: [],

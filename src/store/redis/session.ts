@@ -3,6 +3,7 @@
 import { StoreUnavailable } from '../port.ts'
 import { connect, reconnect, untilReady, whyLost, whyUnusable, type RedisClient } from './connection.ts'
 import { isTimeout, readFault, writeFault } from './faults.ts'
+import { withForeignKeys } from './foreign-keys.ts'
 import type { Keys } from './keys.ts'
 import type { RedisLimits } from './limits.ts'
 import type { RedisTarget } from './redis-url.ts'
@@ -85,7 +86,7 @@ export class Session {
       return await Promise.race([action(client), limit.passed])
     } catch (error) {
       if (isTimeout(error) && !this.#closed) reconnect(client)
-      throw faultOf(error, doing, whyLost(client))
+      throw await withForeignKeys(error, faultOf(error, doing, whyLost(client)), client, this.keys)
     } finally {
       limit.cancel()
     }

@@ -1,6 +1,10 @@
 -- Stands before every script that asks where the store stands: its head is what meta says, and what it holds must agree.
 -- All of this only reads.
 
+-- No number that Bellwether gives comes near this one. Lua and JavaScript count exactly up to twice as much, so that what is
+-- added to a number below it is exact, too.
+local NUMBER_MAX = 4503599627370496
+
 local function int(number) return string.format('%.0f', number) end
 
 local function fieldsOf(streamEntry)
@@ -15,13 +19,18 @@ local function entryAt(journal, seq)
   return found and fieldsOf(found)
 end
 
-local function whole(text) return text and string.match(text, '^%d+$') and tonumber(text) end
+-- The number that a text is, nil where it is none that Bellwether writes.
+local function whole(text)
+  local number = text and string.match(text, '^%d+$') and tonumber(text)
+  return number and number <= NUMBER_MAX and number or nil
+end
 
 -- What meta says. `epoch` is '' where the store was never filled.
 local function headOf(meta)
   local fields = redis.call('HMGET', meta, 'format', 'epoch', 'seq', 'mark', 'first', 'count', 'supersedes')
   return {
-    format = fields[1] or '0',
+    format = whole(fields[1] or '0'),
+    formatText = fields[1] or '0',
     epoch = fields[2] or '',
     seq = whole(fields[3] or '0'),
     mark = fields[4] or '',
@@ -34,9 +43,11 @@ end
 -- How a store disagrees with its head, nil where it does not. A script that was refused halfway has left such a store.
 local function damageOf(head, documents, journal)
   if head.epoch == '' then
+    if not head.format then return 'the head of the store is not what was written' end
     return redis.call('EXISTS', documents, journal) > 0 and 'documents or a journal without an epoch' or nil
   end
-  if not (head.seq and head.first and head.count) then return 'the head of the store is not what was written' end
+  local isWhole = head.format and head.seq and head.first and head.count and head.first <= head.seq + 1
+  if not isWhole then return 'the head of the store is not what was written' end
   if redis.call('HLEN', documents) ~= head.count then return 'the documents are not all there' end
   local top = redis.call('XREVRANGE', journal, '+', '-', 'COUNT', 1)[1]
   local last = top and tonumber(string.match(top[1], '^%d+')) or 0
@@ -46,13 +57,38 @@ local function damageOf(head, documents, journal)
   return nil
 end
 
--- The seq that a damaged store stands at: nothing it has ever held is above it.
-local function highestSeq(head, journal)
-  local seq = head.seq or 0
-  if redis.call('EXISTS', journal) == 0 then return seq end
+-- The highest id that a journal has ever had, 0 where there is none.
+local function lastIdOf(journal)
+  if redis.call('EXISTS', journal) == 0 then return 0 end
   local stream = redis.call('XINFO', 'STREAM', journal)
   for i = 1, #stream, 2 do
-    if stream[i] == 'last-generated-id' then seq = math.max(seq, tonumber(string.match(stream[i + 1], '^%d+'))) end
+    if stream[i] == 'last-generated-id' then return tonumber(string.match(stream[i + 1], '^%d+')) end
   end
-  return seq
+  return 0
+end
+
+-- A number so far above the others of a store is none of its seqs but, such as the time of now, one of another program.
+local JUMP_MAX = 1000000
+
+-- The highest seq of the entries that a Bellwether has written, 0 where there is none: those of other programs have no mark.
+local function highestOwn(journal)
+  local to = '+'
+  while true do
+    local step = redis.call('XREVRANGE', journal, to, '-', 'COUNT', 10)
+    for _, found in ipairs(step) do
+      local seq = whole(string.match(found[1], '^(%d+)%-0$'))
+      if seq and (fieldsOf(found).mark or '') ~= '' then return seq end
+      to = '(' .. found[1]
+    end
+    if #step < 10 then return 0 end
+  end
+end
+
+-- The seq that a damaged store stands at: nothing that a Bellwether has written to it is above it.
+local function highestSeq(head, journal)
+  local own, seq, last = highestOwn(journal), head.seq or 0, lastIdOf(journal)
+  if own > 0 and seq > own + JUMP_MAX then seq = 0 end
+  local highest = math.max(own, seq)
+  -- Entries may have been taken away, and their seqs must not be given again.
+  return last <= highest + JUMP_MAX and math.max(highest, last) or highest
 end

@@ -33,6 +33,7 @@ export async function commits(t: Test, makePlace: MakePlace): Promise<void> {
     t.same(result, {
       outcome: 'committed',
       repeated: false,
+      foreign: [],
       entry: {
         seq: 2,
         mark: result.outcome === 'committed' ? result.entry.mark : '',
@@ -102,17 +103,18 @@ export async function commits(t: Test, makePlace: MakePlace): Promise<void> {
       key: 'b',
       expected: 1,
       actual: 2,
+      seq: 2,
     })
-    t.same(await store.commit(change([put('c', 4)])), { outcome: 'conflict', key: 'c', expected: 4, actual: 0 })
-    t.same(await store.commit(change([put('a', 0)])), { outcome: 'conflict', key: 'a', expected: 0, actual: 1 })
+    t.same(await store.commit(change([put('c', 4)])), { outcome: 'conflict', key: 'c', expected: 4, actual: 0, seq: 2 })
+    t.same(await store.commit(change([put('a', 0)])), { outcome: 'conflict', key: 'a', expected: 0, actual: 1, seq: 2 })
   })
 
   await t.test('what was only read must still be as it was read', async (t) => {
     const store = await freshStore(t, makePlace)
     await commit(store, [put('guard', 0)])
     const guarded = (expected: number) => change([put('a', 0)], { reads: [expectation('guard', expected)] })
-    t.same(await store.commit(guarded(0)), { outcome: 'conflict', key: 'guard', expected: 0, actual: 1 })
-    t.same(await store.commit(guarded(2)), { outcome: 'conflict', key: 'guard', expected: 2, actual: 1 })
+    t.same(await store.commit(guarded(0)), { outcome: 'conflict', key: 'guard', expected: 0, actual: 1, seq: 1 })
+    t.same(await store.commit(guarded(2)), { outcome: 'conflict', key: 'guard', expected: 2, actual: 1, seq: 1 })
     t.equal(await revisionOf(store, 'a'), 0)
     const result = await store.commit(guarded(1))
     t.equal(result.outcome, 'committed')

@@ -51,7 +51,7 @@ class Model {
   commit(change: Change): unknown {
     for (const { key, expected } of [...change.writes, ...change.reads]) {
       const actual = this.revision(key)
-      if (actual !== expected) return { outcome: 'conflict', key, expected, actual }
+      if (actual !== expected) return { outcome: 'conflict', key, expected, actual, seq: this.entries.length }
     }
     const { at, actor, kind, reason, requestId } = change
     const changes = change.writes.map(({ key, body }) => {
@@ -69,7 +69,7 @@ class Model {
     const seq = this.entries.length + 1
     const entry = { seq, mark: '', format: FORMAT, at, actor, kind, subjects, reason, requestId, changes }
     this.entries.push(entry)
-    return { outcome: 'committed', entry, repeated: false }
+    return { outcome: 'committed', entry, repeated: false, foreign: [] }
   }
 }
 

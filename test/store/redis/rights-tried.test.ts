@@ -49,8 +49,8 @@ async function tried(t: Test): Promise<Tried> {
 }
 
 const scripts = [
-  ['commit', writtenKeys(KEYS), ['xadd', 'hset', 'hdel', 'zadd', 'zrem', 'xtrim']],
-  ['start-epoch', writtenKeys(KEYS), ['xadd', 'hset', 'hdel', 'zadd', 'zrem', 'xdel']],
+  ['commit', writtenKeys(KEYS), ['xadd', 'hset', 'hdel', 'zadd', 'zrem', 'xtrim', 'xsetid']],
+  ['start-epoch', writtenKeys(KEYS), ['xadd', 'hset', 'hdel', 'zadd', 'zrem', 'xdel', 'xsetid']],
   ['announce', announceKeys(KEYS), ['hset', 'zadd', 'zrem', 'hdel']],
 ] as const
 for (const [name, keys, commands] of scripts) {

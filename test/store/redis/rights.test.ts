@@ -172,16 +172,6 @@ await redisTest(
   },
 )
 
-await redisTest(t, 'junk among the kept revisions fails a commit before it writes anything', async (t) => {
-  const { server, store } = await withUser(t)
-  await server.call('HSET', '{test}:revisions', 'a/1', 'junk', 'b', 'junk')
-  const before = await contents(server)
-  for (const writes of [[remove('a/1', 1)], [put('b', 0)]]) {
-    await t.rejects(store.commit(change(writes)), { name: 'StoreDamaged' })
-    t.equal(await contents(server), before)
-  }
-})
-
 await redisTest(
   t,
   'a user without pttl is told so; its leases are had and renewed, and no other is taken over',

@@ -34,7 +34,7 @@ await redisTest(t, 'every broken form of every document, written while it is ser
       await reached(seq)
     }
     for (const [index, form] of [...brokenForms(whole)].entries()) {
-      if (index % sized(12, 1) !== 0) continue
+      if (index % sized(40, 1) !== 0) continue
       await write(form.body)
       const found = [...(await otherFaults(session)), ...(name === null ? [] : await pollFaults(session, name))]
       faults.push(...found.map((fault) => `${key} ${form.what}: ${fault}`))
@@ -56,7 +56,7 @@ await redisTest(t, 'every broken form of a journal entry, written while it is se
   const faults: string[] = []
   const forms = brokenEntries(storedEntry(0, '', form))
   for (const index of forms.keys()) {
-    if (index % sized(3, 1) !== 0) continue
+    if (index % sized(12, 1) !== 0) continue
     let what: Json = null
     const seq = await junk.append(({ seq: next, mark }) => {
       what = brokenEntries(storedEntry(next, mark, form))[index] ?? null
@@ -81,14 +81,15 @@ await redisTest(t, 'every broken form of a document and of an entry, written bef
   await first.session.channel('a')
   const form = { key: 'thing/1', body: { value: 1 } }
   const forms = brokenEntries(storedEntry(0, '', form)).length
-  for (const _ of range(1, forms)) await first.junk.append((entry) => JSON.stringify(entry))
+  const step = sized(4, 1)
+  for (const _ of range(1, Math.ceil(forms / step))) await first.junk.append((entry) => JSON.stringify(entry))
   await first.session.planes.close()
   const { junk } = first
   await junk.rewrite((seq, fields) => {
-    const broken = brokenEntries(storedEntry(seq, fields['mark'] ?? '', form))[seq - 4]
+    const broken = brokenEntries(storedEntry(seq, fields['mark'] ?? '', form))[(seq - 4) * step]
     return broken === undefined ? fields : { ...fields, entry: JSON.stringify(broken) }
   })
-  const documents = brokenDocuments(sized(5, 1))
+  const documents = brokenDocuments(sized(15, 1))
   for (const { key, body } of documents) await junk.putDocument(key, textOf(key, 1, body))
   const texts = [
     '',
