@@ -17,6 +17,7 @@ import { openGateSecrets, openOutside, type OpenOutside } from '../open-outside.
 import { Upstreams } from '../control/upstreams.ts'
 import {
   documentWarnings,
+  heldPinWarnings,
   entryWarnings,
   lastKnownGoodWarnings,
   storeChecks,
@@ -108,6 +109,7 @@ async function start(config: Config, limits: ServerLimits, logger: Logger): Prom
   const allWarnings = (): readonly StoreWarning[] => [
     ...checks.warnings(),
     ...documentWarnings(replica),
+    ...heldPinWarnings(replica),
     ...entryWarnings(replica),
     ...lastKnownGoodWarnings(replica),
   ]
