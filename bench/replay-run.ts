@@ -80,7 +80,7 @@ async function change(run: Run, { channel, version, at }: HistoryStep): Promise<
   const reason = `as it was on ${at}`
   let reply = await control.admin('PUT', `/channels/${encodeURIComponent(channel)}/version`, { version, reason })
   if (reply.status === 404) {
-    const created = { name: channel, source: { kind: 'static', version }, reason }
+    const created = { name: channel, source: { kind: 'static', version }, reason, allowBuildMetadata: true }
     reply = await control.admin('POST', '/channels', created)
   }
   const isForced = reply.status === 422 && String(memberOf(reply, 'guard')).startsWith('major-')

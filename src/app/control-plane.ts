@@ -14,6 +14,7 @@ import type { ReplicaFacts } from '../control/replicas.ts'
 import { authenticate } from '../routes/admin/authenticate.ts'
 import { blockedVersionRoutes } from '../routes/admin/blocked-versions.ts'
 import { channelHistoryRoutes } from '../routes/admin/channel-history.ts'
+import { channelShapes } from '../routes/admin/channel-shapes.ts'
 import { channelTargetRoutes } from '../routes/admin/channel-target.ts'
 import { channelRoutes } from '../routes/admin/channels.ts'
 import { tagDocuments } from '../routes/admin/entity-tag.ts'
@@ -85,7 +86,7 @@ export async function buildControlPlane(options: ControlPlaneOptions): Promise<F
   app.setNotFoundHandler((request, reply) =>
     sendProblem(request, reply, 'not_found', `nothing answers ${request.method} here; see ${ADMIN_PREFIX}/docs`),
   )
-  for (const schema of [...sharedSchemas, ...rolloutShapes]) app.addSchema(schema)
+  for (const schema of [...channelShapes, ...sharedSchemas, ...rolloutShapes]) app.addSchema(schema)
   // What is sent is put together member by member (presentChannel and the like), and the tests hold it against the
   // schemas; compiled serializers would cost memory and start-up time to do no more than that.
   app.setSerializerCompiler(() => (value) => JSON.stringify(value))

@@ -18,6 +18,7 @@ import { openGateSecrets, openOutside, type OpenOutside } from '../open-outside.
 import { Upstreams } from '../control/upstreams.ts'
 import {
   documentWarnings,
+  heldPinWarnings,
   entryWarnings,
   lastKnownGoodWarnings,
   storeChecks,
@@ -111,6 +112,7 @@ async function start(config: Config, limits: ServerLimits, logger: Logger): Prom
   const allWarnings = (): readonly StoreWarning[] => [
     ...checks.warnings(),
     ...documentWarnings(replica),
+    ...heldPinWarnings(replica),
     ...entryWarnings(replica),
     ...lastKnownGoodWarnings(replica),
     ...duplicates.warnings,

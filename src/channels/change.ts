@@ -1,10 +1,12 @@
 // Every change of a channel as a pure function: (channel, change, context) → the next channel, or a refusal.
 // What a change asks for is read in draft.ts, what may be served is judged in guards.ts, what is served is in target.ts.
+import { withServed } from './build-metadata.ts'
 import { remembering, type Channel } from './channel.ts'
 import { draft, draftCreated, hasReason, type ChangeContext, type ChannelChange } from './draft.ts'
 import { firstRefused, judge } from './guards.ts'
 import { lapse } from './lapse.ts'
 import { malformed, type Refusal, type Verdict } from './outcome.ts'
+import { judgeRollbackEnd } from './rollback-end.ts'
 import { cohortsAt, targetAt, versionsTold, type Target } from './target.ts'
 import { momentOf } from './time.ts'
 
@@ -62,7 +64,8 @@ function settle(
     // The version stays, so its major was judged when it came. New limits are asked about, and so is the block list
     // where the version is named anew or becomes urgent; that it may stay otherwise is what blocking a served version means.
     const anew = namesServed(change, next) || (after.critical && before?.critical !== true)
-    const asked = judge({ version: after.version, baseline: after.version, limits: next, isBlocked, force })
+    const limits = withServed(next, after.version)
+    const asked = judge({ version: after.version, baseline: after.version, limits, isBlocked, force })
     verdicts.push(...asked.filter(({ guard }) => anew || guard !== 'blocked-version'))
   }
   verdicts.push(...judgeLost(current, next, change, context))
@@ -71,19 +74,40 @@ function settle(
   const hidden = change.kind !== 'settle' && (next.pin !== null || next.halt !== null)
   if (current !== null && hidden && source !== null && source !== current.source.version) {
     // A source that moves under a pin or a halt is not served yet; it is guarded against the source it replaces.
-    verdicts.push(...judge({ version: source, baseline: current.source.version, limits: next, isBlocked, force }))
+    // With the pin taken away under a halt, what agents were served last is what the end of the halt is judged against.
+    const baseline = isPinEnd(change) ? next.lastServed : current.source.version
+    verdicts.push(...judge({ version: source, baseline, limits: next, isBlocked, force }))
   }
   if (next.pin !== null && next.halt !== null && (change.kind === 'pin' || change.kind === 'rollback')) {
     // Not served before the halt ends, but that is no moment to learn that it may not be.
     verdicts.push(...judge({ version: next.pin.version, baseline: next.lastServed, limits: next, isBlocked, force }))
   }
-  verdicts.push(...judgeCohorts(current, next, change, context))
+  verdicts.push(...judgeCohorts(current, next, change, context), ...judgePinEnd(current, next, change, context))
   const refused = firstRefused(verdicts)
   if (refused !== null) {
     const { guard, detail: message } = refused
     return { outcome: 'refused', why: 'guard', guard, field: null, served, message, verdicts }
   }
   return accepted({ current, next }, { before, after }, verdicts, context)
+}
+
+/** Whether a change that names a version also takes the pin away. */
+function isPinEnd(change: ChannelChange): boolean {
+  return change.kind === 'version' && change.unpin === true
+}
+
+/**
+ * Whether the end of a rollback's pin brings back what that rollback has left. It is judged under a halt too, since afterwards
+ * nothing remembers it. Resuming a release says that its rollback was wrong, and is judged as a release.
+ */
+function judgePinEnd(
+  current: Channel | null,
+  next: Channel,
+  change: ChannelChange,
+  { isBlocked, expiryTime, force }: ChangeContext,
+): readonly Verdict[] {
+  if (current === null || next.pin !== null || (change.kind === 'unpin' && change.isResumed === true)) return []
+  return judgeRollbackEnd(current.pin, versionsTold({ ...next, halt: null }, isBlocked, expiryTime), force)
 }
 
 /** The majors once more for cohorts: those whose version nobody is told any more are told the plain path's instead. */
@@ -125,7 +149,8 @@ function judgeCohorts(
   return others.flatMap((version) => {
     const stays = before.includes(version)
     const baseline = stays ? version : (before[0] ?? next.lastServed)
-    const verdicts = judge({ version, baseline, limits: next, isBlocked, force })
+    const limits = stays ? withServed(next, version) : next
+    const verdicts = judge({ version, baseline, limits, isBlocked, force })
     // A ramp that goes on tells more agents what it brings; what they had before may stay, blocked or not.
     const becomesUrgent = isUrgent(next, version) && (current === null || !isUrgent(current, version))
     const anew = !stays || (moves && version === next.source.version) || becomesUrgent
@@ -155,7 +180,12 @@ export function judgeDeletion(channel: Channel, context: ChangeContext): readonl
   if (force && !hasReason(context)) return malformed('reason', 'is missing; a forced change says why')
   if (fallback === null || fallback === served) return []
   const baseline = served ?? channel.lastServed
-  const verdicts = judge({ version: fallback, baseline, limits: { floor: null, ceiling: null }, isBlocked, force })
+  // `default` serves it by its own limits.
+  const limits = { floor: null, ceiling: null, allowBuildMetadata: true } as const
+  const verdicts = [
+    ...judge({ version: fallback, baseline, limits, isBlocked, force }),
+    ...judgeRollbackEnd(channel.pin, [fallback], force),
+  ]
   const refused = firstRefused(verdicts)
   if (refused === null) return verdicts
   const message = `without this channel, webapi agents follow the channel default: ${refused.detail}`

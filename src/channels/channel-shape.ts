@@ -1,7 +1,7 @@
 // What a channel's document must be for this build to serve it. Anything else is served as 503, never guessed at.
 import * as shape from './shape.ts'
 
-const { flag, moment, nullable, objectWith, oneOf, optional, text, version, whole } = shape
+const { flag, listOf, moment, nullable, objectWith, oneOf, optional, text, version, whole } = shape
 
 const target = { version: nullable(version), critical: flag }
 
@@ -24,6 +24,7 @@ const pin = objectWith({
   criticalUntil: nullable(moment),
   until: nullable(moment),
   held: nullable(objectWith({ guard: text, detail: text, at: moment })),
+  rolledBackFrom: optional(listOf(version)),
 })
 
 const ramp = objectWith({
@@ -42,8 +43,10 @@ const channel = objectWith({
   halt: nullable(objectWith(signed)),
   floor: nullable(version),
   ceiling: nullable(version),
+  allowBuildMetadata: optional(flag),
   lastServed: nullable(version),
   lastServedBeside: optional(version),
+  servedBuilds: optional(listOf(version)),
   updatedAt: moment,
   updatedBy: text,
 })

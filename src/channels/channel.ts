@@ -1,5 +1,6 @@
 // What a channel is: its document's body, and how it stands in the store.
 import type { Document, JsonObject } from '../store/port.ts'
+import { remembersBuilds } from './build-metadata.ts'
 
 /** Where a static channel's target comes from: operators or a rollout set it. `version` null is "no version". */
 export interface StaticSource {
@@ -54,6 +55,8 @@ export interface Pin {
   readonly at: string
   readonly until: string | null
   readonly held: Held | null
+  /** Versions that rollbacks have left, the newest last, as rollback-end.ts says; not there for a pin that is none's. */
+  readonly rolledBackFrom?: readonly string[]
 }
 
 /** A channel that tells agents to stay where they are. */
@@ -91,10 +94,14 @@ export interface Channel {
   readonly halt: Halt | null
   readonly floor: string | null
   readonly ceiling: string | null
+  /** Not there where it is not allowed. */
+  readonly allowBuildMetadata?: boolean
   /** The version agents were last told: what guards compare with while nothing is served, so that no halt or "no version" is a way round them. */
   readonly lastServed: string | null
   /** What cohorts were told beside it then; not there where all agents were told the same. */
   readonly lastServedBeside?: string
+  /** Versions with build metadata that agents were served, the newest last; not there for none. */
+  readonly servedBuilds?: readonly string[]
   readonly updatedAt: string
   readonly updatedBy: string
 }
@@ -135,7 +142,8 @@ export function remembering(channel: Channel, told: readonly string[]): Channel 
   const [lastServed, beside] = told
   if (lastServed === undefined) return channel
   const { lastServedBeside: _before, ...rest } = channel
-  return { ...rest, lastServed, ...(beside === undefined ? {} : { lastServedBeside: beside }) }
+  const builds = remembersBuilds(channel, told)
+  return { ...rest, lastServed, ...(beside === undefined ? {} : { lastServedBeside: beside }), ...builds }
 }
 
 /** A channel as the body of its document. */

@@ -6,6 +6,8 @@ import { draftRolledOut } from './draft-ramp.ts'
 import { draftAnswered, draftSource, followsUpstream, notAVersion, readUntil, withSource } from './draft-source.ts'
 import { parseChannelName } from './name.ts'
 import { malformed, type Refusal } from './outcome.ts'
+import { rememberedLeft } from './rollback-end.ts'
+import { versionsTold } from './target.ts'
 import { momentOf, type Times } from './time.ts'
 import { compareVersions, parseVersion } from './version.ts'
 
@@ -28,6 +30,7 @@ export type ChannelChange =
       readonly source?: SourceDraft
       readonly floor?: string | null
       readonly ceiling?: string | null
+      readonly allowBuildMetadata?: boolean
     }
   | {
       readonly kind: 'edit'
@@ -35,12 +38,15 @@ export type ChannelChange =
       readonly source?: SourceDraft
       readonly floor?: string | null
       readonly ceiling?: string | null
+      readonly allowBuildMetadata?: boolean
     }
   | {
       readonly kind: 'version'
       readonly version: string | null
       readonly critical?: boolean
       readonly criticalUntil?: string | null
+      /** Takes the pin away as well, where there is one. */
+      readonly unpin?: boolean
     }
   | {
       readonly kind: 'pin' | 'rollback'
@@ -49,7 +55,9 @@ export type ChannelChange =
       readonly until?: string | null
     }
   | { readonly kind: 'critical'; readonly critical: boolean; readonly until?: string | null }
-  | { readonly kind: 'unpin' | 'halt' | 'resume' }
+  /** `isResumed`: the rollback that has set the pin is taken back, which is judged by the rules of releases. */
+  | { readonly kind: 'unpin'; readonly isResumed?: boolean }
+  | { readonly kind: 'halt' | 'resume' }
   /** What a rollout does: `version` to everybody, or with a ramp to its first cohorts. */
   | {
       readonly kind: 'promote'
@@ -89,7 +97,12 @@ export function draft(
       return draftEdited(channel, change, context)
     case 'version':
       if (channel.source.kind === 'forward') return followsUpstream(channel, channel.source.url)
-      return withSource(channel, { ...change, kind: 'static' }, context, '')
+      return withSource(
+        change.unpin === true ? { ...channel, pin: null } : channel,
+        { ...change, kind: 'static' },
+        context,
+        '',
+      )
     case 'upstream':
     case 'upstream-problem':
       return draftAnswered(channel, change, context)
@@ -164,7 +177,9 @@ function draftEdited(
       `puts the floor ${limits.floor} above the ceiling ${limits.ceiling}`,
     )
   }
-  const edited = { ...channel, ...limits, description: change.description ?? channel.description }
+  const { allowBuildMetadata: wasAllowed = false, ...others } = channel
+  const builds = (change.allowBuildMetadata ?? wasAllowed) ? { allowBuildMetadata: true } : {}
+  const edited = { ...others, ...limits, ...builds, description: change.description ?? channel.description }
   return change.source === undefined
     ? { outcome: 'drafted', channel: edited }
     : draftSource(edited, change.source, context)
@@ -191,8 +206,18 @@ function draftPinned(
     at: momentOf(context.now),
     until: until.moment,
     held: null,
+    ...rememberedLeft(channel, version.value, change.kind === 'rollback' ? lastTold(channel, context) : []),
   }
   return { outcome: 'drafted', channel: { ...channel, pin } }
+}
+
+/** The versions that agents were served last: now, or before a halt or "no version". */
+function lastTold(channel: Channel, { isBlocked, expiryTime }: ChangeContext): readonly string[] {
+  const told = versionsTold(channel, isBlocked, expiryTime)
+  const last = [channel.lastServed, channel.lastServedBeside].flatMap((version) => version ?? [])
+  const { version } = channel.source
+  // During a ramp the release that it brings is the newest of the two.
+  return (told.length > 0 ? told : last).toSorted((a, b) => Number(a === version) - Number(b === version))
 }
 
 /** Critical belongs to what decides the target: the pin where there is one, else the source. */

@@ -1,6 +1,7 @@
 // The guards of every change of a served version (DESIGN §4). "not-a-version" and "stale-write" are asked earlier,
 // where the text is parsed and where If-Match is read.
 import type { IsBlocked } from './blocked-version.ts'
+import { judgeBuildMetadata, type BuildRules } from './build-metadata.ts'
 import type { GuardName, Verdict } from './outcome.ts'
 import { compareVersions, majorOf } from './version.ts'
 
@@ -9,7 +10,7 @@ export interface Judged {
   readonly version: string
   /** The version agents have now, null where they were never told one. */
   readonly baseline: string | null
-  readonly limits: { readonly floor: string | null; readonly ceiling: string | null }
+  readonly limits: { readonly floor: string | null; readonly ceiling: string | null } & BuildRules
   readonly isBlocked: IsBlocked
   readonly force: boolean
 }
@@ -40,6 +41,7 @@ export function judge(judged: Judged): readonly Verdict[] {
           'ceiling',
           ceiling === null ? 'the channel has no ceiling' : `${version} is not above the ceiling ${ceiling}`,
         ),
+    judgeBuildMetadata(version, limits),
     ...judgeMajors(version, baseline, force),
   ]
 }

@@ -3,7 +3,15 @@
 
 /** The guards of every change of a served version, by the names the API shows. */
 export type GuardName =
-  'not-a-version' | 'blocked-version' | 'floor' | 'ceiling' | 'major-downgrade' | 'major-jump' | 'stale-write'
+  | 'not-a-version'
+  | 'blocked-version'
+  | 'floor'
+  | 'ceiling'
+  | 'build_metadata'
+  | 'major-downgrade'
+  | 'major-jump'
+  | 'rollback_end'
+  | 'stale-write'
 
 /** Why a change does not fit the state its channel is in. */
 export type StateProblem =

@@ -4,6 +4,7 @@ import type { IsBlocked } from './blocked-version.ts'
 import { COHORTS } from './cohort.ts'
 import { firstRefused, judge } from './guards.ts'
 import type { Verdict } from './outcome.ts'
+import { judgeRollbackEnd } from './rollback-end.ts'
 
 /**
  * Which part of the channel decides: `expired` is the source after a pin's end, `held` a pin whose end a guard forbids,
@@ -78,9 +79,18 @@ export function pinEndRefusal(channel: Channel, pin: Pin, isBlocked: IsBlocked):
   const refusals = [source.version, ramp?.before.version ?? null].map((version) =>
     version === null || version === pin.version
       ? null
-      : firstRefused(judge({ version, baseline: pin.version, limits: channel, isBlocked, force: false })),
+      : firstRefused([
+          ...judge({ version, baseline: pin.version, limits: channel, isBlocked, force: false }),
+          ...judgeRollbackEnd(pin, [version], false),
+        ]),
   )
   return refusals.find((refusal) => refusal !== null) ?? null
+}
+
+/** The guard that holds a pin past its time, also under a halt; null where none is held. */
+export function heldBy({ pin, ...channel }: Channel, isBlocked: IsBlocked, now: number): string | null {
+  if (pin === null || pin.held !== null || !hasPassed(pin.until, now)) return pin?.held?.guard ?? null
+  return pinEndRefusal({ ...channel, pin }, pin, isBlocked)?.guard ?? null
 }
 
 /** The next time after `now` at which the target changes by itself, null for never. */

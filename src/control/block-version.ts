@@ -10,7 +10,7 @@ import { momentOf } from '../channels/time.ts'
 import { parseVersion } from '../channels/version.ts'
 import { isExpected, type Conditions, type Control, type Request, type Stale } from './control.ts'
 import { commitWith, executeCommand, leaveUnchanged, replyWith, type Unfinished } from './core/execute.ts'
-import { documentAfter } from './core/transaction.ts'
+import { documentAfter, type Transaction } from './core/transaction.ts'
 import type { ReplicaState } from '../serve/replica-state.ts'
 import type { Document } from '../store/port.ts'
 import { servedBy, servedByOf, type ServedBy } from './served-by.ts'
@@ -50,6 +50,12 @@ export async function blockVersion(
     reply: (applied, _, state) => blockedBy(documentAfter(applied, key), state),
     replyUnchanged: blockedBy,
   })
+}
+
+/** Puts a version on the block list beside what else a command writes; the caller has seen that it is not there. */
+export function putBlockedVersion(tx: Transaction, version: string, { actor, reason }: Request): void {
+  const why = `rolled back: ${reason?.trim() ?? ''}`
+  tx.put(blockedVersionKey(version), blockedVersionBody({ version, reason: why, by: actor, at: momentOf(tx.now) }))
 }
 
 function blockedBy(document: Document, state: ReplicaState): BlockOutcome {

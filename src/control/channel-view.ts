@@ -2,6 +2,7 @@
 import { channelKey, channelOf, type Channel } from '../channels/channel.ts'
 import { targetAt, type Target } from '../channels/target.ts'
 import { momentOf } from '../channels/time.ts'
+import { standingWarnings, unseenWarnings, type ChangeKind, type ChannelWarning } from '../channels/warnings.ts'
 import { WEBAPI_FALLBACK } from '../serve/poll.ts'
 import type { ReplicaState } from '../serve/replica-state.ts'
 import type { Document } from '../store/port.ts'
@@ -14,6 +15,7 @@ export interface ChannelRecord {
   readonly effective: Target
   /** How old the answer of a forward channel's upstream is; null for other channels. */
   readonly upstream: UpstreamRecord | null
+  readonly warnings: readonly ChannelWarning[]
 }
 
 export interface UpstreamRecord {
@@ -45,7 +47,15 @@ export function recordOf(
   const lastAnswerAt = at === null ? null : momentOf(at)
   const ageS = at === null ? null : Math.max(0, clock.now() - at) / 1_000
   const upstream = channel.source.kind === 'forward' ? { lastAnswerAt, ageS } : null
-  return { channel, revision: document.revision, effective: targetAt(channel, isBlocked, expiryTime), upstream }
+  const effective = targetAt(channel, isBlocked, expiryTime)
+  const warnings = standingWarnings(channel, effective)
+  return { channel, revision: document.revision, effective, upstream, warnings }
+}
+
+/** The channel as the answer to a change of it shows it: with a warning where agents are served nothing of the change yet. */
+export function changedRecord(record: ChannelRecord, change: ChangeKind): ChannelRecord {
+  const unseen = unseenWarnings(change, record.channel, record.effective)
+  return { ...record, warnings: [...unseen, ...record.warnings] }
 }
 
 /** The version that webapi agents of a channel are told while it does not exist. */

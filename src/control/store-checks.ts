@@ -47,6 +47,17 @@ export function documentWarnings({ state }: Pick<Replica, 'state'>): readonly St
   }))
 }
 
+/** A warning for each channel whose pin is held past its time: it stays until an operator acts. */
+export function heldPinWarnings({ state }: Pick<Replica, 'state'>): readonly StoreWarning[] {
+  const held = [...(state?.held ?? [])]
+  const named = held.slice(0, NAMED_MAX).map(([name, guard]) => `the pin of channel ${name} is held (${guard})`)
+  if (held.length > NAMED_MAX) named.push(`the pins of ${held.length - NAMED_MAX} more channels are held`)
+  return named.map((found) => ({
+    code: 'pin_held',
+    message: `${found} although its time is over; read the channel for why and what to do`,
+  }))
+}
+
 /** A document that this replica cannot act on, and why. */
 export interface UnreadableView {
   readonly key: string

@@ -64,7 +64,8 @@ export function planResume(
   const untouched = [...after.untouched]
   for (const { channel, to } of after.ours) {
     const { source } = channel
-    if (isGivenBack(channel, release)) changes.apply(channel, { kind: to === null ? 'resume' : 'unpin' })
+    if (isGivenBack(channel, release))
+      changes.apply(channel, to === null ? { kind: 'resume' } : { kind: 'unpin', isResumed: true })
     else untouched.push({ channel: channel.name, why: `would be at ${source.version ?? 'no version'} without its pin` })
   }
   if (changes.refused.length > 0) return { outcome: 'refused', why: 'guards', channels: changes.refused }

@@ -3,7 +3,7 @@
 import { applyChange } from '../channels/change.ts'
 import type { Channel } from '../channels/channel.ts'
 import { COHORTS } from '../channels/cohort.ts'
-import { cohortsTold } from '../channels/target.ts'
+import { cohortsTold, hasPassed } from '../channels/target.ts'
 import { momentOf } from '../channels/time.ts'
 import { compareReleases } from './cloud-version.ts'
 import { blocker, conditionBlockers, named, type StageFacts } from './conditions.ts'
@@ -37,13 +37,18 @@ type Disposition =
   | { readonly outcome: 'held'; readonly blocker: Blocker }
   /** It has the release already, as this rollout left it. */
   | { readonly outcome: 'there' }
+  /** The same, and becomes critical. */
+  | { readonly outcome: 'becomes-critical'; readonly channel: Channel }
 
 /** What the order of a rollout's cohorts is made from. */
 export function seedOf({ pipeline, release }: Pick<Rollout, 'pipeline' | 'release'>): string {
   return `${pipeline}/${release}`
 }
 
-/** Plans the promotion of stage `index`; where it was promoted before, that of the channels that were left behind then. */
+/**
+ * Plans the promotion of stage `index`; where it was promoted before, that of the channels that were left behind then, and with
+ * `critical` the urgency of those that have the release already.
+ */
 export function planPromotion(facts: StageFacts, index: number, context: PromotionContext): Promotion | RolloutRefusal {
   const { rollout, release, now } = facts
   const { rules, progress } = stageAt(rollout, index)
@@ -62,19 +67,25 @@ export function planPromotion(facts: StageFacts, index: number, context: Promoti
     ...dispositions.flatMap((one) => (one.outcome === 'held' ? one.blocker : [])),
   ]
   // A rollout that begins anew finds its channels where it had left them.
-  const isThere = !isLate && dispositions.some(({ outcome }) => outcome === 'there')
-  if (moves.length === 0 && blockers.length === 0 && !isThere) blockers.push(nothingMoves(isLate, leftBehind))
+  const isMarked = context.critical && !progress.critical
+  const isThere = (!isLate || isMarked) && dispositions.some(({ outcome }) => outcome === 'there')
+  const urgent = dispositions.flatMap((one) => (one.outcome === 'becomes-critical' ? one.channel : []))
+  if (moves.length === 0 && urgent.length === 0 && blockers.length === 0 && !isThere)
+    blockers.push(nothingMoves(isLate, leftBehind))
   if (blockers.length > 0) return { outcome: 'refused', why: 'held-back', stage: rules.name, blockers }
-  const channels = moves.map(({ channel }) => channel)
+  const channels = [...moves.map(({ channel }) => channel), ...urgent]
   const moved = [
-    ...progress.moved.filter(({ channel }) => !channels.some(({ name }) => name === channel)),
+    ...progress.moved.filter(({ channel }) => !moves.some((move) => move.channel.name === channel)),
     ...moves.map((move) => move.moved),
   ]
-  // Agents that come late are watched for as long as the others were; those of a stage that is done are not waited for.
-  const promoted = isLate
-    ? restartedAt(withStage(rollout, index, { moved }), index, now)
-    : startStage(withStage(rollout, index, { moved, critical: context.critical }), index, percent, now)
+  const told = withStage(rollout, index, { moved, critical: progress.critical || context.critical })
+  const promoted = isLate ? promotedAgain(told, index, moves.length, now) : startStage(told, index, percent, now)
   return { outcome: 'planned', rollout: promoted, channels, leftBehind }
+}
+
+/** Agents that come late are watched for as long as the others were; those of a stage that is done are not waited for. */
+function promotedAgain(rollout: Rollout, index: number, moves: number, now: number): Rollout {
+  return moves === 0 ? rollout : restartedAt(rollout, index, now)
 }
 
 /** The rollout with a stage at its first step, which may be its last. */
@@ -131,8 +142,15 @@ function dispose(
     return held('channels', `channel ${name} follows ${source.url}; make its source static first`)
   const isOurs = ramp?.seed === seedOf(rollout)
   const known = progress.moved.find((move) => move.channel === name)
-  if (known !== undefined && source.version === version && (!isOurs || ramp.percent >= percent))
-    return { outcome: 'there' }
+  const context = { now, expiryTime, actor, reason, force, isBlocked, fallback: null }
+  const promotion = { kind: 'promote', version, seed: seedOf(rollout) } as const
+  if (known !== undefined && source.version === version && (!isOurs || ramp.percent >= percent)) {
+    const isCritical = source.critical && !hasPassed(source.criticalUntil, expiryTime)
+    if (!critical || isCritical || (ramp !== undefined && !isOurs)) return { outcome: 'there' }
+    const made = applyChange(channel, { ...promotion, critical, ramp: ramp ?? null }, context)
+    if (made.outcome === 'refused') return held('guard', `channel ${name}: ${made.message}`)
+    return { outcome: 'becomes-critical', channel: made.channel }
+  }
   if (ramp !== undefined && !isOurs) {
     const stands = `channel ${name} is at ${ramp.percent} % of ${source.version}`
     // Nobody takes a ramp any further whose rollout is over, and which of its two versions is right only an operator knows.
@@ -150,12 +168,7 @@ function dispose(
   const reached = Math.max(percent, isOurs ? ramp.percent : 0)
   const share = percent < COHORTS ? { percent: reached, plainPath: rules.plainPath } : null
   const urgent = progress.state === 'waiting' ? critical : critical || progress.critical
-  const context = { now, expiryTime, actor, reason, force, isBlocked, fallback: null }
-  const applied = applyChange(
-    channel,
-    { kind: 'promote', version, critical: urgent, seed: seedOf(rollout), ramp: share },
-    context,
-  )
+  const applied = applyChange(channel, { ...promotion, critical: urgent, ramp: share }, context)
   if (applied.outcome === 'refused') return held('guard', `channel ${name}: ${applied.message}`)
   const told = ramp?.before.version ?? source.version
   // What it tells now; one that tells the release already was moved before, or set by hand.

@@ -1,5 +1,6 @@
 // Taking a release back from every channel that it has reached. What comes after is in end-rollback.ts.
 import { applyChange, type Accepted } from '../channels/change.ts'
+import { withServed } from '../channels/build-metadata.ts'
 import type { Channel } from '../channels/channel.ts'
 import type { ChannelChange } from '../channels/draft.ts'
 import type { IsBlocked } from '../channels/blocked-version.ts'
@@ -78,13 +79,16 @@ export function planRollback(facts: RollbackFacts, context: RollbackContext): Ro
       if (moved.has(name)) untouched.push({ channel: name, why: why ?? '' })
       continue
     }
-    const good = to?.value ?? lastGood(facts, before, channel) ?? goodSource(facts, channel)
+    const known = to === null ? lastGood(facts, before, channel) : null
+    const good = to?.value ?? known ?? goodSource(facts, channel)
     if (good === null && channel.halt !== null) {
       untouched.push({ channel: name, why: whyItStays(channel) ?? '' })
       continue
     }
     steps.push({ channel: name, from: release.version, to: good })
-    changes.apply(channel, good === null ? { kind: 'halt' } : { kind: 'rollback', version: good, critical })
+    // What the pipeline has found there was served there, whatever the channel allows now.
+    const from = known === null ? channel : withServed(channel, known)
+    changes.apply(from, good === null ? { kind: 'halt' } : { kind: 'rollback', version: good, critical })
   }
   if (changes.refused.length > 0) return { outcome: 'refused', why: 'guards', channels: changes.refused }
   const { rollback: earlier } = rollout

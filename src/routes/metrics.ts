@@ -98,6 +98,11 @@ function gaugesOf({ holder, replica, warnings, clock }: MetricsSources): Gauges 
       () => Number(isHistoryRestored({ replica, clock })),
     ],
     [
+      'bellwether_held_pins',
+      'Channels whose pin is held past its time, because its end would break a guard; see the warnings of /readyz.',
+      () => replica.state?.held.size ?? 0,
+    ],
+    [
       'bellwether_unreadable_entries',
       'Journal entries that this process has met and cannot read (1,000 at most); see the warnings of /readyz.',
       () => replica.unreadableEntries.count,

@@ -3,7 +3,15 @@
 import { blockedVersionKey, isBlockedVersionKey, type IsBlocked } from '../channels/blocked-version.ts'
 import { CHANNEL_KIND, channelKey, channelNameOf, channelOf } from '../channels/channel.ts'
 import { ServedHistory } from '../channels/served-history.ts'
-import { cohortsAt, expiriesOf, hasPassed, nextExpiry, targetAt, UNREADABLE_TARGET } from '../channels/target.ts'
+import {
+  cohortsAt,
+  expiriesOf,
+  hasPassed,
+  heldBy,
+  nextExpiry,
+  targetAt,
+  UNREADABLE_TARGET,
+} from '../channels/target.ts'
 import { EPOCH_SUBJECT, type Document, type JournalEntry, type StorePosition, type StoreState } from '../store/port.ts'
 import { renderChannel, type ServedChannel } from './answers.ts'
 import { Snapshot } from './snapshot.ts'
@@ -31,6 +39,8 @@ export class ReplicaState {
   readonly #expiries = new Map<string, number>()
   /** Channels whose target has changed by itself, which no journal entry says yet. */
   readonly #lapsed = new Set<string>()
+  /** Channels whose pin is held past its time, and the guard that holds it. */
+  readonly #held = new Map<string, string>()
   /** Channels to render anew for the next snapshot. */
   readonly #dirty = new Set<string>()
   #seq: number
@@ -102,6 +112,11 @@ export class ReplicaState {
   *documents(): Generator<Document> {
     for (const documents of this.#kinds.values()) yield* documents.values()
     yield* this.#unreadable.values()
+  }
+
+  /** Channels whose pin is held past its time, and the guard that holds it. */
+  get held(): ReadonlyMap<string, string> {
+    return this.#held
   }
 
   /** A number that is another one whenever a document of this kind has changed: for what is read from all of them. */
@@ -198,6 +213,7 @@ export class ReplicaState {
   #render(name: string, now: number): ServedChannel | null {
     this.#expiries.delete(name)
     this.#lapsed.delete(name)
+    this.#held.delete(name)
     const document = this.stored(channelKey(name))
     if (document === undefined) return null
     if (document.unreadable !== undefined) {
@@ -218,6 +234,8 @@ export class ReplicaState {
     const expiry = nextExpiry(channel, now)
     if (expiry !== null) this.#expiries.set(name, expiry)
     if (expiriesOf(channel).some((moment) => hasPassed(moment, now))) this.#lapsed.add(name)
+    const held = heldBy(channel, this.isBlocked, now)
+    if (held !== null) this.#held.set(name, held)
     const cohorts = cohortsAt(channel, this.isBlocked, now)
     const target = targetAt(channel, this.isBlocked, now)
     return renderChannel({ name, revision: document.revision }, target, this.#maxAgeS, cohorts)

@@ -11,6 +11,7 @@ import type { ChangeContext, ChannelChange } from '../../src/channels/draft.ts'
 import { lapse } from '../../src/channels/lapse.ts'
 import { cohortsAt, nextExpiry, sameTarget, targetAt, versionsTold, type Target } from '../../src/channels/target.ts'
 import { compareVersions, majorOf } from '../../src/channels/version.ts'
+import { ChannelAccount } from '../fixtures/channel-account.ts'
 import { anyStep, anyVersion, changeOf, T0, TICK_MS, type Step } from '../fixtures/channel-arbitraries.ts'
 import { frozen } from '../fixtures/channel-samples.ts'
 import { isOneShortLine, strangeText } from '../fixtures/channel-texts.ts'
@@ -150,6 +151,7 @@ class History {
   channel: Channel | null = null
   readonly blocked = new Set<string>()
   readonly agents: Agents
+  readonly #account = new ChannelAccount()
   readonly #tally: Tally
   readonly #lapsesWritten: boolean
   #isRampForced = false
@@ -172,6 +174,7 @@ class History {
       this.now += TICK_MS
       if (channel === null) continue
       this.agents.see(channel, this.blocked, this.now, false)
+      this.#serve(channel)
       const moved = before !== null && this.agents.last !== null && !sameTarget(before, this.agents.last)
       if (moved) this.#tally.add('moved by time')
       if (moved && expiry !== this.now) throw new Error('a target moved at a time that is no expiry')
@@ -194,7 +197,41 @@ class History {
     if (change !== null && (!isUpstream || this.channel?.source.kind === 'forward')) this.#change(change, isForced)
     if (change?.kind === 'promote') this.#isRampForced = forced
     // Blocking and unblocking move nothing: nobody forced them.
-    if (this.channel !== null) this.agents.see(this.channel, this.blocked, this.now, forced)
+    if (this.channel === null) return
+    this.agents.see(this.channel, this.blocked, this.now, forced)
+    this.#serve(this.channel)
+  }
+
+  #serve(channel: Channel): void {
+    const told = versionsTold(channel, this.#isBlocked, this.now)
+    this.#account.serve(channel, told)
+    // Nobody forces an end by time.
+    if (targetAt(channel, this.#isBlocked, this.now).because === 'expired') this.#endPin(told, false)
+  }
+
+  /** What is served without a halt. */
+  #unhalted(channel: Channel): readonly string[] {
+    return versionsTold({ ...channel, halt: null }, this.#isBlocked, this.now)
+  }
+
+  /** Tells the account of a pin that has begun or ended, be it by time before the change. */
+  #countPin(change: ChannelChange, stored: Channel | null, next: Channel, force: boolean): void {
+    const current = stored === null ? null : (lapse(stored, this.#isBlocked, this.now) ?? stored)
+    const held = current?.pin?.held ?? null
+    if (stored !== null && current !== null && stored.pin !== null) {
+      if (current.pin === null) this.#endPin(this.#unhalted(current), false)
+      else if (held?.guard === 'rollback_end') this.#tally.add('held by rollback_end')
+    }
+    if (change.kind === 'pin' || change.kind === 'rollback')
+      this.#account.pin(change.version, change.kind === 'rollback')
+    if (current === null || current.pin === null || next.pin !== null) return
+    if (change.kind === 'version') this.#tally.add('a version takes the pin away')
+    this.#endPin(this.#unhalted(next), force)
+  }
+
+  #endPin(versions: readonly string[], isAllowed: boolean): void {
+    const again = this.#account.endPin(versions)
+    if (again !== null && !isAllowed) throw new Error(`${again} was rolled back and is served again by a pin's end`)
   }
 
   /** As control/ does with every change of the block list: what time has changed is written before the list is. */
@@ -223,6 +260,7 @@ class History {
       return
     }
     this.#tally.add(`accepted: ${change.kind}`)
+    this.#countPin(change, this.channel, outcome.channel, force)
     this.channel = frozen(outcome.channel)
     if (before !== null && (outcome.before === null || !sameTarget(before, outcome.before))) {
       throw new Error('the target before a change is not what agents were told')
@@ -248,7 +286,7 @@ const KINDS = [
   'ramp',
   'settle',
 ]
-const GUARDS = ['blocked-version', 'floor', 'ceiling', 'major-downgrade', 'major-jump']
+const GUARDS = ['blocked-version', 'floor', 'ceiling', 'build_metadata', 'major-downgrade', 'major-jump']
 const BECAUSE = ['source', 'pin', 'halt', 'expired', 'held', 'unanswered', 'ramp']
 
 t.test('no history of changes, expiries, blocks and lapses leads past a guard', async (t) => {
@@ -287,6 +325,7 @@ t.test('no history of changes, expiries, blocks and lapses leads past a guard', 
     'a ramp from no version',
     'a cohort is reached',
   ])
+  tally.assertAtLeast(t, 20, ['refused: rollback_end', 'held by rollback_end', 'a version takes the pin away'])
 })
 
 const someText = fc.oneof(strangeText(), anyVersion, fc.constantFrom('2026-03-01T00:05:00Z', '2026-02-01T00:00:00Z'))

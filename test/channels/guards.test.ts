@@ -4,7 +4,14 @@ import { firstRefused, judge, type Judged } from '../../src/channels/guards.ts'
 import type { GuardName } from '../../src/channels/outcome.ts'
 import { blocking, nothingBlocked } from '../fixtures/channel-samples.ts'
 
-const ORDER: readonly GuardName[] = ['blocked-version', 'floor', 'ceiling', 'major-downgrade', 'major-jump']
+const ORDER: readonly GuardName[] = [
+  'blocked-version',
+  'floor',
+  'ceiling',
+  'build_metadata',
+  'major-downgrade',
+  'major-jump',
+]
 
 function judged(more: Partial<Judged>): Judged {
   const limits = { floor: null, ceiling: null }
@@ -34,7 +41,10 @@ t.test('a version on the block list is refused to the letter, forced or not', as
   for (const force of [true, false]) {
     t.strictSame(refusedBy({ isBlocked: blocking('15.1.4'), force }), ['blocked-version'])
     t.strictSame(
-      refusedBy({ version: '1.28.2+k3s1', baseline: null, isBlocked: blocking('1.28.2+k3s2', '1.28.2'), force }),
+      refusedBy({
+        ...{ version: '1.28.2+k3s1', baseline: null, limits: { floor: null, ceiling: null, allowBuildMetadata: true } },
+        ...{ isBlocked: blocking('1.28.2+k3s2', '1.28.2'), force },
+      }),
       [],
     )
   }
@@ -47,7 +57,7 @@ t.test('a version is refused below the floor and above the ceiling, forced or no
     t.strictSame(refusedBy({ version: '15.1.2-rc.1', limits, force }), ['floor'])
     t.strictSame(refusedBy({ version: '15.1.2', limits, force }), [])
     t.strictSame(refusedBy({ version: '15.3.0', limits, force }), [])
-    t.strictSame(refusedBy({ version: '15.3.0+b', limits, force }), [])
+    t.strictSame(refusedBy({ version: '15.3.0+b', limits: { ...limits, allowBuildMetadata: true }, force }), [])
     t.strictSame(refusedBy({ version: '15.3.1-rc.1', limits, force }), ['ceiling'])
     t.strictSame(refusedBy({ version: '15.3.1', limits, force }), ['ceiling'])
   }

@@ -23,6 +23,8 @@ const HAPPENS_MIN: Readonly<Record<string, number>> = {
   'rollout.resume': 4,
   'held by compatibility': 2,
   'held by embargo': 2,
+  'channel.rollback': 4,
+  'refused by rollback_end': 2,
   race: 20,
 }
 

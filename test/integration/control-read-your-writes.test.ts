@@ -5,7 +5,7 @@ import { at, isObject } from '../fixtures/admin-json.ts'
 import { channelPath, startAdmin, type AdminSession, type Method } from '../fixtures/admin-session.ts'
 
 const NAMES = ['stable/cloud', 'beta', 'a/b/c']
-const VERSIONS = ['15.1.3', '15.1.4', '15.2.0', '16.0.0', 'v15.1.4+k3s1']
+const VERSIONS = ['15.1.3', '15.1.4', '15.2.0', '16.0.0', 'v15.1.4-k3s1']
 const reason = 'because'
 
 interface Step {

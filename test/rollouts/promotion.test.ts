@@ -335,6 +335,52 @@ t.test('who catches up with a critical stage is told that it is critical', async
   t.match(channels, [{ name: 'b', source: { critical: true } }])
 })
 
+t.test('a stage that was promoted becomes critical, for all that have its release, and its time goes on', async (t) => {
+  const release = someRelease({ security: { embargoed: false, fixes: ['SEC-1'], liftedAt: null } })
+  const critical = promotionContextOf({ critical: true })
+  const soaking = oneStage({ soakMinutes: 60 }, { ...underWay('soaking', 100, 'a', 'b'), since: inMinutes(-5) })
+  const urgent = plan(soaking, [there('a'), there('b')], { release }, critical)
+  t.match(urgent.channels, [{ source: { critical: true } }, { source: { critical: true } }])
+  t.match(urgent.rollout.stages, [{ state: 'soaking', critical: true, since: inMinutes(-5) }])
+  t.strictSame(urgent.rollout.stages[0]?.moved, movedFrom(BEFORE, 'a', 'b'))
+  t.match(held(urgent.rollout, urgent.channels, { release }, critical), [/^promoted: the stage was promoted already$/])
+  const done = oneStage({}, doneWith('a', 'b'), { state: 'done', endedAt: inHours(-1) })
+  const over = plan(done, [there('a'), there('b')], { release }, critical)
+  t.match(over.rollout, { state: 'done', stages: [{ critical: true }] })
+  t.match(
+    problemOf(planPromotion(factsOf(done, [there('a'), there('b')], {}), 0, critical)),
+    ['not_security', /no security fixes/],
+    'only a release with fixes',
+  )
+})
+
+t.test('a ramp that becomes critical is where it was, and urgent only for those that it has reached', async (t) => {
+  const release = someRelease({ security: { embargoed: false, fixes: ['SEC-1'], liftedAt: null } })
+  const critical = promotionContextOf({ critical: true })
+  const rollout = oneStage({ rampPercent: [10, 50] }, underWay('promoting', 10, 'a', 'b'))
+  const { channels } = plan(rollout, [ramping('a', 10), ramping('b', 50)], { release }, critical)
+  t.match(channels, [
+    { name: 'a', source: { critical: true }, ramp: { percent: 10, before: { critical: false } } },
+    { name: 'b', source: { critical: true }, ramp: { percent: 50 } },
+  ])
+})
+
+t.test('urgency reaches no pinned channel, and a channel that is urgent by hand marks the stage alone', async (t) => {
+  const release = someRelease({ security: { embargoed: false, fixes: ['SEC-1'], liftedAt: null } })
+  const critical = promotionContextOf({ critical: true })
+  const pinned = there('b', { pin: pinOf('15.1.2') })
+  const one = plan(oneStage({}, doneWith('a', 'b')), [there('a'), pinned], { release }, critical)
+  t.match(one.channels, [{ name: 'a', source: { critical: true } }])
+  t.match(one.leftBehind, [{ channel: 'b', why: /^is pinned to 15\.1\.2/ }])
+  const hand = there('a', { source: sourceOf(RELEASE, { critical: true }) })
+  const marked = plan(oneStage({}, doneWith('a')), [hand, pinned], { release }, critical)
+  t.strictSame([marked.channels.length, marked.rollout.stages[0]?.critical], [0, true])
+  const late = there('a', { source: sourceOf(RELEASE, { critical: true, criticalUntil: inHours(-1) }) })
+  t.match(plan(oneStage({}, doneWith('a')), [late, pinned], { release }, critical).channels, [
+    { source: { critical: true } },
+  ])
+})
+
 t.test('a rollout that begins anew finds its channels where it left them', async (t) => {
   const again = oneStage({ soakMinutes: 5 }, { moved: movedFrom(BEFORE, 'a', 'b') })
   const { rollout, channels } = plan(again, [there('a'), there('b')])

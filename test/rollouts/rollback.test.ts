@@ -83,7 +83,7 @@ t.test('every channel that has the release is pinned to what it was told before,
   const stamp = { reason: 'logins fail', by: 'grace/token-9', at: inHours(0) }
   t.strictSame(
     channels.map(({ name, pin, source }) => [name, pin, source.version]),
-    ['a', 'b', 'c'].map((name) => [name, pinOf(BEFORE, stamp), RELEASE]),
+    ['a', 'b', 'c'].map((name) => [name, pinOf(BEFORE, { ...stamp, rolledBackFrom: [RELEASE] }), RELEASE]),
   )
   t.strictSame(untouched, [])
   t.strictSame(release, someRelease({ bad: stamp }))

@@ -90,6 +90,12 @@ export async function authenticate(app: FastifyInstance, control: Control, admin
   app.addHook('preHandler', refuseBeyondScope)
 }
 
+/** Refuses a caller whose token is limited to channels, where a part of the request is about all of them; null for others. */
+export function refuseLimited(request: FastifyRequest, reply: FastifyReply): FastifyReply | null {
+  const identity = callerOf(request)
+  return coversAll(identity) ? null : refuseScope(request, reply, identity, '*')
+}
+
 /** Refuses what the role and the scope of the caller do not cover, by what the request is about. */
 async function refuseBeyondScope(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply | undefined> {
   const { identity } = request

@@ -27,10 +27,10 @@ export function changeAnswers(status: 200 | 201 | 204, ...bad: readonly number[]
 }
 
 /** A channel as the API shows it. */
-export function presentChannel({ channel, revision, effective, upstream }: ChannelRecord): JsonObject {
-  const { name, ramp = null, ...rest } = channel
+export function presentChannel({ channel, revision, effective, upstream, warnings }: ChannelRecord): JsonObject {
+  const { name, ramp = null, allowBuildMetadata = false, ...rest } = channel
   // Channel and Target are made of strings, booleans, nulls and objects of them.
-  return { name, revision, ...rest, ramp, effective, upstream } as unknown as JsonObject
+  return { name, revision, ...rest, allowBuildMetadata, ramp, effective, upstream, warnings } as unknown as JsonObject
 }
 
 /** The reason, `force` and `dryRun` of a write, whatever its route. */
@@ -146,10 +146,10 @@ function sendOutcome(
 ): FastifyReply {
   switch (outcome.outcome) {
     case 'changed': {
-      const { record, verdicts } = outcome
+      const { record, verdicts, blocked } = outcome
       // What a forced change overrules is for whoever tries it first.
       const judged = request.write.isDryRun ? { verdicts } : {}
-      const body = { ...presentChannel(record), ...judged }
+      const body = { ...presentChannel(record), ...judged, ...(blocked === undefined ? {} : { blocked }) }
       return sendWritten(control, request, reply, { status: created, revision: record.revision, body })
     }
     case 'deleted':

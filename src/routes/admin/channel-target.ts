@@ -1,6 +1,7 @@
 // What operators do to a channel's target: set its version, pin, roll back, make critical, halt, and undo these.
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { Control } from '../../control/control.ts'
+import { refuseLimited } from './authenticate.ts'
 import { changeAnswers, sendChange } from './change.ts'
 import {
   ChannelParams,
@@ -41,7 +42,7 @@ function setVersionRoute(app: App, control: Control): void {
       operationId: 'setVersion',
       summary: 'Set the version',
       description:
-        'Moves the source; `null` tells agents to stay where they are. A pin or a halt still decides while it lasts.',
+        'Moves the source; `null` tells agents to stay where they are. A pin or a halt still decides while it lasts, and `warnings` say so; `unpin` takes the pin away in the same entry.',
       body: VersionBody,
       response: changeAnswers(200, 404, 422),
     },
@@ -78,7 +79,8 @@ function unpinChannelRoute(app: App, control: Control): void {
       ...shared,
       operationId: 'unpinChannel',
       summary: 'Take the pin away',
-      description: 'The source decides again; guarded like any change of what is served.',
+      description:
+        'The source decides again; guarded like any change of what is served. After a rollback it is refused while the source is a version that the rollback left.',
       body: ForceableReasonBody,
       response: changeAnswers(200, 404, 422),
     },
@@ -97,16 +99,21 @@ function rollBackChannelRoute(app: App, control: Control): void {
       operationId: 'rollBackChannel',
       summary: 'Roll back',
       description:
-        'Pins to what was served before: the version before this one, or the one named by version or revision.',
+        'Pins to what was served before: the version before this one, or the one named by version or revision. The pin remembers what it leaves; `block` puts that on the block list in the same entry.',
       body: RollbackBody,
       response: changeAnswers(200, 404, 422),
     },
     handler: (request, reply) => {
-      const { to, critical } = request.body
+      const { to, critical, block } = request.body
+      if (block === true) {
+        const refused = refuseLimited(request, reply)
+        if (refused !== null) return refused
+      }
       const change = {
         kind: 'rollback-to' as const,
         ...(to === undefined ? {} : { to }),
         ...(critical === undefined ? {} : { critical }),
+        ...(block === undefined ? {} : { block }),
       }
       return sendChange(control, request, reply, { name: request.params.name, change })
     },

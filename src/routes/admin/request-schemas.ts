@@ -30,6 +30,9 @@ const limits = {
   source: Type.Optional(SourceDraft),
   floor: Type.Optional(Nullable(Version)),
   ceiling: Type.Optional(Nullable(Version)),
+  allowBuildMetadata: Type.Optional(
+    Type.Boolean({ description: 'Whether versions with build metadata (`+…`) may be served; false unless given.' }),
+  ),
   reason: Type.Optional(Reason),
 }
 
@@ -46,6 +49,9 @@ export const VersionBody = Type.Object(
     version: Nullable(Version),
     critical: Type.Optional(Critical),
     criticalUntil: Type.Optional(Nullable(Moment)),
+    unpin: Type.Optional(
+      Type.Boolean({ description: 'Takes the pin away as well, in one entry, judged against what is served now.' }),
+    ),
     reason: Type.Optional(Reason),
     force: Type.Optional(Force),
   },
@@ -69,6 +75,11 @@ export const RollbackBody = Type.Object(
       }),
     ),
     critical: Type.Optional(Critical),
+    block: Type.Optional(
+      Type.Boolean({
+        description: 'Puts the version that it leaves on the block list as well; needs a token for all channels.',
+      }),
+    ),
     reason: Reason,
     force: Type.Optional(Force),
   },

@@ -27,7 +27,9 @@ export const Text = (description: string) =>
     description: `${description} At most 3,000 bytes as JSON.`,
   })
 export const Reason = Text('Why; it is kept in the journal.')
-export const Force = Type.Boolean({ description: 'Overrules the guards on majors. Needs role admin and a reason.' })
+export const Force = Type.Boolean({
+  description: 'Overrules the guards on majors and on the end of a rollback. Needs role admin and a reason.',
+})
 export const Critical = Type.Boolean({
   description: 'Whether agents update at once, outside their maintenance window.',
 })
@@ -48,109 +50,6 @@ type SharedName =
   | 'RolloutChange'
 
 export const ref = (name: SharedName) => Type.Unsafe<unknown>({ $ref: `${name}#` })
-
-const StaticSource = Type.Object({
-  kind: Type.Literal('static'),
-  version: Nullable(Version),
-  critical: Critical,
-  criticalUntil: Nullable(Moment),
-})
-
-const ForwardSource = Type.Object(
-  {
-    kind: Type.Literal('forward'),
-    url: Type.String(),
-    version: Nullable(Version),
-    critical: Critical,
-    criticalUntil: Type.Null(),
-    answeredAt: Nullable(Moment),
-    problem: Nullable(
-      Type.Object({
-        kind: Type.Union(['unreachable', 'invalid', 'refused'].map((kind) => Type.Literal(kind))),
-        message: Type.String(),
-        at: Moment,
-      }),
-    ),
-  },
-  { description: 'Another version server, with its last good answer. `problem` is set while it gives none.' },
-)
-
-const Source = Type.Union([StaticSource, ForwardSource])
-
-const Ramp = Type.Object(
-  {
-    seed: Type.String(),
-    percent: Type.Integer({ minimum: 1, maximum: 99 }),
-    plainPath: Type.Union([Type.Literal('first'), Type.Literal('last')]),
-    before: Type.Object({ version: Nullable(Version), critical: Critical, criticalUntil: Nullable(Moment) }),
-  },
-  { description: 'So many of the hundred cohorts are told the version of the source, the others the one before.' },
-)
-
-const Pin = Type.Object({
-  version: Version,
-  critical: Critical,
-  criticalUntil: Nullable(Moment),
-  reason: Reason,
-  by: Type.String(),
-  at: Moment,
-  until: Nullable(Moment),
-  held: Nullable(
-    Type.Object(
-      { guard: Type.String(), detail: Type.String(), at: Moment },
-      { description: 'Set where the time of the pin was over, but a guard forbids what the source would serve.' },
-    ),
-  ),
-})
-
-const Effective = Type.Object(
-  {
-    version: Nullable(Version),
-    critical: Critical,
-    because: Type.Union(
-      ['source', 'pin', 'halt', 'expired', 'held', 'unanswered', 'ramp'].map((because) => Type.Literal(because)),
-      {
-        description:
-          '`expired`: the source, since the pin has ended; `held`: the pin, whose end a guard forbids; `unanswered`: the upstream has never answered, polls get 503; `ramp`: what was told before a ramp that has not reached agents without a cohort.',
-      },
-    ),
-    detail: Nullable(Type.String()),
-  },
-  { description: 'What agents are told now.' },
-)
-
-const channel = {
-  name: Type.String(),
-  revision: Type.Integer({ minimum: 1 }),
-  description: Type.String(),
-  source: Source,
-  ramp: Nullable(Ramp),
-  pin: Nullable(Pin),
-  halt: Nullable(Type.Object({ reason: Reason, by: Type.String(), at: Moment })),
-  floor: Nullable(Version),
-  ceiling: Nullable(Version),
-  lastServed: Nullable(Version),
-  lastServedBeside: Type.Optional(
-    Type.String({ description: 'What cohorts were told beside it, while a ramp made a difference between them.' }),
-  ),
-  updatedAt: Moment,
-  updatedBy: Type.String(),
-  effective: Effective,
-  upstream: Nullable(
-    Type.Object(
-      { lastAnswerAt: Nullable(Moment), ageS: Nullable(Type.Number()) },
-      { description: 'When the upstream of a forward channel has last answered well.' },
-    ),
-  ),
-}
-
-const Channel = Type.Object(channel, { $id: 'Channel', title: 'Channel' })
-
-const Verdict = Type.Object({
-  guard: Type.String(),
-  verdict: Type.Union([Type.Literal('passed'), Type.Literal('refused'), Type.Literal('forced')]),
-  detail: Type.String(),
-})
 
 const WouldChange = Type.Object(
   {
@@ -180,15 +79,6 @@ export const writeMarks = {
 const DryRun = Type.Object(
   { dryRun: Type.Literal(true), wouldChange: Type.Array(ref('WouldChange')) },
   { $id: 'DryRun', title: 'DryRun' },
-)
-
-const ChannelChange = Type.Object(
-  {
-    ...channel,
-    ...writeMarks,
-    verdicts: Type.Optional(Type.Array(Verdict, { description: 'Of a dry run: what each guard says.' })),
-  },
-  { $id: 'ChannelChange', title: 'ChannelChange' },
 )
 
 const StoredDocument = Type.Object(
@@ -279,13 +169,4 @@ const Problem = Type.Object(
 )
 
 /** Every shape that answers refer to by name. */
-export const sharedSchemas = [
-  Channel,
-  ChannelChange,
-  WouldChange,
-  DryRun,
-  JournalEntry,
-  Token,
-  BlockedVersion,
-  Problem,
-] as const
+export const sharedSchemas = [WouldChange, DryRun, JournalEntry, Token, BlockedVersion, Problem] as const

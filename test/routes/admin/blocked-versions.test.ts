@@ -46,7 +46,8 @@ t.test('the list is in the order of versions, and build metadata makes another v
   const listed = itemsOf(await session.done('GET', '/blocked-versions')).map((item) => at(item, 'version'))
   t.strictSame(listed.slice(0, 3), ['1.9.0-rc.1', '1.9.0', '1.10.0'])
   t.strictSame(new Set(listed.slice(3)), new Set(['1.28.2+k3s1', '1.28.2+k3s2']))
-  await session.channel('k3s', '1.28.2')
+  const k3s = { name: 'k3s', source: { kind: 'static', version: '1.28.2' }, allowBuildMetadata: true }
+  await session.done('POST', '/channels', k3s)
   t.equal((await session.call('PUT', '/channels/k3s/version', { version: '1.28.2+k3s1' })).status, 422)
   t.equal((await session.call('PUT', '/channels/k3s/version', { version: '1.28.2+k3s3' })).status, 200)
 })

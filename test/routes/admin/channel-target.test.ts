@@ -27,23 +27,23 @@ function polled(session: AdminSession): Promise<string[]> {
 
 t.test('a new version is served, and says so in the journal with document before and after', async (t) => {
   const session = await started(t)
-  const body = { version: 'v15.1.5+k3s1', critical: true, criticalUntil: '2026-03-01T01:00:00Z', reason: 'CVE' }
+  const body = { version: 'v15.1.5-k3s1', critical: true, criticalUntil: '2026-03-01T01:00:00Z', reason: 'CVE' }
   const reply = await session.call('PUT', `${CLOUD}/version`, body)
   t.equal(reply.status, 200)
   t.equal(reply.headers['etag'], 'W/"2"')
   t.hasStrict(reply.body, {
-    source: { kind: 'static', version: '15.1.5+k3s1', critical: true, criticalUntil: '2026-03-01T01:00:00.000Z' },
-    effective: { version: '15.1.5+k3s1', critical: true, because: 'source', detail: null },
-    lastServed: '15.1.5+k3s1',
+    source: { kind: 'static', version: '15.1.5-k3s1', critical: true, criticalUntil: '2026-03-01T01:00:00.000Z' },
+    effective: { version: '15.1.5-k3s1', critical: true, because: 'source', detail: null },
+    lastServed: '15.1.5-k3s1',
   })
-  t.strictSame(await polled(session), ['15.1.5+k3s1', 'yes', 'v15.1.5+k3s1'])
+  t.strictSame(await polled(session), ['15.1.5-k3s1', 'yes', 'v15.1.5-k3s1'])
   const { changes, ...entry } = await session.lastEntry()
   t.hasStrict(entry, { seq: 2, actor: 'admin', kind: 'channel.version', reason: 'CVE' })
   t.equal(at(changes[0]?.before?.body, 'source', 'version'), '15.1.4')
-  t.equal(at(changes[0]?.after?.body, 'source', 'version'), '15.1.5+k3s1')
+  t.equal(at(changes[0]?.after?.body, 'source', 'version'), '15.1.5-k3s1')
   t.equal(changes[0]?.after?.revision, 2)
   await session.planes.clock.advance(HOUR_MS)
-  t.strictSame(await polled(session), ['15.1.5+k3s1', 'no', 'v15.1.5+k3s1'], 'critical ends by itself')
+  t.strictSame(await polled(session), ['15.1.5-k3s1', 'no', 'v15.1.5-k3s1'], 'critical ends by itself')
   t.equal(at(await session.done('GET', CLOUD), 'effective', 'critical'), false)
 })
 

@@ -27,11 +27,13 @@ t.test('a created channel is answered whole, with its revision as ETag, and agen
     halt: null,
     floor: '15.0.0',
     ceiling: '15.9.9',
+    allowBuildMetadata: false,
     lastServed: '15.1.4',
     updatedAt: '2026-03-01T00:00:00.000Z',
     updatedBy: 'admin',
     effective: { version: '15.1.4', critical: true, because: 'source', detail: null },
     upstream: null,
+    warnings: [],
   })
   t.equal(await session.planes.asAgent('/v1/stable/cloud/version'), '15.1.4')
   t.equal(await session.planes.asAgent('/v1/stable/cloud/critical'), 'yes')
