@@ -29,7 +29,7 @@ export function presentRelease(
 ): object {
   const { version, ...rest } = shownRelease(knownState(control), identity, release)
   const stands = rollouts.map(({ pipeline, state, supersededBy }) => ({ pipeline, state, supersededBy }))
-  return { version, revision, ...rest, servedBy, rollouts: stands }
+  return { version, revision, ...rest, repository: release.repository ?? null, servedBy, rollouts: stands }
 }
 
 export function presentPipeline({ pipeline, revision, otherRules }: PipelineRecord): object {
@@ -65,7 +65,9 @@ export function sendReleaseOutcome(
   switch (outcome.outcome) {
     case 'done': {
       const { revision } = outcome.record
-      const body = presentRelease(control, callerOf(request), outcome.record, outcome)
+      const release = presentRelease(control, callerOf(request), outcome.record, outcome)
+      const { warnings } = outcome
+      const body = warnings.length === 0 ? release : { ...release, warnings }
       return sendWritten(control, request, reply, { status: statusOf(request), revision, body })
     }
     case 'packages-missing': {
