@@ -23,6 +23,13 @@ export interface ReleaseDone {
   readonly rollouts: readonly Rollout[]
   /** Channels that tell agents the release now. */
   readonly servedBy: readonly string[]
+  /** What the caller may not have meant. */
+  readonly warnings: readonly ReleaseWarning[]
+}
+
+export interface ReleaseWarning {
+  readonly code: 'superseded'
+  readonly message: string
 }
 
 export type ReleaseOutcome =
@@ -46,7 +53,7 @@ export interface ReleaseChange<P = null> {
   /** The journal's name for it. */
   readonly kind: string
   readonly prepare?: () => Promise<P>
-  readonly draft: (release: Release, context: RuleContext, prepared: P) => ReleaseDraft
+  readonly draft: (release: Release, context: RuleContext, prepared: P, tx: Transaction) => ReleaseDraft
   /** Puts what changes beside the release, which is drafted as given. */
   readonly beside?: (tx: Transaction, drafted: Release, context: RuleContext) => void
 }
@@ -72,7 +79,7 @@ export function changeRelease<P = null>(
       const before = releaseOf(document)
       const { actor, reason } = request
       const context = { ...tx.times, actor, reason }
-      const drafted = draft(before, context, prepared)
+      const drafted = draft(before, context, prepared, tx)
       if (drafted.outcome !== 'drafted') return replyWith(drafted)
       tx.put(key, releaseBody(drafted.release))
       beside?.(tx, drafted.release, context)
@@ -83,7 +90,7 @@ export function changeRelease<P = null>(
     reply: (applied, _, state) => releaseDone(applied, state),
     replyUnchanged(document, state) {
       const record = { release: releaseOf(document), revision: document.revision }
-      return { outcome: 'done', record, rollouts: [], servedBy: servedBy(state, version) }
+      return { outcome: 'done', record, rollouts: [], servedBy: servedBy(state, version), warnings: [] }
     },
   })
 }
@@ -96,7 +103,19 @@ export function releaseDone(applied: Applied, state: ReplicaState): ReleaseDone 
     isRolloutKey(key) && after !== null ? rolloutOf(after) : [],
   )
   const record = { release, revision: document.revision }
-  return { outcome: 'done', record, rollouts, servedBy: servedBy(state, release.version) }
+  const warnings = supersededWarnings(applied)
+  return { outcome: 'done', record, rollouts, servedBy: servedBy(state, release.version), warnings }
+}
+
+/** One for each rollout that was over as it began, since a newer release is ahead of it. */
+function supersededWarnings({ changes }: Applied): readonly ReleaseWarning[] {
+  return changes.flatMap(({ key, before, after }) => {
+    if (!isRolloutKey(key) || before !== null || after === null) return []
+    const { pipeline, release, supersededBy } = rolloutOf(after)
+    if (supersededBy === null) return []
+    const message = `${release} goes to no channel of the pipeline ${pipeline}: the newer ${supersededBy} is ahead of it there`
+    return { code: 'superseded', message } as const
+  })
 }
 
 /** A version as documents are named after it. */

@@ -74,7 +74,7 @@ export function releaseBlockers({ release, rollout, isBlocked, embargoes }: Stag
   // Nothing of the fix in words: this is shown to everybody.
   const embargo = missingFix(release, embargoes)
   if (embargo !== null) {
-    const message = `it was cut while the fix of ${embargo.release} was embargoed, and does not list that fix; cut a release that has it`
+    const message = `it was cut before the embargo's end or registered while the fix of ${embargo.release} was embargoed, and does not list that fix; cut a release that has it`
     blockers.push(blocker('embargo', message))
   }
   return blockers
