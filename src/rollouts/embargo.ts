@@ -56,9 +56,18 @@ export function missingFix(release: Release, embargoes: readonly Embargo[]): Emb
  */
 function isHeldBy({ cutAt, registeredAt }: Release, embargo: Embargo): boolean {
   const { since, registeredAt: begun, liftedAt } = embargo
-  const isBefore = cutAt < since && registeredAt < begun
+  // Two registrations of one millisecond cannot be told apart.
+  const isBefore = cutAt < since && registeredAt <= begun
   const isAfter = liftedAt !== null && cutAt >= liftedAt && registeredAt >= liftedAt
   return !isBefore && !isAfter
+}
+
+/** When it was that an embargo came to hold a release, as the end of a sentence about the release. */
+export function whenHeld({ cutAt, registeredAt }: Release, { release, since, liftedAt }: Embargo): string {
+  const isDuring = (moment: string): boolean => moment >= since && (liftedAt === null || moment < liftedAt)
+  if (isDuring(cutAt)) return `cut while the fix of ${release} was embargoed`
+  if (liftedAt === null || registeredAt < liftedAt) return `registered while the fix of ${release} was embargoed`
+  return `cut before the fix of ${release}`
 }
 
 /** The release after an edit, with what has to stay hidden, or is public already, of what it said before. */

@@ -1,7 +1,15 @@
 // Embargoed fixes: which releases must have them, and that nothing of them is shown to who may not know.
 import fc from 'fast-check'
 import t from 'tap'
-import { EMBARGOED, embargoOf, missingFix, Secrets, withoutPast, type Embargo } from '../../src/rollouts/embargo.ts'
+import {
+  EMBARGOED,
+  embargoOf,
+  missingFix,
+  Secrets,
+  whenHeld,
+  withoutPast,
+  type Embargo,
+} from '../../src/rollouts/embargo.ts'
 import { releaseBody, type Release } from '../../src/rollouts/release.ts'
 import { editRelease, liftEmbargo, type ReleaseEdit } from '../../src/rollouts/release-draft.ts'
 import type { Json } from '../../src/store/port.ts'
@@ -80,6 +88,14 @@ t.test('what somebody says of when a release was cut frees it from no embargo', 
   t.equal(missingFix(cut(-9, [], -3.6), [EMBARGO]), null, 'on its way before the embargo')
   t.equal(missingFix(cut(-3.9, [], -3.6), [EMBARGO]), EMBARGO, 'cut in the embargo, whose release was registered late')
   t.equal(missingFix(cut(-1, OPEN.fixes, -2.1), [lifted]), null, 'with the fix')
+})
+
+t.test('it is said when a release came to be held', async (t) => {
+  const lifted = { ...EMBARGO, liftedAt: inHours(-2) }
+  t.equal(whenHeld(cut(-3), lifted), 'cut while the fix of 15.1.9 was embargoed')
+  t.equal(whenHeld(cut(-1, [], -2.1), lifted), 'registered while the fix of 15.1.9 was embargoed')
+  t.equal(whenHeld(cut(-9, [], -3), EMBARGO), 'registered while the fix of 15.1.9 was embargoed')
+  t.equal(whenHeld(cut(-9, [], -1), lifted), 'cut before the fix of 15.1.9')
 })
 
 t.test('of several embargoes each is asked, and a release is not held against its own', async (t) => {
