@@ -118,7 +118,7 @@ export async function buildControlPlane(options: ControlPlaneOptions): Promise<F
         answerWrites(guarded, control)
         hideEmbargoed(guarded, control)
         tagDocuments(guarded)
-        await guardedRoutes(guarded, control, facts)
+        await guardedRoutes(guarded, options)
       })
     },
     { prefix: ADMIN_PREFIX },
@@ -127,7 +127,10 @@ export async function buildControlPlane(options: ControlPlaneOptions): Promise<F
 }
 
 /** Every route that needs a token. */
-async function guardedRoutes(guarded: FastifyInstance, control: Control, facts: ReplicaFacts): Promise<void> {
+async function guardedRoutes(guarded: FastifyInstance, options: ControlPlaneOptions): Promise<void> {
+  const { control, facts, github } = options
+  // Where several count, the number of a pull request alone does not say which it is.
+  const [repository = null, ...others] = github.repositories ?? []
   // Two lines: whoever looks at a list does not wait for those who search the journal.
   const readers = new PageReaders()
   const lists = { control, readers: new PageReaders() }
@@ -138,7 +141,7 @@ async function guardedRoutes(guarded: FastifyInstance, control: Control, facts: 
   await guarded.register(journalRoutes(control, readers))
   await guarded.register(journalStreamRoutes(control))
   await guarded.register(blockedVersionRoutes(lists))
-  await guarded.register(releaseRoutes(lists))
+  await guarded.register(releaseRoutes(lists, others.length === 0 ? repository : null))
   await guarded.register(releaseStepRoutes(control))
   await guarded.register(pipelineRoutes(lists))
   await guarded.register(rolloutRoutes(lists))

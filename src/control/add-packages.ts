@@ -1,7 +1,7 @@
 // The command that says where packages of a release are.
 import { unknownRelease } from '../rollouts/outcome.ts'
 import { blockedVersionKey, blockedVersionOf } from '../channels/blocked-version.ts'
-import { addArtifacts } from '../rollouts/release-draft.ts'
+import { addArtifacts, endedRelease } from '../rollouts/release-draft.ts'
 import { knownState, type Conditions, type Control, type Request } from './control.ts'
 import { packageFinder, type Packages } from './find-packages.ts'
 import { bare, changeRelease, type ReleaseOutcome } from './release-result.ts'
@@ -23,7 +23,8 @@ export async function addPackages(
   conditions: Conditions,
 ): Promise<ReleaseOutcome> {
   // Before any other server is asked.
-  if (releaseRecord(knownState(control), bare(version)) === null) return unknownRelease(version)
+  const record = releaseRecord(knownState(control), bare(version))
+  if (record === null) return unknownRelease(version)
   return changeRelease<Packages>(
     control,
     request,
@@ -31,8 +32,11 @@ export async function addPackages(
       version,
       kind: 'release.artifacts',
       prepare: packageFinder(control, request, urls),
-      draft: (release, _, packages) =>
-        packages.outcome === 'found' ? addArtifacts(release, packages.packages, areAll) : packages,
+      draft(release, _, packages) {
+        // Whether its packages are there makes no difference any more.
+        if (release.withdrawn !== null) return endedRelease(release)
+        return packages.outcome === 'found' ? addArtifacts(release, packages.packages, areAll) : packages
+      },
       beside(tx, release, context) {
         const key = blockedVersionKey(release.version)
         const blocked = tx.get(key)

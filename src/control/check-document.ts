@@ -3,10 +3,11 @@ import { BLOCKED_KIND } from '../channels/blocked-version.ts'
 import { checkChannel } from '../channels/channel-shape.ts'
 import { CHANNEL_KIND } from '../channels/channel.ts'
 import * as shape from '../channels/shape.ts'
+import { KEPT_LABEL_KIND } from '../rollouts/github-label.ts'
 import { PIPELINE_KIND } from '../rollouts/pipeline.ts'
 import { RELEASE_KIND } from '../rollouts/release.ts'
 import { ROLLOUT_KIND } from '../rollouts/rollout.ts'
-import { pipelineShape, releaseShape, rolloutShape } from '../rollouts/shapes.ts'
+import { keptLabelShape, pipelineShape, releaseShape, rolloutShape } from '../rollouts/shapes.ts'
 import type { CheckDocument } from '../store/port.ts'
 import { roles } from './identity.ts'
 import { TOKEN_KIND } from './tokens.ts'
@@ -40,6 +41,7 @@ const kinds: ReadonlyMap<string, CheckDocument> = new Map<string, CheckDocument>
   [RELEASE_KIND, (name, body) => releaseShape(body, '') ?? mustBe(body, 'version', name)],
   [PIPELINE_KIND, (name, body) => pipelineShape(body, '') ?? mustBe(body, 'name', name)],
   [ROLLOUT_KIND, (name, body) => rolloutShape(body, '') ?? ofRollout(name, body)],
+  [KEPT_LABEL_KIND, (name, body) => keptLabelShape(body, '') ?? ofPullRequest(name, body)],
 ])
 
 /** Says why this build cannot act on a document, null where it can. Kinds that it does not know it leaves alone. */
@@ -56,4 +58,10 @@ function mustBe(body: Readonly<Record<string, unknown>>, member: string, name: s
 function ofRollout(name: string, { pipeline, release }: Readonly<Record<string, unknown>>): string | null {
   const [pipelineName = '', version = ''] = [pipeline, release].map((part) => (typeof part === 'string' ? part : ''))
   return name === `${pipelineName}/${version}` ? null : `pipeline and release must be ${name}`
+}
+
+function ofPullRequest(name: string, { host, repository, number }: Readonly<Record<string, unknown>>): string | null {
+  return name === `${String(host)}/${String(repository)}#${String(number)}`
+    ? null
+    : `host, repository and number must be ${name}`
 }

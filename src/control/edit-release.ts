@@ -5,7 +5,10 @@ import {
   liftEmbargo as draftLift,
 } from '../rollouts/release-draft.ts'
 import type { ChangeVerdict, ReleaseEdit } from '../rollouts/release-draft.ts'
+import { withKeptLabels } from '../rollouts/github-label.ts'
+import { pullRequestOf } from '../rollouts/pull-request.ts'
 import type { Conditions, Control, Request } from './control.ts'
+import { keptLabelsView } from './core/views.ts'
 import { changeRelease, type ReleaseChange, type ReleaseOutcome } from './release-result.ts'
 
 export function editRelease(
@@ -17,7 +20,15 @@ export function editRelease(
   const change: ReleaseChange = {
     version,
     kind: 'release.edit',
-    draft: (release, { reason }) => draftEdit(release, edit, reason),
+    draft(release, { reason }, _, tx) {
+      const drafted = draftEdit(release, edit, reason)
+      if (drafted.outcome === 'refused' || (edit.changes ?? edit.repository) === undefined) return drafted
+      const { repository = null } = release
+      // A change whose pull request was known is signed off again where it is another one now.
+      const known = (release.changes ?? []).filter((one) => pullRequestOf(one, repository) !== null)
+      const isNew = (id: string): boolean => !known.some((one) => one.id === id)
+      return { ...drafted, release: withKeptLabels(drafted.release, tx.view(keptLabelsView), isNew, tx.now) }
+    },
   }
   return changeRelease(control, request, change, conditions)
 }

@@ -48,7 +48,11 @@ export class GateClient {
     const redact = (text: string): string => (secret === undefined ? text : (secrets?.redact(secret, text) ?? text))
     const headers = { Accept: 'application/json', ...authorization }
     const reply = await this.#outbound.ask(asked.href, { method: 'GET', headers })
-    if (reply.outcome === 'reply') return readGateAnswer(reply.status, reply.body, gate, redact)
+    if (reply.outcome === 'reply') {
+      const { status, body } = reply
+      if (status !== 200 || body !== null) return readGateAnswer(status, body ?? '', gate, redact)
+      return { value: null, verdict: 'error', detail: `the query ${this.#outbound.unreadBody}` }
+    }
     const verdict = reply.kind === 'timed out' ? 'timed out' : 'error'
     return { value: null, verdict, detail: `the query ${redact(reply.message)}` }
   }

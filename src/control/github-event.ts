@@ -1,15 +1,33 @@
 // What GitHub's events do: a label signs a change off in every release that has it, and a pushed tag registers its release.
-import { RELEASE_KIND, releaseBody, releaseKey, releaseOf } from '../rollouts/release.ts'
-import { hearLabel } from '../rollouts/release-draft.ts'
+import {
+  applyLabel,
+  isKeptLabelKey,
+  keepLabel,
+  keptLabelBody,
+  keptLabelKey,
+  keptLabelOf,
+  outdatedLabels,
+  type KeptLabel,
+  type LabelEvent,
+} from '../rollouts/github-label.ts'
 import type { GithubEvent } from '../rollouts/github-event.ts'
+import { isReleaseKey, RELEASE_KIND, releaseBody, releaseKey, releaseOf } from '../rollouts/release.ts'
 import { COMMIT_WRITES_MAX } from '../store/port.ts'
-import type { Control, Request } from './control.ts'
-import { commitWith, executeCommand, replyWith } from './core/execute.ts'
+import { knownState, type Control, type Request } from './control.ts'
+import { commitWith, executeCommand, replyWith, type Decision } from './core/execute.ts'
+import type { Applied, Transaction } from './core/transaction.ts'
+import { keptLabelsView } from './core/views.ts'
 import { fitting } from './fitting.ts'
 import type { GithubOutcome } from './github-outcome.ts'
-import { registerRelease } from './register-release.ts'
+import { isSameCommit, registerRelease } from './register-release.ts'
+import { releaseRecord } from './releases.ts'
 
 type Label = Extract<GithubEvent, { kind: 'label' }>
+
+/** Kept labels that one commit deletes: each event adds one, so this is always enough in the end. */
+const DELETED_AT_ONCE_MAX = 20
+/** The event's own document, and the index of all. */
+const BESIDE_RELEASES_MAX = DELETED_AT_ONCE_MAX + 2
 
 /** Applies an event that was proven to be GitHub's. */
 export function applyGithubEvent(
@@ -17,49 +35,91 @@ export function applyGithubEvent(
   request: Request,
   event: Exclude<GithubEvent, { kind: 'ignored' }>,
 ): Promise<GithubOutcome> {
-  return event.kind === 'label' ? hear(control, request, event) : register(control, request, event)
+  return event.kind === 'label' ? applyLabelEvent(control, request, event) : register(control, request, event)
 }
 
-/** Signs the change off, or takes that back, in every release that has it and is not withdrawn: one commit. */
-function hear(control: Control, request: Request, label: Label): Promise<GithubOutcome> {
-  return executeCommand<GithubOutcome, null, null>(control, request, {
+/**
+ * Signs the change off, or takes that back, in every release that has it and is not withdrawn, and keeps the event for releases
+ * that come: one commit.
+ */
+function applyLabelEvent(control: Control, request: Request, event: Label): Promise<GithubOutcome> {
+  const label: LabelEvent = { ...event, by: request.actor }
+  return executeCommand<GithubOutcome, string, null>(control, request, {
     kind: label.isVerified ? 'release.verify' : 'release.unverify',
     dryRun: false,
-    run(tx) {
-      const context = { ...tx.times, actor: request.actor, reason: request.reason }
-      // Candidates: each release that is written is expected by its write.
-      const heard = [...tx.untracked.documentsOf(RELEASE_KIND)].flatMap(
-        (document) => hearLabel(releaseOf(document), label, context) ?? [],
-      )
-      if (heard.length === 0) {
-        const why = `no release has the change ${label.url}, or a later event of it was heard`
-        return replyWith({ outcome: 'nothing', why })
-      }
-      // The newest are the ones that somebody still waits for.
-      const [newest, ...older] = heard.toSorted((a, b) => (a.cutAt < b.cutAt ? 1 : -1))
-      const written = newest === undefined ? [] : [newest, ...fitting(older, COMMIT_WRITES_MAX - 1)]
-      for (const release of written) tx.put(releaseKey(release.version), releaseBody(release))
-      return commitWith(null)
-    },
-    reply: ({ subjects }) => ({
-      outcome: 'applied',
-      releases: subjects.map((key) => key.slice(`${RELEASE_KIND}/`.length)),
-    }),
+    run: (tx) => decideLabel(tx, label),
+    reply: (applied, why) => labelApplied(applied, why ?? noRelease(label)),
   })
+}
+
+function decideLabel(tx: Transaction, label: LabelEvent): Decision<GithubOutcome, string> {
+  // The view's index document is written with every release that brings other changes: none is overlooked.
+  const labels = tx.view(keptLabelsView)
+  const outcomes = [...tx.untracked.documentsOf(RELEASE_KIND)].flatMap(
+    (document) => applyLabel(releaseOf(document), label, tx.now) ?? [],
+  )
+  const applied = outcomes.flatMap((one) => (one.outcome === 'applied' ? one.release : []))
+  const [refused] = outcomes.flatMap((one) => (one.outcome === 'refused' ? one.why : []))
+  const [unknown] = outcomes.flatMap((one) => (one.outcome === 'unknown' ? one.why : []))
+  if (applied.length === 0 && refused !== undefined) return replyWith({ outcome: 'nothing', why: refused })
+  // The newest are the ones that somebody still waits for.
+  const [newest, ...older] = applied.toSorted((a, b) => (a.cutAt < b.cutAt ? 1 : -1))
+  const written = newest === undefined ? [] : [newest, ...fitting(older, COMMIT_WRITES_MAX - BESIDE_RELEASES_MAX)]
+  for (const release of written) tx.put(releaseKey(release.version), releaseBody(release))
+  keep(tx, label, labels)
+  const why = unknown ?? noRelease(label)
+  if (tx.isEmpty) return replyWith({ outcome: 'nothing', why: `${why}, and ${whyNotKept(tx, label)}` })
+  if (written.length > 0) return commitWith(why)
+  return commitWith(why, { kind: label.isVerified ? 'github.label' : 'github.unlabel' })
+}
+
+/** Puts the event in the place of an earlier one of its pull request, and deletes what has expired or is too much. */
+function keep(tx: Transaction, label: LabelEvent, labels: readonly KeptLabel[]): void {
+  const key = keptLabelKey(label.pullRequest)
+  const before = tx.get(key)
+  const kept = keepLabel(label, before === undefined ? null : keptLabelOf(before), tx.now)
+  if (kept === null) return
+  tx.overwrite(key, keptLabelBody(kept))
+  const others = labels.filter((other) => keptLabelKey({ ...other }) !== key)
+  for (const other of fitting(outdatedLabels([...others, kept], tx.expiryTime), DELETED_AT_ONCE_MAX)) {
+    const otherKey = keptLabelKey(other)
+    if (otherKey !== key) tx.put(otherKey, null)
+  }
+}
+
+function noRelease({ url }: LabelEvent): string {
+  return `no release has the change ${url}`
+}
+
+/** Why an event is not kept for releases that come, as the rest of a sentence. */
+function whyNotKept(tx: Transaction, { pullRequest, at }: LabelEvent): string {
+  const document = tx.get(keptLabelKey(pullRequest))
+  const kept = document === undefined ? null : keptLabelOf(document).at
+  return kept !== null && kept >= at
+    ? `an event of ${kept} is kept for those that come, not this one of ${at}`
+    : `the event of ${at} is too old to be kept for those that come`
+}
+
+function labelApplied({ subjects, changes }: Applied, why: string): GithubOutcome {
+  const releases = subjects.filter(isReleaseKey).map((key) => key.slice(`${RELEASE_KIND}/`.length))
+  const kept = changes.find(({ key, after }) => isKeptLabelKey(key) && after !== null)?.after ?? null
+  if (releases.length > 0 || kept === null) return { outcome: 'applied', releases }
+  return { outcome: 'kept', why, keptUntil: keptLabelOf(kept).expiresAt }
 }
 
 /** A tag says nothing of packages or changes: until somebody does, the release is the control plane's alone. */
 async function register(
   control: Control,
   request: Request,
-  { version, commit }: Extract<GithubEvent, { kind: 'release' }>,
+  { version, commit, repository }: Extract<GithubEvent, { kind: 'release' }>,
 ): Promise<GithubOutcome> {
-  const outcome = await registerRelease(control, request, { version, commit, kind: 'control-plane' }, false)
+  const draft = { version, commit, repository, kind: 'control-plane' } as const
+  const outcome = await registerRelease(control, request, draft, false)
   switch (outcome.outcome) {
     case 'done':
       return { outcome: 'applied', releases: [outcome.record.release.version] }
     case 'refused':
-      if (outcome.why === 'malformed') return outcome
+      if (outcome.why === 'malformed' || isOfOtherCommit(control, version, commit)) return outcome
       return { outcome: 'nothing', why: outcome.why === 'rollout' ? outcome.message : 'the release was refused' }
     case 'stale':
     case 'packages-missing':
@@ -69,4 +129,10 @@ async function register(
     case 'key-reused':
       return outcome
   }
+}
+
+/** Whether the version is registered with a commit that is not the tag's: somebody must see that. A commit is never edited. */
+function isOfOtherCommit(control: Control, version: string, commit: string): boolean {
+  const record = releaseRecord(knownState(control), version)
+  return record !== null && !isSameCommit(record.release.commit, commit)
 }

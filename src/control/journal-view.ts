@@ -16,6 +16,7 @@ import { UnreadableEntry } from '../store/entry-parts.ts'
 import { TURN_BYTES_MAX } from '../store/turns.ts'
 import { asStored, unreadBody } from '../store/stored-form.ts'
 import type { Secrets } from '../rollouts/embargo.ts'
+import { isKeptLabelKey } from '../rollouts/github-label.ts'
 import { isPipelineKey } from '../rollouts/pipeline.ts'
 import { isReleaseKey, releaseBody, releaseOf } from '../rollouts/release.ts'
 import { isRolloutKey } from '../rollouts/rollout.ts'
@@ -175,7 +176,7 @@ function maySee(identity: Identity, key: string): boolean {
   if (isTokenKey(key)) return identity.role === 'admin' && coversAll(identity)
   // They name channels of all kinds.
   if (isIndexKey(key)) return coversAll(identity)
-  if (isReleaseKey(key) || isPipelineKey(key) || isRolloutKey(key)) return coversAll(identity)
+  if (isReleaseKey(key) || isPipelineKey(key) || isRolloutKey(key) || isKeptLabelKey(key)) return coversAll(identity)
   const name = channelNameOf(key)
   return name === null || covers(identity, name)
 }

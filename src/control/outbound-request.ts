@@ -41,14 +41,17 @@ export interface OutboundReply {
   readonly outcome: 'reply'
   readonly status: number
   readonly headers: IncomingHttpHeaders
-  /** Nothing where only the head was asked for. */
-  readonly body: string
+  /**
+   * Empty where only the head was asked for; null where it is longer than the limit, encoded, or did not come. The status says what
+   * the answer is: look at it first.
+   */
+  readonly body: string | null
 }
 
 export interface OutboundProblem {
   readonly outcome: 'problem'
-  /** Not allowed, too late, no HTTP answer at all, or one that is too long or encoded. */
-  readonly kind: 'refused' | 'timed out' | 'failed' | 'unreadable'
+  /** Not allowed, too late, or no HTTP answer at all. */
+  readonly kind: 'refused' | 'timed out' | 'failed'
   /** The rest of a sentence about the URL. */
   readonly message: string
 }
@@ -75,15 +78,24 @@ export class Outbound {
     const url = new URL(text)
     try {
       const response = await this.#send(url, request, signal)
-      const body = await bodyOf(response, bodyBytesMax)
-      if (body === null) return problem('unreadable', `is answered with more than ${bodyBytesMax} bytes, or encoded`)
-      return { outcome: 'reply', status: response.statusCode ?? 0, headers: response.headers, body }
+      const { statusCode: status = 0, headers } = response
+      const body = await bodyOf(response, bodyBytesMax).catch((error: unknown) => {
+        // An error page that breaks off is an error all the same.
+        if (status === 200) throw error
+        return null
+      })
+      return { outcome: 'reply', status, headers, body }
     } catch (error) {
       const why = messagesOf(error).join('; ').slice(0, WORDS_LENGTH_MAX)
       this.#options.log?.debug({ host: url.host, why }, 'a server could not be asked')
       if (signal.aborted) return problem('timed out', `was not answered in ${timeoutMs / 1_000} s`)
       return problem('failed', `could not be asked: ${wordsOf(error).slice(0, WORDS_LENGTH_MAX)}`)
     }
+  }
+
+  /** What is wrong with a 200 that has no body here, as the rest of a sentence about the URL. */
+  get unreadBody(): string {
+    return `is answered with more than ${this.#options.bodyBytesMax} bytes, or encoded`
   }
 
   close(): void {

@@ -4,11 +4,13 @@ import { malformed } from '../channels/outcome.ts'
 import { momentOf } from '../channels/time.ts'
 import { named } from '../rollouts/conditions.ts'
 import { refuse } from '../rollouts/outcome.ts'
-import { releaseBody, releaseKey, type Release } from '../rollouts/release.ts'
+import { withKeptLabels } from '../rollouts/github-label.ts'
+import { releaseBody, releaseKey, releaseOf, type Release } from '../rollouts/release.ts'
 import { draftRelease, type ReleaseDraft, type RuleContext } from '../rollouts/release-draft.ts'
 import type { Control, Request } from './control.ts'
 import { commitWith, executeCommand, replyWith } from './core/execute.ts'
 import type { Transaction } from './core/transaction.ts'
+import { keptLabelsView } from './core/views.ts'
 import { packageFinder, type Packages } from './find-packages.ts'
 import { releaseDone, type ReleaseOutcome } from './release-result.ts'
 import { servedBy } from './served-by.ts'
@@ -35,12 +37,12 @@ export async function registerRelease(
       const context = { ...tx.times, actor: request.actor, reason: request.reason }
       const drafted = draftRelease(draft, packages.packages, context)
       if (drafted.outcome === 'refused') return replyWith(drafted)
-      const { release } = drafted
+      const release = withLabels(tx, drafted.release)
       const { version, kind } = release
       const key = releaseKey(version)
-      if (tx.get(key) !== undefined) {
-        return replyWith(refuse('release_exists', `release ${version} is registered already; PATCH tells more of it`))
-      }
+      const registered = tx.get(key)
+      if (registered !== undefined)
+        return replyWith(refuse('release_exists', whyRegistered(releaseOf(registered), release)))
       // A channel that is set to it meanwhile finds it on the block list, or, if it is first, is named in the answer: as where a
       // version is blocked.
       const served = servedBy(tx.untracked, version)
@@ -56,6 +58,23 @@ export async function registerRelease(
     },
     reply: (applied, _, state) => releaseDone(applied, state),
   })
+}
+
+/** The release with the labels that its changes had before it; what is known of labels is recorded. */
+function withLabels(tx: Transaction, release: Release): Release {
+  if (release.changes === null) return release
+  return withKeptLabels(release, tx.view(keptLabelsView), () => true, tx.now)
+}
+
+/** What to do about a version that is registered, or which commit it is of. */
+function whyRegistered(before: Release, { version, commit }: Release): string {
+  if (isSameCommit(before.commit, commit)) return `release ${version} is registered already; PATCH tells more of it`
+  return `release ${version} is registered with the commit ${before.commit}, not with ${commit}; cut another version`
+}
+
+/** Whether two hashes, whole or in part, can be of one commit. */
+export function isSameCommit(a: string, b: string): boolean {
+  return a.startsWith(b) || b.startsWith(a)
 }
 
 /** Puts a release that agents cannot install on the block list. */

@@ -22,6 +22,13 @@ export interface ReleaseDone extends ServedBy {
   readonly record: ReleaseRecord
   /** Rollouts that the change has begun or ended. */
   readonly rollouts: readonly Rollout[]
+  /** What the caller may not have meant. */
+  readonly warnings: readonly ReleaseWarning[]
+}
+
+export interface ReleaseWarning {
+  readonly code: 'superseded'
+  readonly message: string
 }
 
 export type ReleaseOutcome =
@@ -45,7 +52,7 @@ export interface ReleaseChange<P = null> {
   /** The journal's name for it. */
   readonly kind: string
   readonly prepare?: () => Promise<P>
-  readonly draft: (release: Release, context: RuleContext, prepared: P) => ReleaseDraft
+  readonly draft: (release: Release, context: RuleContext, prepared: P, tx: Transaction) => ReleaseDraft
   /** Puts what changes beside the release, which is drafted as given. */
   readonly beside?: (tx: Transaction, drafted: Release, context: RuleContext) => void
 }
@@ -71,7 +78,7 @@ export function changeRelease<P = null>(
       const before = releaseOf(document)
       const { actor, reason } = request
       const context = { ...tx.times, actor, reason }
-      const drafted = draft(before, context, prepared)
+      const drafted = draft(before, context, prepared, tx)
       if (drafted.outcome !== 'drafted') return replyWith(drafted)
       tx.put(key, releaseBody(drafted.release))
       beside?.(tx, drafted.release, context)
@@ -82,7 +89,7 @@ export function changeRelease<P = null>(
     reply: (applied, _, state) => releaseDone(applied, state),
     replyUnchanged(document, state) {
       const record = { release: releaseOf(document), revision: document.revision }
-      return { outcome: 'done', record, rollouts: [], ...servedByOf(servedBy(state, version)) }
+      return { outcome: 'done', record, rollouts: [], warnings: [], ...servedByOf(servedBy(state, version)) }
     },
   })
 }
@@ -95,7 +102,19 @@ export function releaseDone(applied: Applied, state: ReplicaState): ReleaseDone 
     isRolloutKey(key) && after !== null ? rolloutOf(after) : [],
   )
   const record = { release, revision: document.revision }
-  return { outcome: 'done', record, rollouts, ...servedByOf(servedBy(state, release.version)) }
+  const warnings = supersededWarnings(applied)
+  return { outcome: 'done', record, rollouts, warnings, ...servedByOf(servedBy(state, release.version)) }
+}
+
+/** One for each rollout that was over as it began, since a newer release is ahead of it. */
+function supersededWarnings({ changes }: Applied): readonly ReleaseWarning[] {
+  return changes.flatMap(({ key, before, after }) => {
+    if (!isRolloutKey(key) || before !== null || after === null) return []
+    const { pipeline, release, supersededBy } = rolloutOf(after)
+    if (supersededBy === null) return []
+    const message = `${release} goes to no channel of the pipeline ${pipeline}: the newer ${supersededBy} is ahead of it there`
+    return { code: 'superseded', message } as const
+  })
 }
 
 /** A version as documents are named after it. */

@@ -76,8 +76,11 @@ export class UpstreamClient {
     const reply = await this.#get(`${url}/version`)
     if (reply.outcome === 'problem') return reply
     const { status, body } = reply
-    if (status === 404 && saysNoTarget(body)) return { outcome: 'read', value: null }
+    if (status === 404 && body !== null && saysNoTarget(body)) return { outcome: 'read', value: null }
     if (status !== 200) return { outcome: 'problem', kind: 'invalid', message: `/version is answered ${status}` }
+    if (body === null) {
+      return { outcome: 'problem', kind: 'invalid', message: `/version ${this.#outbound.unreadBody}` }
+    }
     const read = readUpstreamVersion(body)
     if (read.outcome === 'unparsed') return { outcome: 'problem', kind: 'invalid', message: read.message }
     return { outcome: 'read', value: read.value }
@@ -86,7 +89,7 @@ export class UpstreamClient {
   /** A flag that cannot be had is `no`: urgency overrules maintenance windows, so it must be said in so many words. */
   async #critical(url: string): Promise<Read<boolean>> {
     const reply = await this.#get(`${url}/critical`)
-    if (reply.outcome === 'problem' || reply.status !== 200) return NOT_CRITICAL
+    if (reply.outcome === 'problem' || reply.status !== 200 || reply.body === null) return NOT_CRITICAL
     const read = readUpstreamCritical(reply.body)
     if (read.outcome === 'unparsed') return { outcome: 'problem', kind: 'invalid', message: read.message }
     return { outcome: 'read', value: read.value }
@@ -99,8 +102,7 @@ export class UpstreamClient {
     const reply = await this.#outbound.ask(url, { method: 'GET', headers: { Accept: 'text/plain', ...condition } })
     if (reply.outcome === 'problem') {
       const subject = reply.kind === 'refused' ? url : url.slice(url.lastIndexOf('/'))
-      const kind = reply.kind === 'unreadable' ? 'invalid' : 'unreachable'
-      return { outcome: 'problem', kind, message: `${subject} ${reply.message}` }
+      return { outcome: 'problem', kind: 'unreachable', message: `${subject} ${reply.message}` }
     }
     if (reply.status === 304 && tagged !== undefined) return { outcome: 'reply', status: 200, body: tagged.body }
     this.#remember(url, reply)
@@ -109,7 +111,7 @@ export class UpstreamClient {
 
   #remember(url: string, { status, headers, body }: OutboundReply): void {
     this.#tagged.delete(url)
-    if (status !== 200 || headers.etag === undefined) return
+    if (status !== 200 || body === null || headers.etag === undefined) return
     // The oldest goes; forgetting one only costs a whole answer.
     if (this.#tagged.size >= TAGS_MAX) this.#tagged.delete(this.#tagged.keys().next().value ?? '')
     this.#tagged.set(url, { etag: headers.etag, body })

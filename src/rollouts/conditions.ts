@@ -3,7 +3,7 @@ import type { IsBlocked } from '../channels/blocked-version.ts'
 import type { Channel } from '../channels/channel.ts'
 import { isConfirmed, type Times } from '../channels/time.ts'
 import { compareVersions, orderVersions } from '../channels/version.ts'
-import { missingFix, type Embargo } from './embargo.ts'
+import { missingFix, whenHeld, type Embargo } from './embargo.ts'
 import type { Blocker, BlockerCode } from './outcome.ts'
 import { isWindowOpen, windowInWords } from './promote-window.ts'
 import { personOf, unsignedChanges, type Release } from './release.ts'
@@ -74,7 +74,7 @@ export function releaseBlockers({ release, rollout, isBlocked, embargoes }: Stag
   // Nothing of the fix in words: this is shown to everybody.
   const embargo = missingFix(release, embargoes)
   if (embargo !== null) {
-    const message = `it was cut while the fix of ${embargo.release} was embargoed, and does not list that fix; cut a release that has it`
+    const message = `it was ${whenHeld(release, embargo)}, and does not list that fix; cut a release that has it`
     blockers.push(blocker('embargo', message))
   }
   return blockers

@@ -1,5 +1,6 @@
 // Embargoed fixes: who may know of them, and which releases must have them. While an embargo is open, its fixes and the
-// titles of changes are for admins only; releases that are cut meanwhile must list the fix, or no pipeline promotes them.
+// titles of changes are for admins only; releases that are cut or registered meanwhile must list the fix, or no pipeline promotes
+// them.
 import type { Json } from '../store/port.ts'
 import { folded, foldedWords, wordsOf, type LiftedWords } from './folded-words.ts'
 import type { Release } from './release.ts'
@@ -24,29 +25,49 @@ export interface Embargo {
   /** The release that brought the fix. */
   readonly release: string
   readonly fixes: readonly string[]
+  /** When that release was cut, and when it was registered here. */
   readonly since: string
+  readonly registeredAt: string
   readonly liftedAt: string | null
 }
 
 /** The embargo that a release has brought; null for most. */
-export function embargoOf({ version, security, cutAt }: Release): Embargo | null {
+export function embargoOf({ version, security, cutAt, registeredAt }: Release): Embargo | null {
   if (security?.embargoed !== true) return null
-  return { release: version, fixes: security.fixes, since: cutAt, liftedAt: security.liftedAt }
+  return { release: version, fixes: security.fixes, since: cutAt, registeredAt, liftedAt: security.liftedAt }
 }
 
-/** The embargo during which `release` was cut without its fixes; null where it has what it must have. */
+/** The embargo that holds `release`, which is without its fixes; null where it has what it must have. */
 export function missingFix(release: Release, embargoes: readonly Embargo[]): Embargo | null {
-  const { cutAt, version, security } = release
-  const has = security?.fixes ?? []
+  const has = release.security?.fixes ?? []
   return (
     embargoes.find(
-      ({ release: bringer, since, liftedAt, fixes }) =>
-        bringer !== version &&
-        cutAt >= since &&
-        (liftedAt === null || cutAt < liftedAt) &&
-        fixes.some((fix) => !has.includes(fix)),
+      (embargo) =>
+        embargo.release !== release.version &&
+        isHeldBy(release, embargo) &&
+        embargo.fixes.some((fix) => !has.includes(fix)),
     ) ?? null
   )
+}
+
+/**
+ * Whether a release must have the fixes of an embargo. When it was cut is what somebody has said; when it was registered is
+ * known here. So it counts as cut before the embargo, or after it, only if it was registered then, too (ADR 38).
+ */
+function isHeldBy({ cutAt, registeredAt }: Release, embargo: Embargo): boolean {
+  const { since, registeredAt: begun, liftedAt } = embargo
+  // Two registrations of one millisecond cannot be told apart.
+  const isBefore = cutAt < since && registeredAt <= begun
+  const isAfter = liftedAt !== null && cutAt >= liftedAt && registeredAt >= liftedAt
+  return !isBefore && !isAfter
+}
+
+/** When it was that an embargo came to hold a release, as the end of a sentence about the release. */
+export function whenHeld({ cutAt, registeredAt }: Release, { release, since, liftedAt }: Embargo): string {
+  const isDuring = (moment: string): boolean => moment >= since && (liftedAt === null || moment < liftedAt)
+  if (isDuring(cutAt)) return `cut while the fix of ${release} was embargoed`
+  if (liftedAt === null || registeredAt < liftedAt) return `registered while the fix of ${release} was embargoed`
+  return `cut before the fix of ${release}`
 }
 
 /** The release after an edit, with what has to stay hidden, or is public already, of what it said before. */

@@ -3,13 +3,15 @@
 import { malformed, parsed, quoted, type Parsed, type Refusal } from '../channels/outcome.ts'
 import { parseMoment } from '../channels/time.ts'
 import { parseCloudRelease } from './cloud-version.ts'
+import { isSameLabel } from './github-label.ts'
+import { nameOfPullRequest, readPullRequestUrl, readRepository, type PullRequest } from './pull-request.ts'
 
 export type GithubEvent =
   /** A pull request got or lost the label that says it is verified. */
   | {
       readonly kind: 'label'
       readonly isVerified: boolean
-      readonly number: number
+      readonly pullRequest: PullRequest
       readonly url: string
       readonly by: string
       readonly at: string
@@ -19,6 +21,8 @@ export type GithubEvent =
       readonly kind: 'release'
       readonly version: string
       readonly commit: string
+      /** Where it was pushed to; null where GitHub does not say. */
+      readonly repository: string | null
       readonly by: string
       readonly at: string | null
     }
@@ -90,19 +94,39 @@ function readPullRequest(payload: unknown, verifiedLabel: string): GithubEvent |
   }
   const label = readText(payload, 'label/name', TEXT)
   if (label.outcome === 'refused') return label
-  if (label.value !== verifiedLabel) {
+  if (!isSameLabel(label.value, verifiedLabel)) {
     return ignored(`the label is ${quoted(label.value)}, not ${quoted(verifiedLabel)}`)
   }
-  const number = readNumber(payload, 'pull_request/number')
-  if (number.outcome === 'refused') return number
-  const url = readText(payload, 'pull_request/html_url', URL_OF_PAGE)
-  if (url.outcome === 'refused') return url
+  const page = readPage(payload)
+  if (page.outcome === 'refused') return page
   const by = readText(payload, 'sender/login', LOGIN)
   if (by.outcome === 'refused') return by
   const at = readMoment(payload, 'pull_request/updated_at')
   if (at.outcome === 'refused') return at
   const isVerified = action.value === 'labeled'
-  return { kind: 'label', isVerified, number: number.value, url: url.value, by: by.value, at: at.value }
+  return { kind: 'label', isVerified, ...page.value, by: by.value, at: at.value }
+}
+
+/** The pull request by the link to its page; the other members that name it must agree. */
+function readPage(payload: unknown): Parsed<{ readonly pullRequest: PullRequest; readonly url: string }> | Refusal {
+  const number = readNumber(payload, 'pull_request/number')
+  if (number.outcome === 'refused') return number
+  const url = readText(payload, 'pull_request/html_url', URL_OF_PAGE)
+  if (url.outcome === 'refused') return url
+  const pullRequest = readPullRequestUrl(url.value)
+  if (pullRequest === null) return malformed('pull_request/html_url', 'must be the URL of a pull request')
+  const repository = repositoryIn(payload)
+  if (pullRequest.number !== number.value || (repository !== null && pullRequest.repository !== repository)) {
+    const expected = `${repository ?? pullRequest.repository}#${number.value}`
+    return malformed('pull_request/html_url', `is that of ${nameOfPullRequest(pullRequest)}, not of ${expected}`)
+  }
+  return parsed({ pullRequest, url: url.value })
+}
+
+/** The repository that a delivery is about; null where it names none. */
+function repositoryIn(payload: unknown): string | null {
+  const name = memberAt(payload, 'repository/full_name')
+  return typeof name === 'string' ? readRepository(name) : null
 }
 
 function readPush(payload: unknown): GithubEvent | Refusal {
@@ -121,12 +145,15 @@ function readPush(payload: unknown): GithubEvent | Refusal {
   if (!commit.value.startsWith(release.value.commit)) {
     return malformed(commitField, `is ${commit.value}, which is not the commit that the tag ${quoted(version)} names`)
   }
-  const by = readText(payload, firstPresent(payload, 'pusher/name', 'sender/login'), LOGIN)
+  // A deploy key, or a person at the test button, may have a name that is no login.
+  const pusher = readText(payload, 'pusher/name', LOGIN)
+  const by = pusher.outcome === 'parsed' ? pusher : readText(payload, 'sender/login', LOGIN)
   if (by.outcome === 'refused') return by
   const hasTime = memberAt(payload, 'head_commit/timestamp') !== null
   const at = hasTime ? readMoment(payload, 'head_commit/timestamp') : parsed(null)
   if (at.outcome === 'refused') return at
-  return { kind: 'release', version, commit: commit.value, by: by.value, at: at.value }
+  const repository = repositoryIn(payload)
+  return { kind: 'release', version, commit: commit.value, repository, by: by.value, at: at.value }
 }
 
 function ignored(why: string): GithubEvent {

@@ -8,6 +8,7 @@ import { momentOf } from '../channels/time.ts'
 import { compareReleases } from './cloud-version.ts'
 import { blocker, conditionBlockers, named, type StageFacts } from './conditions.ts'
 import { refuse, type Blocker, type RolloutRefusal } from './outcome.ts'
+import { endedRelease } from './release-draft.ts'
 import { frontierOf, restartedAt, stageAt, withStage, type Moved, type Rollout, type StageProgress } from './rollout.ts'
 
 export interface PromotionContext {
@@ -52,6 +53,7 @@ export function seedOf({ pipeline, release }: Pick<Rollout, 'pipeline' | 'releas
 export function planPromotion(facts: StageFacts, index: number, context: PromotionContext): Promotion | RolloutRefusal {
   const { rollout, release, now } = facts
   const { rules, progress } = stageAt(rollout, index)
+  if (release.withdrawn !== null) return endedRelease(release)
   if (context.critical && release.security === null) {
     return refuse('not_security', `release ${release.version} has no security fixes, so it is not critical`)
   }

@@ -1,11 +1,12 @@
 // Releases as they are asked for, and every change of one as a pure function: (release, what is asked) → the next release.
 import { malformed, quoted } from '../channels/outcome.ts'
-import { momentOf, parseMoment, type Times } from '../channels/time.ts'
+import { momentOf, type Times } from '../channels/time.ts'
 import { parseVersion } from '../channels/version.ts'
-import { parseCloudRelease } from './cloud-version.ts'
+import { cutTime } from './cut-time.ts'
 import { EMBARGOED, leakingChange, withPast } from './embargo.ts'
 import { tidied } from './folded-words.ts'
 import { refuse, type RolloutRefusal } from './outcome.ts'
+import { isSamePullRequest, nameOfPullRequest, readFullId, readPullRequestUrl, readRepository } from './pull-request.ts'
 import type { Release, ReleaseChange, ReleaseKind, ReleasePackage } from './release.ts'
 
 /** A change as it is asked for. */
@@ -23,6 +24,8 @@ export interface ReleaseEdit {
   readonly minAgentVersion?: string | null
   readonly security?: { readonly embargoed?: boolean; readonly fixes: readonly string[] }
   readonly notesUrl?: string | null
+  /** `owner/name` on GitHub, or its URL: where changes are whose id is a number alone. */
+  readonly repository?: string | null
 }
 
 export interface ReleaseDraft extends ReleaseEdit {
@@ -58,24 +61,8 @@ export function draftRelease(
   if (!/^[0-9a-f]{6,64}$/.test(draft.commit)) {
     return malformed('commit', `must be 6 to 64 of 0-9 and a-f, not ${quoted(draft.commit)}`)
   }
-  const cloud = parseCloudRelease(version.value)
-  const asked = draft.cutAt === undefined ? null : parseMoment(draft.cutAt)
-  if (asked?.outcome === 'unparsed') return malformed('cutAt', asked.message)
-  let cutAt = asked?.value ?? momentOf(now)
-  if (cloud.outcome === 'parsed') {
-    if (!draft.commit.startsWith(cloud.value.commit)) {
-      return malformed(
-        'commit',
-        `${quoted(draft.commit)} does not begin with ${cloud.value.commit}, which the version names`,
-      )
-    }
-    const named = momentOf(cloud.value.cutAt)
-    // The version tells whole seconds.
-    if (asked !== null && Math.floor(Date.parse(asked.value) / 1_000) !== Date.parse(named) / 1_000) {
-      return malformed('cutAt', `is ${asked.value}, but the version says ${named}; leave it out`)
-    }
-    cutAt = named
-  }
+  const cutAt = cutTime(draft, version.value, now)
+  if (cutAt.outcome === 'refused') return cutAt
   const cutBy = draft.cutBy?.trim() ?? actor
   // What is no such name would bar nobody from approving, like @alice.
   if (draft.cutBy !== undefined && !PERSON.test(cutBy)) {
@@ -89,7 +76,7 @@ export function draftRelease(
   const blank: Release = {
     version: version.value,
     commit: draft.commit,
-    cutAt,
+    cutAt: cutAt.value,
     cutBy,
     registeredAt: momentOf(now),
     registeredBy: actor,
@@ -108,6 +95,7 @@ export function draftRelease(
 
 /** The release with what an edit says of it; sign-offs of changes that stay are kept. */
 export function editRelease(release: Release, edit: ReleaseEdit, reason: string | null): Drafted {
+  if (release.withdrawn !== null) return endedRelease(release)
   const drafted = withEdit(release, edit, reason)
   return drafted.outcome === 'refused' ? drafted : { ...drafted, release: inEdition(drafted.release, release) }
 }
@@ -151,6 +139,13 @@ function withEdit(release: Release, edit: ReleaseEdit, reason: string | null): D
     if (edit.notesUrl !== null && !isWebUrl(edit.notesUrl)) return malformed('notesUrl', notAUrl(edit.notesUrl))
     next = { ...next, notesUrl: edit.notesUrl }
   }
+  if (edit.repository !== undefined) {
+    const repository = edit.repository === null ? null : readRepository(edit.repository)
+    if (repository === null && edit.repository !== null) {
+      return malformed('repository', `must be owner/name or the URL of a repository, not ${quoted(edit.repository)}`)
+    }
+    next = { ...next, repository }
+  }
   if (edit.security !== undefined) {
     const { embargoed = false, fixes } = edit.security
     const short = fixes.findIndex((fix) => !FIX.test(fix))
@@ -188,6 +183,10 @@ function draftChanges(
     if (changes.some((change) => change.id === id))
       return malformed(`changes/${index}/id`, `${quoted(id)} is there twice`)
     if (url !== null && !isWebUrl(url)) return malformed(`changes/${index}/url`, notAUrl(url))
+    const [linked, named] = [url === null ? null : readPullRequestUrl(url), readFullId(id)]
+    if (linked !== null && named !== null && !isSamePullRequest(linked, named)) {
+      return malformed(`changes/${index}/url`, `is that of ${nameOfPullRequest(linked)}, but the id is ${quoted(id)}`)
+    }
     if (title === '') return malformed(`changes/${index}/title`, 'has nothing in it')
     const known = before.find((change) => change.id === id)
     if (title === EMBARGOED || author === EMBARGOED) {
@@ -206,7 +205,7 @@ function draftChanges(
 
 /** The release with the packages that agents install, or with no others than these; `packages` were found to exist. */
 export function addArtifacts(release: Release, packages: readonly ReleasePackage[], areAll: boolean): Drafted {
-  if (release.withdrawn !== null) return over(release)
+  if (release.withdrawn !== null) return endedRelease(release)
   const urls = new Set(packages.map(({ url }) => url))
   const kept = areAll ? [] : release.packages.filter(({ url }) => !urls.has(url))
   const next: Release = { ...release, kind: 'full', packages: [...kept, ...packages] }
@@ -217,7 +216,7 @@ export function addArtifacts(release: Release, packages: readonly ReleasePackage
 export type ChangeVerdict = 'verify' | 'unverify' | 'withdraw'
 
 export function judgeChange(release: Release, id: string, verdict: ChangeVerdict, context: RuleContext): Drafted {
-  if (release.withdrawn !== null) return over(release)
+  if (release.withdrawn !== null) return endedRelease(release)
   const change = (release.changes ?? []).find((candidate) => candidate.id === id)
   if (change === undefined) return refuse('unknown_change', `release ${release.version} has no change ${quoted(id)}`)
   const stamp = { by: context.actor, at: momentOf(context.now) }
@@ -238,27 +237,8 @@ export function judgeChange(release: Release, id: string, verdict: ChangeVerdict
   }
 }
 
-/** What GitHub says of a pull request's label; null where the release has no such change, or has heard a later word. */
-export function hearLabel(
-  release: Release,
-  label: { readonly number: number; readonly url: string; readonly isVerified: boolean; readonly at: string },
-  context: RuleContext,
-): Release | null {
-  if (release.withdrawn !== null) return null
-  const changes = release.changes ?? []
-  const change =
-    changes.find(({ url }) => url === label.url) ??
-    changes.find(({ id, url }) => url === null && (id === String(label.number) || id === `#${label.number}`))
-  if (change === undefined || (change.labelAt !== null && change.labelAt > label.at)) return null
-  // Whoever labels it has seen the release; a word from before it, kept and sent again, is not heard.
-  if (label.at < release.registeredAt.slice(0, 19)) return null
-  const signedOff = label.isVerified ? (change.signedOff ?? { by: context.actor, at: momentOf(context.now) }) : null
-  const heard = { ...change, signedOff, labelAt: label.at }
-  return { ...release, changes: changes.map((candidate) => (candidate === change ? heard : candidate)) }
-}
-
 export function withdrawRelease(release: Release, context: RuleContext): Drafted {
-  if (release.withdrawn !== null) return over(release)
+  if (release.withdrawn !== null) return endedRelease(release)
   const reason = context.reason?.trim() ?? ''
   if (reason === '') return malformed('reason', 'is missing; say what is wrong with the release')
   return {
@@ -282,7 +262,8 @@ function withChange(release: Release, changed: ReleaseChange): Drafted {
   return { outcome: 'drafted', release: { ...release, changes } }
 }
 
-function over({ version, withdrawn }: Release): RolloutRefusal {
+/** The refusal of everything but a rollback and the end of an embargo. */
+export function endedRelease({ version, withdrawn }: Release): RolloutRefusal {
   return refuse('release_over', `release ${version} was withdrawn: ${withdrawn?.reason}`)
 }
 

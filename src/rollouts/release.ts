@@ -25,7 +25,7 @@ export interface ReleaseChange {
   readonly signedOff: SignedOff | null
   /** Taken back: it is not in the release any more, or needs no sign-off. */
   readonly withdrawn: Withdrawal | null
-  /** The moment of GitHub's last word on its label: an older one that comes late is not heard. */
+  /** The moment of the last event of its label on GitHub that has counted: an older one that comes late does not. */
   readonly labelAt: string | null
 }
 
@@ -65,6 +65,8 @@ export interface Release {
   readonly registeredAt: string
   readonly registeredBy: string
   readonly kind: ReleaseKind
+  /** `owner/name` on GitHub: where changes are whose id is a number alone. Missing on releases of earlier builds. */
+  readonly repository?: string | null
   /** null where nobody has said yet what it brings. */
   readonly changes: readonly ReleaseChange[] | null
   /** The lowest version of an agent that it still works with; null for any. */

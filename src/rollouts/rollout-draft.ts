@@ -6,7 +6,7 @@ import { refuse, type RolloutRefusal } from './outcome.ts'
 import type { Pipeline, PipelineRules, StageRules } from './pipeline.ts'
 import { supersede } from './promotion.ts'
 import { personOf, type Release } from './release.ts'
-import type { RuleContext } from './release-draft.ts'
+import { endedRelease, type RuleContext } from './release-draft.ts'
 import { PIPELINE_CHANNELS_MAX } from './pipeline-draft.ts'
 import {
   channelsOf,
@@ -105,6 +105,7 @@ export function approveStage(
   { index, looked }: { readonly index: number; readonly looked: number | null },
   { now, actor }: RuleContext,
 ): Drafted {
+  if (release.withdrawn !== null) return endedRelease(release)
   const ended = overRefusal(rollout)
   if (ended !== null) return ended
   const person = personOf(actor)

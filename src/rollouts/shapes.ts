@@ -1,4 +1,4 @@
-// What the documents of releases, pipelines and rollouts must be for this build to act on them.
+// What the documents of releases, pipelines, rollouts and kept labels must be for this build to act on them.
 import * as shape from '../channels/shape.ts'
 import { GATE_OPS, WEEKDAYS } from './pipeline.ts'
 import { GATE_VERDICTS } from './rollout.ts'
@@ -18,6 +18,7 @@ export const releaseShape = objectWith({
   registeredAt: moment,
   registeredBy: text,
   kind: oneOf(['control-plane', 'full']),
+  repository: optional(nullable(text)),
   changes: nullable(
     listOf(
       objectWith({
@@ -47,6 +48,18 @@ export const releaseShape = objectWith({
   withdrawn: nullable(withdrawal),
   bad: nullable(withdrawal),
   edition: whole(1),
+})
+
+/** What the document of a kept label must be. */
+export const keptLabelShape = objectWith({
+  host: text,
+  repository: text,
+  number: whole(1),
+  url: text,
+  isVerified: flag,
+  by: text,
+  at: moment,
+  expiresAt: moment,
 })
 
 const gate = objectWith({

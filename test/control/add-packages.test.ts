@@ -72,5 +72,8 @@ t.test('nothing is changed with a package that is not there, nor at another revi
 t.test('a withdrawn release gets no packages', async (t) => {
   const withdrawn = { reason: 'r', by: 'ada', at: '2026-02-28T23:00:00.000Z' }
   const rig = await started(t, releaseDocument({ withdrawn }))
-  t.match(await add(rig), { outcome: 'refused' })
+  const refused = { outcome: 'refused', problem: 'release_over' }
+  t.match(await add(rig), refused)
+  rig.missing.add(PACKAGE)
+  t.match(await add(rig), refused, 'whether they are there makes no difference')
 })

@@ -247,6 +247,12 @@ t.test('a redirect is not followed', async (t) => {
   t.strictSame(other.requests, [])
 })
 
+t.test('an error with a large page is told by its status', async (t) => {
+  const page = answering(502, ' '.repeat(GATE_BODY_BYTES_MAX + 1))
+  const detail = 'the query is answered 502'
+  t.same(await found(t, page, BELOW_FIVE), { value: null, verdict: 'error', detail })
+})
+
 t.test('a body that is too long, encoded or cut off is an error', async (t) => {
   const long = answering(200, ' '.repeat(GATE_BODY_BYTES_MAX + 1))
   t.match(await found(t, long, BELOW_FIVE), { verdict: 'error', detail: /more than 1048576 bytes/ })

@@ -84,6 +84,11 @@ t.test('everything else is a problem in words, and soon', async (t) => {
     response.writeHead(200, { 'content-length': '6' })
     response.write('15.1')
   }
+  const page = `<html>${'bad gateway '.repeat(10_000)}</html>`
+  const brokenPage: Answer = (_request, response) => {
+    response.writeHead(503, { 'content-length': '100' })
+    response.write('<html>', () => response.destroy())
+  }
   const portal = '<!doctype html><title>Please sign in</title><a href="https://portal.example/">Sign in</a>'
   const faults: Readonly<Record<string, readonly [Answer, kind: string, words: RegExp, timeoutMs?: number]>> = {
     'an error': [answering(500, '15.1.4'), 'invalid', /answered 500/],
@@ -96,6 +101,14 @@ t.test('everything else is a problem in words, and soon', async (t) => {
     'two versions': [answering(200, '15.1.4\n15.1.5'), 'invalid', /white space/],
     'too much': [answering(200, '1'.repeat(UPSTREAM_BODY_BYTES_MAX + 1)), 'invalid', /more than 1024 bytes/],
     'an endless body': [endless, 'invalid', /more than 1024 bytes/],
+    'an error with a large page': [answering(502, page), 'invalid', /^\/version is answered 502$/],
+    'an error whose page does not end': [brokenPage, 'invalid', /^\/version is answered 503$/],
+    'a large page about an unknown channel': [answering(404, page), 'invalid', /^\/version is answered 404$/],
+    'an error that is compressed': [
+      (_request, response) => void response.writeHead(502, { 'content-encoding': 'gzip' }).end(gzipSync(page)),
+      'invalid',
+      /^\/version is answered 502$/,
+    ],
     compressed: [
       (_request, response) => void response.writeHead(200, { 'content-encoding': 'gzip' }).end(gzipSync('15.1.4')),
       'invalid',

@@ -88,7 +88,8 @@ t.test('a release needs a package that was found, unless the rules say otherwise
 })
 
 t.test('a release that lacks an embargoed fix is held back, without a word of the fix', async (t) => {
-  const embargo: Embargo = { release: '15.1.9', fixes: ['SEC-2026-1'], since: inHours(-9), liftedAt: null }
+  const times = { since: inHours(-9), registeredAt: inHours(-9), liftedAt: null }
+  const embargo: Embargo = { release: '15.1.9', fixes: ['SEC-2026-1'], ...times }
   const blockers = held({ facts: { embargoes: [embargo] } })
   t.match(blockers, [
     /^embargo: .*the fix of 15\.1\.9 was embargoed, and does not list that fix; cut a release that has it/,

@@ -1,7 +1,15 @@
 // Embargoed fixes: which releases must have them, and that nothing of them is shown to who may not know.
 import fc from 'fast-check'
 import t from 'tap'
-import { EMBARGOED, embargoOf, missingFix, Secrets, withoutPast, type Embargo } from '../../src/rollouts/embargo.ts'
+import {
+  EMBARGOED,
+  embargoOf,
+  missingFix,
+  Secrets,
+  whenHeld,
+  withoutPast,
+  type Embargo,
+} from '../../src/rollouts/embargo.ts'
 import { releaseBody, type Release } from '../../src/rollouts/release.ts'
 import { editRelease, liftEmbargo, type ReleaseEdit } from '../../src/rollouts/release-draft.ts'
 import type { Json } from '../../src/store/port.ts'
@@ -9,7 +17,10 @@ import { frozen, inHours } from '../fixtures/channel-samples.ts'
 import { allowed, ruleContextOf, someChange, someRelease } from '../fixtures/rollout-samples.ts'
 
 const OPEN = { embargoed: true, fixes: ['SEC-2026-1', 'SEC-2026-2'], liftedAt: null }
-const EMBARGO: Embargo = { release: '15.1.9', fixes: OPEN.fixes, since: inHours(-4), liftedAt: null }
+const EMBARGO: Embargo = {
+  ...{ release: '15.1.9', fixes: OPEN.fixes },
+  ...{ since: inHours(-4), registeredAt: inHours(-3.5), liftedAt: null },
+}
 const TITLE = 'sessions end with their certificate'
 const LINK = 'https://git.example.com/private/pull/4711'
 const NOTES = 'https://notes.example.com/sec-notes'
@@ -34,15 +45,17 @@ function draftOf(title: string, url: string | null = null) {
   return { id: '1', title, author: 'mallory', url }
 }
 
-function cut(hours: number, fixes: readonly string[] | null = null): Release {
+/** A release that was cut so many hours after NOW, and registered then unless told otherwise. */
+function cut(hours: number, fixes: readonly string[] | null = null, registered = hours): Release {
   const security = fixes === null ? null : { embargoed: false, fixes, liftedAt: null }
-  return someRelease({ cutAt: inHours(hours), security })
+  return someRelease({ cutAt: inHours(hours), registeredAt: inHours(registered), security })
 }
 
 t.test('a release brings an embargo where its fixes must not be known, since it was cut', async (t) => {
-  t.strictSame(embargoOf(secretRelease({ cutAt: inHours(-4) })), EMBARGO)
+  const times = { cutAt: inHours(-4), registeredAt: inHours(-3.5) }
+  t.strictSame(embargoOf(secretRelease(times)), EMBARGO)
   const lifted = { ...OPEN, liftedAt: inHours(-1) }
-  t.strictSame(embargoOf(secretRelease({ cutAt: inHours(-4), security: lifted })), {
+  t.strictSame(embargoOf(secretRelease({ ...times, security: lifted })), {
     ...EMBARGO,
     liftedAt: inHours(-1),
   })
@@ -64,6 +77,25 @@ t.test('a release that was cut before an embargo or after it needs nothing of it
   t.equal(missingFix(cut(-4), [EMBARGO]), EMBARGO, 'in the moment in which it began')
   t.equal(missingFix(cut(-2.1), [lifted]), lifted, 'lifted since, but it was cut without the fix')
   t.equal(missingFix(cut(-2), [lifted]), null, 'in the moment in which it was lifted')
+})
+
+t.test('what somebody says of when a release was cut frees it from no embargo', async (t) => {
+  const lifted = { ...EMBARGO, liftedAt: inHours(-2) }
+  t.equal(missingFix(cut(-1, [], -2.1), [lifted]), lifted, 'registered before the lift, dated after it')
+  t.equal(missingFix(cut(-1, [], -2), [lifted]), null, 'registered with the lift')
+  t.equal(missingFix(cut(-9, [], -3), [EMBARGO]), EMBARGO, 'registered during the embargo, dated before it')
+  t.equal(missingFix(cut(-9, [], -1), [lifted]), lifted, 'registered after it, without what it brought')
+  t.equal(missingFix(cut(-9, [], -3.6), [EMBARGO]), null, 'on its way before the embargo')
+  t.equal(missingFix(cut(-3.9, [], -3.6), [EMBARGO]), EMBARGO, 'cut in the embargo, whose release was registered late')
+  t.equal(missingFix(cut(-1, OPEN.fixes, -2.1), [lifted]), null, 'with the fix')
+})
+
+t.test('it is said when a release came to be held', async (t) => {
+  const lifted = { ...EMBARGO, liftedAt: inHours(-2) }
+  t.equal(whenHeld(cut(-3), lifted), 'cut while the fix of 15.1.9 was embargoed')
+  t.equal(whenHeld(cut(-1, [], -2.1), lifted), 'registered while the fix of 15.1.9 was embargoed')
+  t.equal(whenHeld(cut(-9, [], -3), EMBARGO), 'registered while the fix of 15.1.9 was embargoed')
+  t.equal(whenHeld(cut(-9, [], -1), lifted), 'cut before the fix of 15.1.9')
 })
 
 t.test('of several embargoes each is asked, and a release is not held against its own', async (t) => {

@@ -2,6 +2,7 @@
 import fc from 'fast-check'
 import t from 'tap'
 import type { Refusal } from '../../src/channels/outcome.ts'
+import { isSameLabel } from '../../src/rollouts/github-label.ts'
 import { readGithubEvent, type GithubEvent } from '../../src/rollouts/github-event.ts'
 import { isOneShortLine, strangeText } from '../fixtures/channel-texts.ts'
 
@@ -77,7 +78,7 @@ t.test('a pull request that gets the label is verified, one that loses it is not
   const expected: GithubEvent = {
     kind: 'label',
     isVerified: true,
-    number: 2,
+    pullRequest: { host: 'github.com', repository: 'codertocat/hello-world', number: 2 },
     url: 'https://github.com/Codertocat/Hello-World/pull/2',
     by: 'mona-lisa',
     at: '2019-05-15T15:20:35.000Z',
@@ -89,8 +90,8 @@ t.test('a pull request that gets the label is verified, one that loses it is not
 
 t.test('other labels and other actions of a pull request are ignored, with words that name them', async (t) => {
   t.match(whyIgnored('pull_request', withMember(labeled, 'label/name', 'bug')), /"bug", not "verified"/)
-  // A label that differs in its letters' case is not the one that was configured.
-  t.match(whyIgnored('pull_request', withMember(labeled, 'label/name', 'Verified')), /"Verified", not "verified"/)
+  const other = withMember(labeled, 'label/name', 'Verified')
+  t.hasStrict(readGithubEvent('pull_request', other, RULES), { kind: 'label' }, 'GitHub has one label of both')
   for (const action of ['opened', 'closed', 'synchronize', 'edited', '']) {
     t.match(whyIgnored('pull_request', { action }), new RegExp(`"${action}"`))
   }
@@ -101,6 +102,7 @@ t.test('a pushed tag of the Cloud form is a release, of the commit that the tag 
     kind: 'release',
     version: VERSION,
     commit: COMMIT,
+    repository: 'codertocat/hello-world',
     by: 'Codertocat',
     at: '2023-07-12T12:36:33.000Z',
   }
@@ -110,7 +112,8 @@ t.test('a pushed tag of the Cloud form is a release, of the commit that the tag 
 })
 
 t.test('without a head commit a tag is of the commit in `after`, made nobody knows when', async (t) => {
-  const expected = { kind: 'release', version: VERSION, commit: COMMIT, by: 'Codertocat', at: null }
+  const repository = 'codertocat/hello-world'
+  const expected = { kind: 'release', version: VERSION, commit: COMMIT, repository, by: 'Codertocat', at: null }
   for (const headCommit of [null, undefined, { id: null }]) {
     const payload = { ...withMember(pushed, 'head_commit', headCommit), after: COMMIT }
     t.strictSame(readGithubEvent('push', payload, RULES), expected)
@@ -118,9 +121,24 @@ t.test('without a head commit a tag is of the commit in `after`, made nobody kno
 })
 
 t.test('without a pusher whoever GitHub calls the sender has pushed', async (t) => {
-  for (const pusher of [undefined, null, {}, { name: null }]) {
+  for (const pusher of [undefined, null, {}, { name: null }, { name: '' }, { name: 'deploy key' }, { name: 5 }]) {
     t.hasStrict(readGithubEvent('push', { ...pushed, pusher }, RULES), { kind: 'release', by: 'mona-lisa' })
   }
+})
+
+t.test('a pull request whose link is not that of its number and repository is refused', async (t) => {
+  for (const [path, value] of [
+    ['pull_request/number', 3],
+    ['repository/full_name', 'Codertocat/Other'],
+    ['pull_request/html_url', 'https://github.com/Codertocat/Other/pull/2'],
+    ['pull_request/html_url', 'https://github.com/Codertocat/Hello-World'],
+  ] as const) {
+    t.equal(refusalOf('pull_request', withMember(labeled, path, value)).field, 'pull_request/html_url', String(value))
+  }
+  const folded = withMember(labeled, 'repository/full_name', 'codertocat/HELLO-world')
+  t.hasStrict(readGithubEvent('pull_request', folded, RULES), { kind: 'label' })
+  const none = withMember(labeled, 'repository', undefined)
+  t.hasStrict(readGithubEvent('pull_request', none, RULES), { kind: 'label' })
 })
 
 t.test('a tag of a release that does not point to the commit it names is refused', async (t) => {
@@ -219,7 +237,7 @@ t.test('a member of another form than GitHub gives it is malformed', async (t) =
 t.test('who did it is a login of GitHub and nothing else, as it becomes part of the actor', async (t) => {
   const paths = [
     ['pull_request', labeled, 'sender/login'],
-    ['push', pushed, 'pusher/name'],
+    ['push', withMember(pushed, 'sender', undefined), 'pusher/name'],
   ] as const
   for (const [event, payload, path] of paths) {
     for (const login of ['a', 'Codertocat', '0-9', 'a'.repeat(39), 'dependabot[bot]', 'github-actions[bot]']) {
@@ -239,7 +257,7 @@ t.test('who did it is a login of GitHub and nothing else, as it becomes part of 
       'admin/x',
       5,
     ]) {
-      t.equal(refusalOf(event, withMember(payload, path, login)).field, path, String(login))
+      t.equal(refusalOf(event, withMember(payload, path, login)).field, 'sender/login', String(login))
     }
   }
 })
@@ -281,7 +299,11 @@ function isSound(read: GithubEvent | Refusal): boolean {
     case 'ignored':
       return isOneShortLine(read.why)
     case 'label':
-      return Number.isSafeInteger(read.number) && /^https?:\/\/\S+$/.test(read.url) && /^[\w[\]-]+$/.test(read.by)
+      return (
+        Number.isSafeInteger(read.pullRequest.number) &&
+        /^https?:\/\/\S+$/.test(read.url) &&
+        /^[\w[\]-]+$/.test(read.by)
+      )
     case 'release':
       return /^[0-9a-f]{40}$/.test(read.commit) && /^[\w[\]-]+$/.test(read.by)
   }
@@ -332,7 +354,9 @@ t.test('whatever the verified label is called, only that label counts', async ()
         ...RULES,
         verifiedLabel: verified,
       })
-      return 'outcome' in read ? false : read.kind === (name === verified ? 'label' : 'ignored') && isSound(read)
+      return 'outcome' in read
+        ? false
+        : read.kind === (isSameLabel(name, verified) ? 'label' : 'ignored') && isSound(read)
     }),
   )
 })

@@ -4,7 +4,6 @@ import {
   addArtifacts,
   draftRelease,
   editRelease,
-  hearLabel,
   judgeChange,
   liftEmbargo,
   withdrawRelease,
@@ -54,6 +53,50 @@ t.test('a registration says who cut it and when, and leaves open what was not sa
   })
   const packages = [{ url: 'https://p.example.com/a.deb', foundAt: inHours(0) }]
   t.strictSame(allowed(draftRelease(DRAFT, packages, CONTEXT)).release.packages, packages)
+})
+
+t.test(
+  'a release that was cut more than ten minutes from now is refused, by its version or by what is said',
+  async (t) => {
+    // The context is the first of March, at midnight.
+    const ahead = (time: string): Partial<ReleaseDraft> => ({ version: `15.0.0-cloud.20260301T${time}.aabbcc` })
+    t.equal(drafted(ahead('001000')).cutAt, '2026-03-01T00:10:00.000Z')
+    t.match(
+      mistakeIn(ahead('001001')),
+      /^version says that it was cut at 2026-03-01T00:10:01.*more than 10 minutes after/,
+    )
+    t.match(mistakeIn(ahead('001001')), /the time here, 2026-03-01T00:00:00\.000Z/)
+    t.match(mistakeIn({ version: '15.0.0-cloud.20990101T000000.aabbcc' }), /^version says/)
+    t.equal(drafted({ cutAt: '2026-03-01T00:10:00Z' }).cutAt, '2026-03-01T00:10:00.000Z')
+    t.match(mistakeIn({ cutAt: '2026-03-01T00:10:00.001Z' }), /^cutAt says that it was cut at/)
+  },
+)
+
+t.test('the repository of a release is its name in lower case, however it is written', async (t) => {
+  t.equal(drafted({ repository: 'https://github.com/Acme/Agent.git' }).repository, 'acme/agent')
+  t.equal(drafted({ repository: null }).repository, null)
+  t.match(mistakeIn({ repository: 'agent' }), /^repository must be owner\/name/)
+  t.equal(edited(someRelease(), { repository: 'acme/web' }).repository, 'acme/web')
+  t.equal(edited(someRelease({ repository: 'acme/web' }), { notesUrl: null }).repository, 'acme/web')
+})
+
+t.test('a change whose id names one pull request and whose link another is refused', async (t) => {
+  const draft = { id: 'acme/agent#7', title: 'joins', author: 'ann' }
+  const changes = (url: string) => ({ changes: [{ ...draft, url }] })
+  t.match(
+    mistakeIn(changes('https://github.com/acme/web/pull/7')),
+    /^changes\/0\/url is that of github\.com\/acme\/web#7, but the id is "acme\/agent#7"/,
+  )
+  t.match(drafted(changes('https://github.com/Acme/Agent/pull/7')).changes, [{ id: 'acme/agent#7' }])
+  t.match(drafted(changes('https://tickets.example.com/7')).changes, [{ id: 'acme/agent#7' }])
+})
+
+t.test('a release that was withdrawn takes no edit, be it one that changes nothing', async (t) => {
+  for (const edit of [{}, { notesUrl: null }, { changes: [] }]) {
+    t.match(problemOf(editRelease(WITHDRAWN, edit, 'why')), ['release_over', /15\.2\.0 was withdrawn: it leaks/])
+  }
+  const security = { embargoed: true, fixes: ['SEC-2026-1'], liftedAt: null }
+  t.match(allowed(liftEmbargo({ ...WITHDRAWN, security }, CONTEXT)).release.security, { liftedAt: inHours(0) })
 })
 
 t.test('a Cloud version says itself when it was cut, to the second', async (t) => {
@@ -409,51 +452,6 @@ t.test('significant changes wait for a sign-off; where nobody has named the chan
   )
   t.strictSame(unsignedChanges(someRelease({ changes: [] })), [])
   t.equal(unsignedChanges(someRelease({ changes: null })), null)
-})
-
-const LABEL = { number: 7, url: 'https://git.example.com/pull/7', isVerified: true, at: inHours(-1) }
-
-t.test('a label signs off the change whose pull request it is on: by its link, else by its number', async (t) => {
-  const signedOff = { by: 'grace/token-9', at: inHours(0) }
-  const linked = someChange('other', { url: LABEL.url })
-  const byLink = someRelease({ changes: [someChange('7'), linked] })
-  t.strictSame(hearLabel(byLink, LABEL, CONTEXT)?.changes, [
-    someChange('7'),
-    { ...linked, signedOff, labelAt: LABEL.at },
-  ])
-  for (const id of ['7', '#7']) {
-    t.match(hearLabel(someRelease({ changes: [someChange(id)] }), LABEL, CONTEXT)?.changes, [{ id, signedOff }])
-  }
-  const elsewhere = someChange('7', { url: 'https://git.example.com/other/pull/7' })
-  for (const changes of [[elsewhere], [someChange('77')], [], null]) {
-    t.equal(hearLabel(someRelease({ changes }), LABEL, CONTEXT), null, JSON.stringify(changes))
-  }
-})
-
-t.test("of GitHub's words on a label the latest counts, in whatever order they come", async (t) => {
-  const before = someRelease({ changes: [someChange('7')] })
-  const off = hearLabel(before, { ...LABEL, isVerified: false, at: inHours(-1) }, CONTEXT)
-  t.match(off?.changes, [{ signedOff: null, labelAt: inHours(-1) }])
-  t.equal(hearLabel(off ?? before, { ...LABEL, at: inHours(-2) }, CONTEXT), null, 'an earlier word comes late')
-  const on = hearLabel(off ?? before, { ...LABEL, at: inHours(-0.5) }, CONTEXT)
-  t.match(on?.changes, [{ signedOff: { by: 'grace/token-9' }, labelAt: inHours(-0.5) }])
-  const twice = hearLabel(on ?? before, { ...LABEL, at: inHours(-0.5) }, ruleContextOf({ actor: 'eve' }))
-  t.match(twice?.changes, [{ signedOff: { by: 'grace/token-9' } }])
-  const back = hearLabel(on ?? before, { ...LABEL, isVerified: false, at: inHours(0) }, CONTEXT)
-  t.match(back?.changes, [{ signedOff: null }])
-})
-
-t.test('a word on a label from before the release was registered is not heard', async (t) => {
-  const release = someRelease({ registeredAt: '2026-03-01T00:00:00.900Z', changes: [someChange('7')] })
-  t.equal(hearLabel(release, { ...LABEL, at: '2026-02-28T23:59:59.000Z' }, CONTEXT), null)
-  // GitHub tells whole seconds.
-  t.match(hearLabel(release, { ...LABEL, at: '2026-03-01T00:00:00.000Z' }, CONTEXT)?.changes, [
-    { labelAt: '2026-03-01T00:00:00.000Z' },
-  ])
-})
-
-t.test('no label is heard for a release that was withdrawn', async (t) => {
-  t.equal(hearLabel({ ...WITHDRAWN, changes: [someChange('7')] }, LABEL, CONTEXT), null)
 })
 
 t.test('a release is withdrawn once, with a reason', async (t) => {

@@ -406,7 +406,8 @@ t.test('whatever else must hold of a release must hold of it when it is resumed'
   const bad = { reason: 'logins fail', by: 'grace/token-9', at: inHours(0) }
   t.strictSame(held(blocking(RELEASE)), ['blocked'])
   t.strictSame(held(NONE, { release: someRelease({ bad, withdrawn: bad }) }), ['withdrawn'])
-  const embargo = { release: '15.1.9', fixes: ['SEC-2026-1'], since: inHours(-9), liftedAt: null }
+  const times = { since: inHours(-9), registeredAt: inHours(-9), liftedAt: null }
+  const embargo = { release: '15.1.9', fixes: ['SEC-2026-1'], ...times }
   t.strictSame(held(NONE, { embargoes: [embargo] }), ['embargo'])
 })
 

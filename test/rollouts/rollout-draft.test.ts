@@ -162,6 +162,15 @@ t.test('who cut or registered the release does not approve it, and nobody approv
   }
 })
 
+t.test('nobody approves a release that was withdrawn, whatever its rollout is: release_over', async (t) => {
+  const withdrawn = { reason: 'it leaks', by: 'ada', at: inHours(-1) }
+  for (const state of ['running', ...ENDED] as const) {
+    const rollout = rolloutAt([], { state, endedAt: state === 'running' ? null : inHours(0) })
+    const refusal = approveStage(rollout, someRelease({ withdrawn }), { index: 1, looked: null }, ruleContextOf())
+    t.match(problemOf(refusal), ['release_over', /was withdrawn: it leaks/], state)
+  }
+})
+
 t.test('approvals are kept up to a limit, the latest of them', async (t) => {
   let rollout = rolloutAt()
   for (let person = 0; person < 60; person += 1) {

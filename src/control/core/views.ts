@@ -2,7 +2,15 @@
 // a decision that read the view is committed against that one document.
 import { isDeepStrictEqual } from 'node:util'
 import { embargoOf, Secrets, type Embargo } from '../../rollouts/embargo.ts'
+import {
+  isKeptLabelKey,
+  KEPT_LABEL_KIND,
+  keptLabelOf,
+  pullRequestsOf,
+  type KeptLabel,
+} from '../../rollouts/github-label.ts'
 import { isPipelineKey, PIPELINE_KIND, pipelineOf, type Pipeline } from '../../rollouts/pipeline.ts'
+import { nameOfPullRequest } from '../../rollouts/pull-request.ts'
 import { isReleaseKey, RELEASE_KIND, releaseOf } from '../../rollouts/release.ts'
 import { isRolloutKey, ROLLOUT_KIND, rolloutOf } from '../../rollouts/rollout.ts'
 import type { ReplicaState } from '../../serve/replica-state.ts'
@@ -118,16 +126,32 @@ export const underWayView: View<readonly Document[]> = {
   compute: (state) => [...state.documentsOf(ROLLOUT_KIND)].filter(isUnderWay),
 }
 
+/**
+ * The newest label event of each pull request. Its index document is written with releases that bring other pull requests, too: a
+ * label is kept because no release has its change, so it must not overlook one that is registered meanwhile, nor that one the label.
+ */
+export const keptLabelsView: View<readonly KeptLabel[]> = {
+  indexKey: 'github-label-index/all',
+  kinds: [KEPT_LABEL_KIND],
+  isChangedBy: (key, before, after) =>
+    isKeptLabelKey(key) || (isReleaseKey(key) && !isDeepStrictEqual(pullRequestsIn(before), pullRequestsIn(after))),
+  compute: (state) => [...state.documentsOf(KEPT_LABEL_KIND)].map(keptLabelOf),
+}
+
 /** Whether a key is of an index document: it only guards a view, and says nothing to people. */
 export function isIndexKey(key: string): boolean {
   return views.some(({ indexKey }) => indexKey === key)
 }
 
 /** Every view whose index document is written with what it is made of. */
-export const views: readonly View<unknown>[] = [embargoView, channelOwnersView, underWayView]
+export const views: readonly View<unknown>[] = [embargoView, channelOwnersView, underWayView, keptLabelsView]
 
 function embargoIn(document: Document | null): Embargo | null {
   return document === null ? null : embargoOf(releaseOf(document))
+}
+
+function pullRequestsIn(document: Document | null): readonly string[] {
+  return document === null ? [] : pullRequestsOf(releaseOf(document)).map(nameOfPullRequest)
 }
 
 function channelsIn(document: Document | null): readonly string[] | null {

@@ -8,13 +8,14 @@ import { createHmac, timingSafeEqual } from 'node:crypto'
 import { Type } from 'typebox'
 import { malformed } from '../../channels/outcome.ts'
 import type { Control, Request } from '../../control/control.ts'
-import type { ApplyGithubEvent } from '../../control/github-outcome.ts'
+import type { ApplyGithubEvent, GithubOutcome } from '../../control/github-outcome.ts'
 import { readGithubEvent, type GithubRules } from '../../rollouts/github-event.ts'
 import { StoreOutcomeUnknown } from '../../store/port.ts'
 import { writeAnswers } from './answers.ts'
 import { sendRefusal, sendUnfinished } from './change.ts'
 import { sendError, sendProblem } from './problem.ts'
 import { COUNTED_MAX, limitFailures } from './rate-limits.ts'
+import { sendRolloutRefusal } from './rollout-outcomes.ts'
 import { answerWrites } from './write-request.ts'
 
 type App = Parameters<FastifyPluginAsyncTypebox>[0]
@@ -56,7 +57,15 @@ const Applied = Type.Object({
   outcome: Type.Literal('applied'),
   releases: Type.Array(Type.String(), { description: 'The versions of the releases that were changed.' }),
 })
-const Ignored = Type.Object({ outcome: Type.Literal('ignored'), why: Type.String() })
+const Unapplied = Type.Object({
+  outcome: Type.Union([Type.Literal('ignored'), Type.Literal('kept')], {
+    description: '`kept`: no release has the change of the label yet; it counts for those that come.',
+  }),
+  why: Type.String(),
+  keptUntil: Type.Optional(
+    Type.String({ format: 'date-time', description: 'Where it is kept: for releases that are registered until then.' }),
+  ),
+})
 
 export function githubWebhookRoutes(
   control: Control,
@@ -139,7 +148,7 @@ function receiveGithubWebhookRoute(app: App, rules: GithubRules, apply: ApplyGit
       operationId: 'receiveGithubWebhook',
       summary: 'Receive a GitHub event',
       description:
-        'Called by GitHub, with a signature instead of a token. A pull request that gets or loses the label of verified changes signs off that change, or takes it back; a pushed tag of the Cloud form registers its release. Everything else is ignored, and so is whatever is about another repository than those of `BELLWETHER_GITHUB_REPOSITORIES`. The same body is carried out once, however often it is delivered.',
+        'Called by GitHub, with a signature instead of a token. A pull request that gets or loses the label of verified changes signs off that change, or takes it back, also in releases that are registered within seven days; a pushed tag of the Cloud form registers its release, and is refused where that is registered with another commit. Everything else is ignored, and so is whatever is about another repository than those of `BELLWETHER_GITHUB_REPOSITORIES`. The same body is carried out once, however often it is delivered.',
       tags: ['webhooks'],
       headers: DeliveryHeaders,
       body: Payload,
@@ -155,10 +164,12 @@ function receiveGithubWebhookRoute(app: App, rules: GithubRules, apply: ApplyGit
       switch (outcome.outcome) {
         case 'applied':
           return reply.send({ outcome: 'applied', releases: outcome.releases })
+        case 'kept':
+          return reply.code(202).send({ outcome: 'kept', why: outcome.why, keptUntil: outcome.keptUntil })
         case 'nothing':
           return sendIgnored(reply, outcome.why)
         case 'refused':
-          return sendRefusal(request, reply, outcome)
+          return sendEitherRefusal(request, reply, outcome)
         case 'not-served-yet':
         case 'contended':
         case 'key-reused':
@@ -181,6 +192,23 @@ function deliveryRequest(request: FastifyRequest, by: string): Request {
     requestId: `github-${SIGNATURE.exec(signature ?? '')?.[1]}`,
     mayBeRetry: true,
     onCommitted: ({ seq }, repeated) => (request.written = { seq, repeated }),
+  }
+}
+
+function sendEitherRefusal(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  refusal: Extract<GithubOutcome, { outcome: 'refused' }>,
+): FastifyReply {
+  switch (refusal.why) {
+    case 'malformed':
+    case 'guard':
+    case 'state':
+      return sendRefusal(request, reply, refusal)
+    case 'rollout':
+    case 'held-back':
+    case 'guards':
+      return sendRolloutRefusal(request, reply, refusal)
   }
 }
 
@@ -213,9 +241,9 @@ function sendDeliveryError(thrown: FastifyError, request: FastifyRequest, reply:
 
 /** The common descriptions of these statuses speak of tokens, and of bodies of 64 KB. */
 function declaredAnswers(): Record<number, unknown> {
-  const declared = writeAnswers({ 200: Applied, 202: Ignored }, 404)
+  const declared = writeAnswers({ 200: Applied, 202: Unapplied }, 404)
   const descriptions = {
-    202: 'Signed, but there was nothing to do.',
+    202: 'Signed, but there was nothing to do, or not yet.',
     401: 'The signature is missing or wrong.',
     404: 'No webhook is set up.',
     413: 'The body is over 1 MB.',

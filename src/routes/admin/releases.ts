@@ -36,14 +36,15 @@ type App = Parameters<FastifyPluginAsyncTypebox>[0]
 const reading = { role: 'viewer', wholeServer: true } as const
 const tags = ['releases']
 
-export function releaseRoutes(lists: Lists): FastifyPluginAsyncTypebox {
+/** `repository` is where changes of releases are that name none; null where that could be several. */
+export function releaseRoutes(lists: Lists, repository: string | null): FastifyPluginAsyncTypebox {
   const { control } = lists
   return async (app) => {
     nextVersionRoute(app, control)
     listReleasesRoute(app, lists)
     getReleaseRoute(app, control)
     compatibilityRoute(app, control)
-    registerReleaseRoute(app, control)
+    registerReleaseRoute(app, control, repository)
     editReleaseRoute(app, control)
   }
 }
@@ -192,7 +193,7 @@ function compatibilityRoute(app: App, control: Control): void {
   })
 }
 
-function registerReleaseRoute(app: App, control: Control): void {
+function registerReleaseRoute(app: App, control: Control, repository: string | null): void {
   app.route({
     method: 'POST',
     url: '/releases',
@@ -208,11 +209,12 @@ function registerReleaseRoute(app: App, control: Control): void {
       response: writeAnswers({ 200: ref('Release'), 201: ref('Release') }),
     },
     handler: (request, reply) => {
-      const { reason: _, ...draft } = request.body
+      const { reason: _, ...asked } = request.body
+      const draft = { repository, ...asked }
       return handleWrite(
         request,
         reply,
-        (asked, { dryRun }) => registerRelease(control, asked, draft, dryRun),
+        (command, { dryRun }) => registerRelease(control, command, draft, dryRun),
         (outcome) => sendReleaseOutcome(control, request, reply, outcome),
       )
     },

@@ -30,7 +30,7 @@ export function presentRelease(
 ): object {
   const { version, ...rest } = shownRelease(knownState(control), identity, release)
   const stands = rollouts.map(({ pipeline, state, supersededBy }) => ({ pipeline, state, supersededBy }))
-  return { version, revision, ...rest, ...servedByIn(served), rollouts: stands }
+  return { version, revision, ...rest, repository: release.repository ?? null, ...servedByIn(served), rollouts: stands }
 }
 
 /** The members of an answer that say where a version is served. */
@@ -74,7 +74,9 @@ export function sendReleaseOutcome(
   switch (outcome.outcome) {
     case 'done': {
       const { revision } = outcome.record
-      const body = presentRelease(control, callerOf(request), outcome.record, outcome)
+      const release = presentRelease(control, callerOf(request), outcome.record, outcome)
+      const { warnings } = outcome
+      const body = warnings.length === 0 ? release : { ...release, warnings }
       return sendWritten(control, request, reply, { status: statusOf(request), revision, body })
     }
     case 'packages-missing': {

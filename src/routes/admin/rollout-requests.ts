@@ -20,11 +20,16 @@ const APPROVALS_MAX = 10
 const SmallName = Type.String({ pattern: '^[a-z0-9][a-z0-9._-]{0,62}$' })
 const Url = Type.String({ maxLength: URL_LENGTH_MAX })
 
+/** Any short name, or a pull request as GitHub writes it: `acme/web#12`. */
+const CHANGE_ID =
+  '^(?:[A-Za-z0-9#][A-Za-z0-9._#-]{0,63}|[A-Za-z0-9][A-Za-z0-9_-]{0,38}/[A-Za-z0-9._-]{1,100}#[1-9][0-9]{0,8})$'
+
 const ChangeDraft = Type.Object(
   {
     id: Type.String({
-      pattern: '^[A-Za-z0-9#][A-Za-z0-9._#-]{0,63}$',
-      description: 'E.g. the number of its pull request. Everybody sees it, whatever is embargoed.',
+      pattern: CHANGE_ID,
+      description:
+        'E.g. the number of its pull request, alone (in the `repository` of the release) or with the repository: `acme/web#12`. Everybody sees it, whatever is embargoed.',
     }),
     title: Type.String({ minLength: 1, maxLength: 300 }),
     author: Type.String({ minLength: 1, maxLength: 100 }),
@@ -51,6 +56,15 @@ const edit = {
     ),
   ),
   notesUrl: Type.Optional(Nullable(Url)),
+  repository: Type.Optional(
+    Nullable(
+      Type.String({
+        maxLength: 200,
+        description:
+          '`owner/name` on GitHub, or its URL: where changes are whose id is a number alone. Left out at the registration, the one that `BELLWETHER_GITHUB_REPOSITORIES` lists, where it lists one.',
+      }),
+    ),
+  ),
 }
 
 const Packages = Type.Array(Type.String({ maxLength: PACKAGE_URL_LENGTH_MAX }), {

@@ -36,6 +36,9 @@ const Release = Type.Object(
     registeredAt: Moment,
     registeredBy: Type.String(),
     kind: oneOf(['control-plane', 'full']),
+    repository: Nullable(
+      Type.String({ description: '`owner/name` on GitHub: where changes are whose id is a number alone.' }),
+    ),
     changes: Nullable(Type.Array(ReleaseChange, { description: 'null where nobody has said yet what it brings.' })),
     minAgentVersion: Nullable(Version),
     security: Nullable(
@@ -55,6 +58,12 @@ const Release = Type.Object(
     rollouts: Type.Array(
       Type.Object({ pipeline: Type.String(), state: Type.String(), supersededBy: Nullable(Version) }),
       { description: 'Its rollouts; in the answer to a change, those that the change has begun or ended.' },
+    ),
+    warnings: Type.Optional(
+      Type.Array(Type.Object({ code: Type.Literal('superseded'), message: Type.String() }), {
+        description:
+          'In the answer to a change, where there are any. `superseded`: a rollout was over as it began, since a newer release is ahead of it.',
+      }),
     ),
     ...writeMarks,
   },

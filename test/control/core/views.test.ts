@@ -102,8 +102,14 @@ t.test('index documents say nothing to people, all others do', async (t) => {
     'embargo/index',
     'pipeline-index/all',
     'rollout-index/under-way',
+    'github-label-index/all',
     'pipeline/all',
     ...Object.keys(channelDocument('a')),
   ]
-  t.same(keys.filter(isIndexKey), ['embargo/index', 'pipeline-index/all', 'rollout-index/under-way'])
+  t.same(keys.filter(isIndexKey), [
+    'embargo/index',
+    'pipeline-index/all',
+    'rollout-index/under-way',
+    'github-label-index/all',
+  ])
 })

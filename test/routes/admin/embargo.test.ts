@@ -240,11 +240,16 @@ t.test(
   async (t) => {
     const session = await startRollouts(t)
     await session.pipeline([{ name: 'all', channels: ['all'] }])
-    await session.register(2, secret)
     await session.register(1)
+    await session.register(2, secret)
+    // Another millisecond.
+    await session.planes.clock.advance(1)
+    await session.register(0)
     await session.register(3)
     await session.register(4, { security: { fixes: [FIX] } })
-    t.equal(at(await session.stage(1, 0), 'state'), 'ready', 'it was cut before')
+    t.equal(at(await session.stage(1, 0), 'state'), 'ready', 'it was on its way before')
+    const [late] = listAt(await session.stage(0, 0), 'blockers')
+    t.match(late, { code: 'embargo', message: /^it was registered while the fix of .* was embargoed/ }, 'dated before')
     t.equal(at(await session.stage(4, 0), 'state'), 'ready', 'it has the fix')
     const held = await session.step('promote', {}, 3)
     t.equal(held.status, 422)

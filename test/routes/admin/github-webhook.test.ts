@@ -125,7 +125,7 @@ t.test('a signed label of verified is applied, by the login that set it, under t
     {
       kind: 'label',
       isVerified: true,
-      number: 2,
+      pullRequest: { host: 'github.com', repository: 'codertocat/hello-world', number: 2 },
       url: 'https://github.com/Codertocat/Hello-World/pull/2',
       by: 'mona-lisa',
       at: '2019-05-15T15:20:35.000Z',
@@ -144,7 +144,7 @@ t.test('a signed label of verified is applied, by the login that set it, under t
 t.test('a signed tag of a release is applied', async (t) => {
   const { deliver, requests, events } = await startWebhook(t)
   t.equal((await deliver({ body: pushed, event: 'push' })).status, 200)
-  t.hasStrict(events, [{ kind: 'release', version: VERSION, commit: COMMIT, by: 'Codertocat' }])
+  t.hasStrict(events, [{ kind: 'release', version: VERSION, commit: COMMIT, repository: null, by: 'Codertocat' }])
   t.equal(requests[0]?.actor, 'Codertocat/github')
 })
 
@@ -299,12 +299,25 @@ t.test('an event that changes nothing is ignored, and the answer says why', asyn
   t.strictSame(answer.body, { outcome: 'ignored', why: 'no release has that change' })
 })
 
+t.test('a label that no release has yet is accepted, and the answer says until when it is kept', async (t) => {
+  const keptUntil = '2026-03-08T00:00:00.000Z'
+  const { deliver } = await startWebhook(t, SECRET, () => ({ outcome: 'kept', why: 'no release has it', keptUntil }))
+  const answer = await deliver()
+  t.equal(answer.status, 202)
+  t.strictSame(answer.body, { outcome: 'kept', why: 'no release has it', keptUntil })
+})
+
 t.test('what the rules refuse and what could not be finished are the problems that they are elsewhere', async (t) => {
   const guard = { guard: 'blocked-version', field: null, served: null, message: 'it is blocked', verdicts: [] } as const
   const outcomes: readonly (readonly [GithubOutcome, number, string])[] = [
     [{ outcome: 'refused', why: 'malformed', field: 'ref', message: 'is wrong' }, 400, 'invalid_request'],
     [{ outcome: 'refused', why: 'guard', ...guard }, 422, 'guard_refused'],
     [{ outcome: 'refused', why: 'state', problem: 'no_target', message: 'there is none' }, 409, 'no_target'],
+    [
+      { outcome: 'refused', why: 'rollout', problem: 'release_exists', message: 'it is registered' },
+      409,
+      'release_exists',
+    ],
     [{ outcome: 'contended' }, 409, 'contended'],
     [{ outcome: 'key-reused' }, 422, 'idempotency_key_reused'],
     [{ outcome: 'not-served-yet', seq: 7 }, 503, 'not_served_yet'],

@@ -99,6 +99,61 @@ t.test(
   },
 )
 
+t.test('a release that a newer one has overtaken says so as it is registered, and by which', async (t) => {
+  const session = await startRollouts(t)
+  await session.pipeline([{ name: 'canary', channels: ['canary'] }])
+  await session.pipeline([{ name: 'all', channels: ['other'] }], {}, 'next')
+  const newest = await session.register(3)
+  t.equal(at(newest.body, 'warnings'), undefined)
+  await session.step('promote', { stage: 'canary' }, 3)
+  const message = `${cloud(2)} goes to no channel of the pipeline cloud: the newer ${cloud(3)} is ahead of it there`
+  const tried = await session.call('POST', '/releases?dryRun=true', {
+    ...{ version: cloud(2), commit: commitOf(2), kind: 'full', changes: [] },
+  })
+  t.strictSame(at(tried.body, 'warnings'), [{ code: 'superseded', message }])
+  const late = await session.register(2)
+  t.equal(late.status, 201)
+  t.strictSame(at(late.body, 'warnings'), [{ code: 'superseded', message }])
+  t.match(at(late.body, 'rollouts'), [
+    { pipeline: 'cloud', state: 'superseded', supersededBy: cloud(3) },
+    { pipeline: 'next', state: 'running', supersededBy: null },
+  ])
+})
+
+t.test('a release that is dated in the future is refused, and overtakes nothing', async (t) => {
+  const session = await startRollouts(t)
+  const ahead = '15.0.0-cloud.20990101T000000.abc001'
+  const refused = await session.register(1, { version: ahead })
+  t.equal(refused.status, 400)
+  t.match(at(refused.body, 'errors'), [{ field: 'version', message: /more than 10 minutes after the time here/ }])
+  const semver = await session.register(1, { version: '15.2.0', cutAt: '2099-01-01T00:00:00Z' })
+  t.match(at(semver.body, 'errors'), [{ field: 'cutAt' }])
+  t.strictSame(itemsOf(await session.done('GET', '/releases')), [])
+})
+
+t.test('an embargo holds what was registered before its lift, whenever that is said to be cut', async (t) => {
+  const session = await startRollouts(t)
+  await session.pipeline([{ name: 'canary', channels: ['canary'] }])
+  const security = { embargoed: true, fixes: ['SEC-2026-1'] }
+  await session.register(1, { version: '15.2.0', commit: 'abc001', security })
+  const now = session.planes.clock.now()
+  const cutAt = new Date(now + 5 * 60_000).toISOString()
+  await session.register(1, { version: '15.2.1', cutAt })
+  await session.register(1, { version: '15.2.2', cutAt, security: { fixes: security.fixes } })
+  await session.planes.clock.advance(60_000)
+  await session.done('POST', '/releases/15.2.0/embargo/lift', { reason: 'disclosed' })
+  await session.planes.clock.advance(60_000)
+  await session.register(1, { version: '15.2.3', cutAt })
+  // What serves a Cloud release is newer besides.
+  const isHeld = async (version: string): Promise<boolean> => {
+    const blockers = at(await session.done('GET', `/rollouts/cloud/${version}`), 'stages', 0, 'blockers')
+    return JSON.stringify(blockers).includes('"embargo"')
+  }
+  t.ok(await isHeld('15.2.1'))
+  t.notOk(await isHeld('15.2.2'), 'with the fix')
+  t.notOk(await isHeld('15.2.3'), 'registered after the lift')
+})
+
 t.test('every mistake in a registration is named by its field, and nothing is written', async (t) => {
   const session = await startRollouts(t)
   const before = await session.digest()

@@ -1,10 +1,17 @@
 // GitHub's webhook through the whole control plane: labels sign changes off in the releases that have them, tags register
 // releases, and what comes late or twice changes nothing. Which deliveries are believed is in github-webhook.test.ts.
-import { createHmac, randomUUID } from 'node:crypto'
 import t, { type Test } from 'tap'
 import { at, itemsOf, type Fields } from '../../fixtures/admin-json.ts'
 import { channelPath, type Reply } from '../../fixtures/admin-session.ts'
-import { cloud, codesOf, commitOf, startRollouts, type RolloutSession } from '../../fixtures/rollout-session.ts'
+import {
+  cloud,
+  codesOf,
+  commitOf,
+  MINUTE_MS,
+  startRollouts,
+  type RolloutSession,
+} from '../../fixtures/rollout-session.ts'
+import { labelPayload, signedDelivery, tagPayload, type LabelSample } from '../../fixtures/github-deliveries.ts'
 import { answering, startUpstream } from '../../fixtures/upstream-server.ts'
 
 const SECRET = "It's a Secret to Everybody"
@@ -22,40 +29,17 @@ function start(t: Test, repositories: readonly string[] | null = null): Promise<
 
 /** Delivers an event as GitHub does: signed, and under a delivery id of its own. */
 function deliver(session: RolloutSession, event: string, payload: Fields, signedBy = SECRET): Promise<Reply> {
-  const body = JSON.stringify(payload)
-  return session.inject({
-    method: 'POST',
-    url: '/admin/v1/webhooks/github',
-    headers: {
-      'content-type': 'application/json',
-      'x-github-event': event,
-      'x-github-delivery': randomUUID(),
-      'x-hub-signature-256': `sha256=${createHmac('sha256', signedBy).update(body).digest('hex')}`,
-    },
-    payload: body,
-  })
+  const { headers, body } = signedDelivery(event, payload, signedBy)
+  return session.inject({ method: 'POST', url: '/admin/v1/webhooks/github', headers, payload: body })
 }
 
 /** The event of a label that was set or taken away at so many minutes past noon. */
-function label(action: 'labeled' | 'unlabeled', minute: number, more: Fields = {}): Fields {
-  const updated = `2026-03-01T12:${String(minute).padStart(2, '0')}:00Z`
-  return {
-    action,
-    label: { name: LABEL },
-    pull_request: { number: 12, html_url: PULL, updated_at: updated, ...more },
-    sender: { login: 'mona-lisa' },
-  }
+function label(action: 'labeled' | 'unlabeled', minute: number, more: LabelSample = {}): Fields {
+  return labelPayload(action, `2026-03-01T12:${String(minute).padStart(2, '0')}:00Z`, more)
 }
 
-function pushed(day: number, more: Fields = {}): Fields {
-  const commit = commitOf(day).padEnd(40, '0')
-  return {
-    ref: `refs/tags/v${cloud(day)}`,
-    after: commit,
-    head_commit: { id: commit, timestamp: '2026-03-01T00:00:00Z' },
-    pusher: { name: 'octocat' },
-    ...more,
-  }
+function pushed(day: number, more: Fields = {}, repository = 'example/agent'): Fields {
+  return tagPayload(`v${cloud(day)}`, commitOf(day).padEnd(40, '0'), more, repository)
 }
 
 /** Who has signed the change off; null for nobody. */
@@ -69,8 +53,9 @@ t.test('a label signs the change off in every release that has it, and taking it
   await session.pipeline([{ name: 'all', channels: ['all'], requireSignOff: true }])
   await session.register(1, { changes: [change] })
   await session.register(2, { changes: [{ ...change, id: 'other' }] })
-  await session.register(3, { changes: [{ ...change, url: null }] })
+  await session.register(3, { changes: [{ ...change, url: null }], repository: 'Example/Agent' })
   await session.register(4, { changes: [{ ...change, url: 'https://github.com/example/other/pull/12' }] })
+  await session.register(5, { changes: [{ ...change, url: null }], repository: 'example/other' })
   t.strictSame(codesOf(await session.stage(1, 0)), ['sign-off'])
   const labeled = await deliver(session, 'pull_request', label('labeled', 1))
   t.equal(labeled.status, 200)
@@ -79,7 +64,7 @@ t.test('a label signs the change off in every release that has it, and taking it
   t.match(entry, { kind: 'release.verify', actor: 'mona-lisa/github', reason: /^GitHub delivery [-0-9a-f]{36}$/ })
   t.equal(labeled.headers['bellwether-seq'], String(entry.seq))
   for (const day of [1, 2, 3]) t.equal(await signedBy(session, day), 'mona-lisa/github')
-  t.equal(await signedBy(session, 4), null, 'the same number elsewhere')
+  for (const day of [4, 5]) t.equal(await signedBy(session, day), null, 'the same number elsewhere')
   t.equal(at(await session.stage(1, 0), 'state'), 'ready')
   const unlabeled = await deliver(session, 'pull_request', label('unlabeled', 2))
   t.equal(at(unlabeled.body, 'outcome'), 'applied')
@@ -94,13 +79,18 @@ t.test('an event that comes later than a newer one is not heard', async (t) => {
   const entries = (await session.journal()).length
   const late = await deliver(session, 'pull_request', label('unlabeled', 1))
   t.equal(late.status, 202)
-  t.match(late.body, { outcome: 'ignored', why: /a later event of it was heard/ })
+  t.match(late.body, { outcome: 'ignored', why: /one of 2026-03-01T12:02:00\.000Z has counted/ })
   t.equal(await signedBy(session), 'mona-lisa/github')
   t.equal((await session.journal()).length, entries)
   await deliver(session, 'pull_request', label('unlabeled', 3))
   t.equal(await signedBy(session), null)
-  const other = await deliver(session, 'pull_request', label('labeled', 9, { html_url: `${PULL}3`, number: 123 }))
-  t.match(other.body, { outcome: 'ignored', why: `no release has the change ${PULL}3` })
+  const other = await deliver(session, 'pull_request', label('labeled', 9, { number: 123 }))
+  t.equal(other.status, 202)
+  t.strictSame(other.body, {
+    outcome: 'kept',
+    why: `no release has the change ${PULL}3`,
+    keptUntil: '2026-03-08T12:09:00.000Z',
+  })
 })
 
 t.test(
@@ -178,7 +168,7 @@ t.test('where repositories are listed, what another one says is ignored and chan
   const before = await session.digest()
   const foreign = { repository: { full_name: 'mallory/agent' } }
   for (const [event, payload] of [
-    ['pull_request', { ...label('labeled', 1), ...foreign }],
+    ['pull_request', label('labeled', 1, { repository: 'mallory/agent' })],
     ['push', pushed(2, foreign)],
     ['ping', { zen: 'Keep it logically awesome.', ...foreign }],
   ] as const) {
@@ -187,10 +177,11 @@ t.test('where repositories are listed, what another one says is ignored and chan
     const why = 'the repository "mallory/agent" is not among those that BELLWETHER_GITHUB_REPOSITORIES lists'
     t.strictSame(reply.body, { outcome: 'ignored', why })
   }
-  t.equal(at((await deliver(session, 'push', pushed(2))).body, 'outcome'), 'ignored', 'of no repository')
+  const nowhere = { repository: undefined }
+  t.equal(at((await deliver(session, 'push', pushed(2, nowhere))).body, 'outcome'), 'ignored', 'of no repository')
   t.equal(await session.digest(), before)
   const ours = { repository: { full_name: 'Example/Agent' } }
-  t.equal((await deliver(session, 'pull_request', { ...label('labeled', 1), ...ours })).status, 200)
+  t.equal((await deliver(session, 'pull_request', label('labeled', 1, { repository: 'Example/Agent' }))).status, 200)
   t.equal(await signedBy(session), 'mona-lisa/github')
   t.equal((await deliver(session, 'push', pushed(2, ours))).status, 200)
 })
@@ -215,3 +206,133 @@ t.test('a label of a withdrawn release signs nothing off', async (t) => {
   t.equal((await deliver(session, 'pull_request', label('labeled', 1))).status, 202)
   t.equal(await signedBy(session), null)
 })
+
+t.test('a change whose id is a number is one of the repository whose tag registered the release', async (t) => {
+  const session = await start(t)
+  await deliver(session, 'push', pushed(1))
+  t.equal(at(await session.done('GET', `/releases/${cloud(1)}`), 'repository'), 'example/agent')
+  await session.done('PATCH', `/releases/${cloud(1)}`, { changes: [{ ...change, url: null }] })
+  const elsewhere = await deliver(session, 'pull_request', label('labeled', 1, { repository: 'example/web' }))
+  t.match(elsewhere.body, { outcome: 'kept', why: /no release has the change .*example\/web\/pull\/12/ })
+  t.equal(await signedBy(session), null)
+  const ours = await deliver(session, 'pull_request', label('labeled', 1, { repository: 'Example/AGENT' }))
+  t.strictSame(ours.body, { outcome: 'applied', releases: [cloud(1)] })
+  t.equal(await signedBy(session), 'mona-lisa/github')
+})
+
+t.test('where one repository is listed, the numbers of releases are those of its pull requests', async (t) => {
+  const session = await start(t, ['example/agent'])
+  await session.register(1, { changes: [{ ...change, url: null }] })
+  await deliver(session, 'pull_request', label('labeled', 1))
+  t.equal(await signedBy(session), 'mona-lisa/github')
+  const several = await start(t, ['example/agent', 'example/web'])
+  await several.register(1, {
+    changes: [
+      { ...change, url: null },
+      { ...change, id: 'example/web#12', url: null },
+    ],
+  })
+  const unsaid = await deliver(several, 'pull_request', label('labeled', 1))
+  t.match(unsaid.body, { outcome: 'kept', why: /has a change 12, but does not say in which repository/ })
+  t.equal(await signedBy(several), null)
+  await deliver(several, 'pull_request', label('labeled', 1, { repository: 'example/web' }))
+  const release = await several.done('GET', `/releases/${cloud(1)}`)
+  t.match(at(release, 'changes'), [{ signedOff: null }, { signedOff: { by: 'mona-lisa/github' } }])
+})
+
+t.test('of two events of one moment the removal counts, in whatever order they come', async (t) => {
+  for (const order of [['labeled', 'unlabeled'] as const, ['unlabeled', 'labeled'] as const]) {
+    const session = await start(t)
+    await session.register(1, { changes: [change] })
+    for (const action of order) await deliver(session, 'pull_request', label(action, 1))
+    t.equal(await signedBy(session), null, order.join())
+    const late = await start(t)
+    for (const action of order) await deliver(late, 'pull_request', label(action, 1))
+    await late.register(1, { changes: [change] })
+    t.equal(await signedBy(late), null, `${order.join()} before the registration`)
+  }
+})
+
+t.test(
+  'a label that came before its release signs it off, unless it was removed or is older than a week',
+  async (t) => {
+    const session = await start(t)
+    await deliver(session, 'pull_request', label('labeled', 1))
+    t.equal((await session.lastEntry()).kind, 'github.label')
+    t.equal(
+      at((await session.register(1, { changes: [change] })).body, 'changes', 0, 'signedOff', 'by'),
+      'mona-lisa/github',
+    )
+    await deliver(session, 'pull_request', label('labeled', 2, { number: 13 }))
+    await deliver(session, 'pull_request', label('unlabeled', 3, { number: 13 }))
+    t.equal((await session.lastEntry()).kind, 'github.unlabel')
+    const thirteen = { ...change, id: '13', url: 'http://GitHub.com/Example/agent/pull/13/files' }
+    await session.register(2, { changes: [thirteen, change] })
+    const second = await session.done('GET', `/releases/${cloud(2)}`)
+    t.match(at(second, 'changes'), [{ signedOff: null }, { signedOff: { by: 'mona-lisa/github' } }])
+    await session.planes.clock.advance(8 * 24 * 60 * MINUTE_MS)
+    await session.register(3, { changes: [change] })
+    t.equal(await signedBy(session, 3), null)
+  },
+)
+
+t.test('a label may seem two minutes older than the release; an older one is refused by what it is', async (t) => {
+  const session = await start(t)
+  const registered = await session.register(1, { changes: [change] })
+  const since = Date.parse(String(at(registered.body, 'registeredAt')))
+  const dated = (ms: number): Fields => labelPayload('labeled', new Date(since - ms).toISOString())
+  const old = await deliver(session, 'pull_request', dated(2 * MINUTE_MS + 1_000))
+  t.equal(old.status, 202)
+  t.match(old.body, { outcome: 'ignored', why: /more than 2 minutes before release .* was registered/ })
+  t.equal(await signedBy(session), null)
+  t.equal((await deliver(session, 'pull_request', dated(2 * MINUTE_MS))).status, 200)
+  t.equal(await signedBy(session), 'mona-lisa/github')
+})
+
+t.test('a tag without the name of its pusher is that of the sender', async (t) => {
+  const session = await start(t)
+  for (const [day, pusher] of [{ email: 'a@example.com' }, { name: '' }, { name: 'a deploy key' }].entries()) {
+    const sender = { login: 'mona-lisa', type: 'User' }
+    t.equal((await deliver(session, 'push', pushed(day + 1, { pusher, sender }))).status, 200)
+    t.equal(at(await session.done('GET', `/releases/${cloud(day + 1)}`), 'cutBy'), 'mona-lisa/github')
+  }
+})
+
+t.test('a tag of another commit than the registered one is refused: release_exists', async (t) => {
+  const session = await start(t)
+  await session.register(1, { commit: commitOf(1).padEnd(40, '1') })
+  const refused = await deliver(session, 'push', pushed(1))
+  t.equal(refused.status, 409)
+  t.match(refused.body, {
+    code: 'release_exists',
+    detail: /is registered with the commit abc0011+, not with abc0010+;/,
+  })
+})
+
+t.test('a tag that is dated in the future registers nothing', async (t) => {
+  const session = await start(t)
+  const version = '15.0.0-cloud.20990101T000000.abc001'
+  const refused = await deliver(session, 'push', tagPayload(`v${version}`, commitOf(1).padEnd(40, '0')))
+  t.equal(refused.status, 400)
+  t.match(at(refused.body, 'errors'), [{ field: 'version', message: /cut at 2099-01-01.*more than 10 minutes after/ }])
+  t.equal((await session.call('GET', `/releases/${version}`)).status, 404)
+})
+
+t.test(
+  'kept labels are in the journal for those who see all of it, and hidden with the fix that they are of',
+  async (t) => {
+    const session = await start(t)
+    await deliver(session, 'pull_request', label('labeled', 1))
+    const whole = { authorization: `Bearer ${await session.token('viewer')}` }
+    const scoped = { authorization: `Bearer ${await session.token('viewer', ['canary'], null, 'scoped')}` }
+    const read = async (headers: Readonly<Record<string, string>>): Promise<string> => {
+      const { body } = await session.inject({ method: 'GET', url: '/admin/v1/journal', headers: { ...headers } })
+      return JSON.stringify(body)
+    }
+    t.match(await read(whole), PULL)
+    t.notMatch(await read(scoped), 'github-label')
+    const security = { embargoed: true, fixes: ['SEC-2026-1'] }
+    await session.register(1, { changes: [change], security })
+    t.notMatch(await read(whole), PULL)
+  },
+)
