@@ -43,6 +43,7 @@ const channel = objectWith({
   floor: nullable(version),
   ceiling: nullable(version),
   lastServed: nullable(version),
+  lastServedFrom: optional(oneOf(['default'])),
   lastServedBeside: optional(version),
   updatedAt: moment,
   updatedBy: text,

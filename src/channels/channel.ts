@@ -93,6 +93,8 @@ export interface Channel {
   readonly ceiling: string | null
   /** The version agents were last told: what guards compare with while nothing is served, so that no halt or "no version" is a way round them. */
   readonly lastServed: string | null
+  /** Where `lastServed` is what `default` served when the channel was made; not there once it has served a version of its own. */
+  readonly lastServedFrom?: 'default'
   /** What cohorts were told beside it then; not there where all agents were told the same. */
   readonly lastServedBeside?: string
   readonly updatedAt: string
@@ -134,7 +136,7 @@ export function withoutRamp(channel: Channel): Channel {
 export function remembering(channel: Channel, told: readonly string[]): Channel {
   const [lastServed, beside] = told
   if (lastServed === undefined) return channel
-  const { lastServedBeside: _before, ...rest } = channel
+  const { lastServedBeside: _before, lastServedFrom: _from, ...rest } = channel
   return { ...rest, lastServed, ...(beside === undefined ? {} : { lastServedBeside: beside }) }
 }
 

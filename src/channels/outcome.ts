@@ -3,7 +3,14 @@
 
 /** The guards of every change of a served version, by the names the API shows. */
 export type GuardName =
-  'not-a-version' | 'blocked-version' | 'floor' | 'ceiling' | 'major-downgrade' | 'major-jump' | 'stale-write'
+  | 'not-a-version'
+  | 'blocked-version'
+  | 'floor'
+  | 'ceiling'
+  | 'major-downgrade'
+  | 'major-jump'
+  | 'downgrade'
+  | 'stale-write'
 
 /** Why a change does not fit the state its channel is in. */
 export type StateProblem =
@@ -30,6 +37,12 @@ export interface Verdict {
   readonly guard: GuardName
   readonly verdict: 'passed' | 'refused' | 'forced'
   readonly detail: string
+}
+
+/** What to know of a change although it was made. `code` is for programs, `message` for people. */
+export interface Warning {
+  readonly code: string
+  readonly message: string
 }
 
 export interface Parsed<T> {

@@ -26,7 +26,9 @@ export const Text = (description: string) =>
     description: `${description} At most 3,000 bytes as JSON.`,
   })
 export const Reason = Text('Why; it is kept in the journal.')
-export const Force = Type.Boolean({ description: 'Overrules the guards on majors. Needs role admin and a reason.' })
+export const Force = Type.Boolean({
+  description: 'Overrules the guards on majors and downgrades. Needs role admin and a reason.',
+})
 export const Critical = Type.Boolean({
   description: 'Whether agents update at once, outside their maintenance window.',
 })
@@ -129,6 +131,12 @@ const channel = {
   floor: Nullable(Version),
   ceiling: Nullable(Version),
   lastServed: Nullable(Version),
+  lastServedFrom: Type.Optional(
+    Type.Literal('default', {
+      description:
+        '`lastServed` is what `default` served when the channel was made: it has served nothing of its own yet.',
+    }),
+  ),
   lastServedBeside: Type.Optional(
     Type.String({ description: 'What cohorts were told beside it, while a ramp made a difference between them.' }),
   ),
@@ -169,6 +177,11 @@ export const writeMarks = {
   dryRun: Type.Optional(Type.Literal(true, { description: 'Nothing was written.' })),
   wouldChange: Type.Optional(
     Type.Array(ref('WouldChange'), { description: 'Of a dry run: every document that the same request would change.' }),
+  ),
+  warnings: Type.Optional(
+    Type.Array(Type.Object({ code: Type.String(), message: Type.String() }), {
+      description: 'What to know although it was done.',
+    }),
   ),
   unchanged: Type.Optional(
     Type.Literal(true, { description: 'It was so already: no revision and no journal entry was made.' }),
