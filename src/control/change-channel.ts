@@ -3,12 +3,12 @@ import { applyChange, judgeDeletion, type Accepted } from '../channels/change.ts
 import { channelBody, channelKey, channelOf } from '../channels/channel.ts'
 import type { ChannelChange } from '../channels/draft.ts'
 import { rollbackVersion, type ServedSpan } from '../channels/history.ts'
-import { malformed, type Refusal, type Verdict } from '../channels/outcome.ts'
+import { malformed, type Refusal, type Verdict, type Warning } from '../channels/outcome.ts'
 import { parseUpstreamUrl } from '../channels/upstream-url.ts'
 import type { ReplicaState } from '../serve/replica-state.ts'
 import type { Document } from '../store/port.ts'
 import { channelSpans } from './channel-history.ts'
-import { fallbackOf, recordOf, type ChannelRecord } from './channel-view.ts'
+import { creationWarnings, fallbackOf, recordOf, type ChannelRecord } from './channel-view.ts'
 import { isExpected, type Control, type ExpectedRevisions, type Request } from './control.ts'
 import { commitWith, executeCommand, leaveUnchanged, replyWith, type Unfinished } from './core/execute.ts'
 import type { Transaction } from './core/transaction.ts'
@@ -37,7 +37,12 @@ export interface ChannelRequest extends Request {
 
 export type ChannelOutcome =
   /** `verdicts` are the guards', empty in the answer to a retry. */
-  | { readonly outcome: 'changed'; readonly record: ChannelRecord; readonly verdicts: readonly Verdict[] }
+  | {
+      readonly outcome: 'changed'
+      readonly record: ChannelRecord
+      readonly verdicts: readonly Verdict[]
+      readonly warnings: readonly Warning[]
+    }
   | { readonly outcome: 'deleted'; readonly verdicts: readonly Verdict[] }
   | { readonly outcome: 'unknown-channel' }
   | { readonly outcome: 'stale'; readonly current: ChannelRecord | null }
@@ -94,9 +99,16 @@ export async function changeChannel(control: Control, request: ChannelRequest): 
     reply({ changes }, verdicts, state) {
       const after = changes.find((one) => one.key === key)?.after ?? null
       if (after === null) return { outcome: 'deleted', verdicts: verdicts ?? [] }
-      return { outcome: 'changed', record: viewOf(after, state), verdicts: verdicts ?? [] }
+      const made = change.kind === 'create' ? [name] : []
+      const warnings = creationWarnings(state, made, control.clock.expiryTime())
+      return { outcome: 'changed', record: viewOf(after, state), verdicts: verdicts ?? [], warnings }
     },
-    replyUnchanged: (document, state) => ({ outcome: 'changed', record: viewOf(document, state), verdicts: [] }),
+    replyUnchanged: (document, state) => ({
+      outcome: 'changed',
+      record: viewOf(document, state),
+      verdicts: [],
+      warnings: [],
+    }),
   })
   if (outcome.outcome === 'refused' && outcome.why === 'guard') control.count('refusal', outcome.guard)
   return outcome
