@@ -141,7 +141,10 @@ function dispose(
     // Nobody takes a ramp any further whose rollout is over, and which of its two versions is right only an operator knows.
     return isUnderWay(ramp.seed)
       ? held('ramp', `${stands}; let that finish, or roll it back`)
-      : held('ramp', `${stands}, whose rollout is over; set it to one version with PUT …/channels/${name}/version`)
+      : held(
+          'ramp',
+          `${stands}, whose rollout is over; set it to one version with PUT …/channels/${name}/version, the lower one by force`,
+        )
   }
   const why = source.version === null ? null : whyNotOver(source.version, version, force)
   if (why !== null) {

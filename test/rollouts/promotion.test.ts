@@ -276,7 +276,7 @@ t.test("another release's ramp holds a channel back until it is over", async (t)
   t.strictSame(
     held(oneStage(), [A, other], { isUnderWay }),
     [
-      'ramp: channel b is at 30 % of 15.1.9, whose rollout is over; set it to one version with PUT …/channels/b/version',
+      'ramp: channel b is at 30 % of 15.1.9, whose rollout is over; set it to one version with PUT …/channels/b/version, the lower one by force',
     ],
     'nobody takes it any further',
   )
