@@ -167,9 +167,13 @@ async function setByHand(run: Run, { at, channel, version, byHand }: PlannedStep
   const { control, check, recorded, refused } = run
   const reason = `as it was on ${at}`
   const underWay = check.changeSent(channel, version)
-  const reply = creates
+  const path = `/channels/${encodeURIComponent(channel)}/version`
+  let reply = creates
     ? await control.admin('POST', '/channels', { name: channel, source: { kind: 'static', version }, reason })
-    : await control.admin('PUT', `/channels/${encodeURIComponent(channel)}/version`, { version, reason })
+    : await control.admin('PUT', path, { version, reason })
+  // What the record has was meant.
+  if (reply.status === 422 && memberOf(reply, 'guard') === 'downgrade')
+    reply = await control.admin('PUT', path, { version, reason, force: true })
   if (reply.status === 422 && memberOf(reply, 'guard') === 'not-a-version') {
     check.changeRefused(underWay)
     refused.push(`${at} ${channel} ${version}: ${String(memberOf(reply, 'detail'))}`)

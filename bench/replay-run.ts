@@ -83,7 +83,7 @@ async function change(run: Run, { channel, version, at }: HistoryStep): Promise<
     const created = { name: channel, source: { kind: 'static', version }, reason, allowBuildMetadata: true }
     reply = await control.admin('POST', '/channels', created)
   }
-  const isForced = reply.status === 422 && String(memberOf(reply, 'guard')).startsWith('major-')
+  const isForced = reply.status === 422 && /^(major-|downgrade$)/.test(String(memberOf(reply, 'guard')))
   if (isForced) {
     const body = { version, reason, force: true }
     reply = await control.admin('PUT', `/channels/${encodeURIComponent(channel)}/version`, body)

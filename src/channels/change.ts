@@ -3,7 +3,7 @@
 import { withServed } from './build-metadata.ts'
 import { remembering, type Channel } from './channel.ts'
 import { draft, draftCreated, hasReason, type ChangeContext, type ChannelChange } from './draft.ts'
-import { firstRefused, judge } from './guards.ts'
+import { firstRefused, judge, judgeDowngrade } from './guards.ts'
 import { lapse } from './lapse.ts'
 import { malformed, type Refusal, type Verdict } from './outcome.ts'
 import { judgeRollbackEnd } from './rollback-end.ts'
@@ -58,7 +58,7 @@ function settle(
   if (change.kind === 'upstream-problem') return accepted({ current, next }, { before, after }, [], context)
   if (after.version !== null && after.version !== served) {
     // What a ramp brings was judged when it began, by force or not; it only reaches more agents.
-    const baseline = change.kind === 'ramp' ? after.version : (served ?? next.lastServed)
+    const baseline = change.kind === 'ramp' ? after.version : (served ?? majorsBaseline(next))
     verdicts.push(...judge({ version: after.version, baseline, limits: next, isBlocked, force }))
   } else if (after.version !== null) {
     // The version stays, so its major was judged when it came. New limits are asked about, and so is the block list
@@ -82,7 +82,11 @@ function settle(
     // Not served before the halt ends, but that is no moment to learn that it may not be.
     verdicts.push(...judge({ version: next.pin.version, baseline: next.lastServed, limits: next, isBlocked, force }))
   }
-  verdicts.push(...judgeCohorts(current, next, change, context), ...judgePinEnd(current, next, change, context))
+  verdicts.push(
+    ...judgeCohorts(current, next, change, context),
+    ...judgeNamed(current, next, change, context),
+    ...judgePinEnd(current, next, change, context),
+  )
   const refused = firstRefused(verdicts)
   if (refused !== null) {
     const { guard, detail: message } = refused
@@ -108,6 +112,59 @@ function judgePinEnd(
 ): readonly Verdict[] {
   if (current === null || next.pin !== null || (change.kind === 'unpin' && change.isResumed === true)) return []
   return judgeRollbackEnd(current.pin, versionsTold({ ...next, halt: null }, isBlocked, expiryTime), force)
+}
+
+/**
+ * What the majors are compared with while nothing is served. What a new channel has from `default` is not asked of the first
+ * version that its upstream gives it: nobody is there to force that (ADR 37).
+ */
+function majorsBaseline({ lastServed, lastServedFrom, source, pin }: Channel): string | null {
+  const isAnswered = source.kind === 'forward' && source.answeredAt !== null && pin === null
+  return isAnswered && lastServedFrom === 'default' ? null : lastServed
+}
+
+/** The guard "downgrade", where a change newly names a version that agents are served from then on (ADR 36). */
+function judgeNamed(
+  current: Channel | null,
+  next: Channel,
+  change: ChannelChange,
+  { isBlocked, expiryTime, force }: ChangeContext,
+): readonly Verdict[] {
+  const version = current === null ? null : namedVersion(current, next, change)
+  // Under a pin or a halt agents see nothing of it.
+  if (current === null || version === null || next.pin !== null || next.halt !== null) return []
+  const told = versionsTold(current, isBlocked, expiryTime)
+  const isSilent = told.length === 0 && current.lastServedFrom === undefined
+  const held = isSilent ? [current.lastServed, current.lastServedBeside].flatMap((last) => last ?? []) : told
+  return [judgeDowngrade(version, held, force)]
+}
+
+/** The version that a change newly names; null for none, and for those that may go down by their kind. */
+function namedVersion(current: Channel, next: Channel, change: ChannelChange): string | null {
+  switch (change.kind) {
+    case 'version':
+      return next.source.version
+    case 'edit':
+      return change.source?.version === undefined ? null : next.source.version
+    case 'promote':
+      // A channel that is in this release's ramp already only goes on.
+      return current.ramp === undefined ? next.source.version : null
+    // Operators go down by these.
+    case 'pin':
+    case 'rollback':
+    // An upstream's rollback is ours.
+    case 'upstream':
+    case 'upstream-problem':
+    // What these bring was judged when it came, or is a channel's first version.
+    case 'ramp':
+    case 'settle':
+    case 'unpin':
+    case 'resume':
+    case 'create':
+    case 'critical':
+    case 'halt':
+      return null
+  }
 }
 
 /** The majors once more for cohorts: those whose version nobody is told any more are told the plain path's instead. */

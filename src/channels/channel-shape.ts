@@ -45,6 +45,7 @@ const channel = objectWith({
   ceiling: nullable(version),
   allowBuildMetadata: optional(flag),
   lastServed: nullable(version),
+  lastServedFrom: optional(oneOf(['default'])),
   lastServedBeside: optional(version),
   servedBuilds: optional(listOf(version)),
   updatedAt: moment,

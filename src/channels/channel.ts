@@ -98,6 +98,8 @@ export interface Channel {
   readonly allowBuildMetadata?: boolean
   /** The version agents were last told: what guards compare with while nothing is served, so that no halt or "no version" is a way round them. */
   readonly lastServed: string | null
+  /** Where `lastServed` is what `default` served when the channel was made; not there once it has served a version of its own. */
+  readonly lastServedFrom?: 'default'
   /** What cohorts were told beside it then; not there where all agents were told the same. */
   readonly lastServedBeside?: string
   /** Versions with build metadata that agents were served, the newest last; not there for none. */
@@ -141,7 +143,7 @@ export function withoutRamp(channel: Channel): Channel {
 export function remembering(channel: Channel, told: readonly string[]): Channel {
   const [lastServed, beside] = told
   if (lastServed === undefined) return channel
-  const { lastServedBeside: _before, ...rest } = channel
+  const { lastServedBeside: _before, lastServedFrom: _from, ...rest } = channel
   const builds = remembersBuilds(channel, told)
   return { ...rest, lastServed, ...(beside === undefined ? {} : { lastServedBeside: beside }), ...builds }
 }

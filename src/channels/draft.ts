@@ -152,6 +152,7 @@ export function draftCreated(change: Extract<ChannelChange, { kind: 'create' }>,
     floor: null,
     ceiling: null,
     lastServed: context.fallback,
+    ...(context.fallback === null ? {} : { lastServedFrom: 'default' as const }),
     updatedAt: momentOf(context.now),
     updatedBy: context.actor,
   }

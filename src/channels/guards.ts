@@ -1,9 +1,9 @@
 // The guards of every change of a served version (DESIGN §4). "not-a-version" and "stale-write" are asked earlier,
-// where the text is parsed and where If-Match is read.
+// where the text is parsed and where If-Match is read. Which changes "downgrade" is asked of is decided in change.ts.
 import type { IsBlocked } from './blocked-version.ts'
 import { judgeBuildMetadata, type BuildRules } from './build-metadata.ts'
 import type { GuardName, Verdict } from './outcome.ts'
-import { compareVersions, majorOf } from './version.ts'
+import { compareVersions, highestVersion, majorOf } from './version.ts'
 
 export interface Judged {
   /** The version that would be served. */
@@ -15,7 +15,7 @@ export interface Judged {
   readonly force: boolean
 }
 
-/** Asks every guard; the answer has one verdict for each, in the order in which a refusal is reported. */
+/** Asks every guard but "downgrade"; the answer has one verdict for each, in the order in which a refusal is reported. */
 export function judge(judged: Judged): readonly Verdict[] {
   const { version, baseline, limits, isBlocked, force } = judged
   const { floor, ceiling } = limits
@@ -44,6 +44,22 @@ export function judge(judged: Judged): readonly Verdict[] {
     judgeBuildMetadata(version, limits),
     ...judgeMajors(version, baseline, force),
   ]
+}
+
+/**
+ * The guard "downgrade" on a version that a change newly names. `held` are all versions that agents have now; agents compare by
+ * semver, so the highest of them counts.
+ */
+export function judgeDowngrade(version: string, held: readonly string[], force: boolean): Verdict {
+  const highest = highestVersion(held)
+  if (highest === null) return passed('downgrade', 'agents were never served another version of this channel')
+  return compareVersions(version, highest) < 0
+    ? forceable(
+        'downgrade',
+        `${version} is lower by semver than ${highest}, which agents have now; pin or roll back the channel to go down, or let an admin force it with a reason`,
+        force,
+      )
+    : passed('downgrade', `${version} is not lower by semver than ${highest}`)
 }
 
 /** The verdict that stops the change, null where all guards let it pass. */

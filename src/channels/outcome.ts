@@ -10,6 +10,7 @@ export type GuardName =
   | 'build_metadata'
   | 'major-downgrade'
   | 'major-jump'
+  | 'downgrade'
   | 'rollback_end'
   | 'stale-write'
 
@@ -38,6 +39,12 @@ export interface Verdict {
   readonly guard: GuardName
   readonly verdict: 'passed' | 'refused' | 'forced'
   readonly detail: string
+}
+
+/** What to know of a change although it was made. `code` is for programs, `message` for people. */
+export interface Warning {
+  readonly code: string
+  readonly message: string
 }
 
 export interface Parsed<T> {

@@ -47,6 +47,14 @@ export function lowestVersion(versions: readonly string[]): string | null {
   )
 }
 
+/** The highest of some versions, null for none. */
+export function highestVersion(versions: readonly string[]): string | null {
+  return versions.reduce<string | null>(
+    (high, version) => (high === null || compareVersions(version, high) > 0 ? version : high),
+    null,
+  )
+}
+
 function whyNotAVersion(text: string, bare: string): string {
   if (text.length === 0) return 'is empty; a version is like 15.1.4'
   if (bare.length > VERSION_LENGTH_MAX)

@@ -11,7 +11,7 @@ import type { ReplicaState } from '../serve/replica-state.ts'
 import type { Document } from '../store/port.ts'
 import { channelSpans } from './channel-history.ts'
 import { putBlockedVersion } from './block-version.ts'
-import { changedRecord, fallbackOf, recordOf, type ChannelRecord } from './channel-view.ts'
+import { changedRecord, creationWarnings, fallbackOf, recordOf, type ChannelRecord } from './channel-view.ts'
 import { isExpected, type Control, type ExpectedRevisions, type Request } from './control.ts'
 import { commitWith, executeCommand, leaveUnchanged, replyWith, type Unfinished } from './core/execute.ts'
 import type { Transaction } from './core/transaction.ts'
@@ -125,7 +125,10 @@ export async function changeChannel(control: Control, request: ChannelRequest): 
       const list = changes.find((one) => isBlockedVersionKey(one.key))?.after ?? null
       const version = list === null ? null : blockedVersionOf(list).version
       const blocked = version === null ? {} : { blocked: { version, servedBy: othersServing(state, version, name) } }
-      return { outcome: 'changed', record: changedOf(after, state), verdicts: verdicts ?? [], ...blocked }
+      const made = change.kind === 'create' ? [name] : []
+      const record = changedOf(after, state)
+      const warnings = [...creationWarnings(state, made, control.clock.expiryTime()), ...record.warnings]
+      return { outcome: 'changed', record: { ...record, warnings }, verdicts: verdicts ?? [], ...blocked }
     },
     replyUnchanged: (document, state) => ({ outcome: 'changed', record: changedOf(document, state), verdicts: [] }),
   })

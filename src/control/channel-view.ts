@@ -1,13 +1,14 @@
 // A channel as the API shows it: its document, its revision, and what it tells agents now.
 import { channelKey, channelOf, type Channel } from '../channels/channel.ts'
+import type { Warning } from '../channels/outcome.ts'
 import { targetAt, type Target } from '../channels/target.ts'
 import { momentOf } from '../channels/time.ts'
-import { standingWarnings, unseenWarnings, type ChangeKind, type ChannelWarning } from '../channels/warnings.ts'
+import { standingWarnings, unseenWarnings, type ChangeKind } from '../channels/warnings.ts'
 import { WEBAPI_FALLBACK } from '../serve/poll.ts'
 import type { ReplicaState } from '../serve/replica-state.ts'
 import type { Document } from '../store/port.ts'
 import type { Control } from './control.ts'
-import type { Reader } from './core/transaction.ts'
+import { readerOf, type Reader } from './core/transaction.ts'
 
 export interface ChannelRecord {
   readonly channel: Channel
@@ -15,7 +16,7 @@ export interface ChannelRecord {
   readonly effective: Target
   /** How old the answer of a forward channel's upstream is; null for other channels. */
   readonly upstream: UpstreamRecord | null
-  readonly warnings: readonly ChannelWarning[]
+  readonly warnings: readonly Warning[]
 }
 
 export interface UpstreamRecord {
@@ -63,4 +64,18 @@ export function fallbackOf(reader: Reader, name: string, expiryTime: number): st
   if (name === WEBAPI_FALLBACK) return null
   const document = reader.get(channelKey(WEBAPI_FALLBACK))
   return document === undefined ? null : targetAt(channelOf(document), reader.isBlocked, expiryTime).version
+}
+
+/** What to know of channels that were just made, by their names: on the webapi path they take the place of `default`. */
+export function creationWarnings(
+  state: ReplicaState,
+  names: readonly string[],
+  expiryTime: number,
+): readonly Warning[] {
+  const [name] = names
+  const version = name === undefined ? null : fallbackOf(readerOf(state), name, expiryTime)
+  if (version === null) return []
+  const which = names.length === 1 ? `channel ${name}` : `these ${names.length} channels`
+  const message = `until now webapi agents of ${which} were served ${version}, the version of the channel ${WEBAPI_FALLBACK}; they follow the new one from now on`
+  return [{ code: 'default_replaced', message }]
 }

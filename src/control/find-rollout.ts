@@ -1,6 +1,6 @@
 // Which rollout a request is about, and lists of rollouts.
 import { stageUnderWay } from '../rollouts/advance.ts'
-import { compareReleases } from '../rollouts/cloud-version.ts'
+import { compareReleases, releaseOrder } from '../rollouts/cloud-version.ts'
 import { refuse, type RolloutRefusal, unknownPipeline } from '../rollouts/outcome.ts'
 import { PIPELINE_KIND, pipelineKey, pipelineOf } from '../rollouts/pipeline.ts'
 import { isRolloutOf, ROLLOUT_KIND, rolloutKey, rolloutOf, type Rollout } from '../rollouts/rollout.ts'
@@ -57,14 +57,15 @@ export function isRunning({ state }: Rollout): boolean {
 }
 
 /**
- * Finds the rollout that a request is about. `isMeant` says which could be, `newest` whether of several the newest is. Only the
- * one that is found is recorded: a rollout that begins or ends later is no reason to choose again.
+ * Finds the rollout that a request is about. `isMeant` says which could be; with `isServed`, of several the newest is, and of
+ * several that are newest the one that is served. Only the one that is found is recorded: a rollout that begins or ends later is no
+ * reason to choose again.
  */
 export function chooseRollout(
   reader: Reader,
   { pipeline, release }: RolloutChoice,
   isMeant: (rollout: Rollout) => boolean,
-  newest = false,
+  isServed: ((rollout: Rollout) => boolean) | null = null,
 ): Document | RolloutRefusal {
   if (release !== null) {
     const version = bare(release)
@@ -74,14 +75,27 @@ export function chooseRollout(
   // Candidates: the chosen one is read again below, and recorded. A change of another is no reason to choose again.
   const all = documentsNewestFirst(reader.untracked, pipeline)
   if (all.length === 0 && reader.get(pipelineKey(pipeline)) === undefined) return unknownPipeline(pipeline)
-  const meant = all.filter((document) => isMeant(rolloutOf(document)))
+  const could = all.filter((document) => isMeant(rolloutOf(document)))
+  const meant = isServed === null ? could : newestOf(could, isServed)
   const [first] = meant
   if (first === undefined) {
     return refuse('unknown_rollout', `no rollout of the pipeline ${pipeline} is in a state for this; name a release`)
   }
-  if (newest || meant.length === 1) return reader.get(first.key) ?? first
+  if (meant.length === 1) return reader.get(first.key) ?? first
   const names = meant.map((document) => rolloutOf(document).release).join(', ')
   return refuse('which_rollout', `name one of them with \`release\`: ${names}`)
+}
+
+/** The rollouts whose releases are older than no other one's; of several, as releases of two schemes are, those that are served. */
+function newestOf(documents: readonly Document[], isServed: (rollout: Rollout) => boolean): readonly Document[] {
+  const releases = documents.map((document) => rolloutOf(document).release)
+  const newest = documents.filter((document) => {
+    const { release } = rolloutOf(document)
+    return !releases.some((other) => releaseOrder(other, release) === 'newer')
+  })
+  if (newest.length < 2) return newest
+  const served = newest.filter((document) => isServed(rolloutOf(document)))
+  return served.length > 0 ? served : newest.slice(0, 1)
 }
 
 export interface FoundStage {

@@ -1,9 +1,9 @@
 // The command that mirrors channels of another version server: a forward channel for each name, all of them or none.
 import { applyChange } from '../channels/change.ts'
 import { channelBody, channelKey, channelOf } from '../channels/channel.ts'
-import { malformed, type Refusal } from '../channels/outcome.ts'
+import { malformed, type Refusal, type Warning } from '../channels/outcome.ts'
 import { upstreamUrlOf } from '../channels/upstream-url.ts'
-import { fallbackOf } from './channel-view.ts'
+import { creationWarnings, fallbackOf } from './channel-view.ts'
 import type { Control, Request } from './control.ts'
 import { commitWith, executeCommand, leaveUnchanged, replyWith, type Unfinished } from './core/execute.ts'
 import type { Transaction } from './core/transaction.ts'
@@ -19,7 +19,9 @@ export interface Mirrored {
 }
 
 export type MirrorOutcome =
-  { readonly outcome: 'mirrored'; readonly channels: readonly Mirrored[] } | Refusal | Unfinished
+  | { readonly outcome: 'mirrored'; readonly channels: readonly Mirrored[]; readonly warnings: readonly Warning[] }
+  | Refusal
+  | Unfinished
 
 interface Source {
   readonly name: string
@@ -35,11 +37,11 @@ export async function mirrorChannels(
 ): Promise<MirrorOutcome> {
   const parsed = sourcesAt(control, base, names)
   if ('outcome' in parsed) return parsed
-  const mirrored = (created: ReadonlySet<string>): MirrorOutcome => {
+  const mirrored = (created: ReadonlySet<string>, warnings: readonly Warning[] = []): MirrorOutcome => {
     const channels = parsed.map(({ name, url }): Mirrored => {
       return { name, url, outcome: created.has(channelKey(name)) ? 'created' : 'exists' }
     })
-    return { outcome: 'mirrored', channels }
+    return { outcome: 'mirrored', channels, warnings }
   }
   return executeCommand<MirrorOutcome, null, null>(control, request, {
     kind: 'channel.mirror',
@@ -54,7 +56,11 @@ export async function mirrorChannels(
       const [there] = parsed.flatMap(({ name }) => tx.get(channelKey(name)) ?? [])
       return there === undefined ? replyWith(mirrored(new Set())) : leaveUnchanged(there)
     },
-    reply: ({ subjects }) => mirrored(new Set(subjects)),
+    reply({ subjects }, _, state) {
+      const created = new Set(subjects)
+      const made = parsed.flatMap(({ name }) => (created.has(channelKey(name)) ? name : []))
+      return mirrored(created, creationWarnings(state, made, control.clock.expiryTime()))
+    },
     replyUnchanged: () => mirrored(new Set()),
   })
 }

@@ -81,7 +81,12 @@ function findRollback(tx: Transaction, choice: RolloutChoice): Document | Rollou
       return refuse('which_rollout', message)
     }
   }
-  return chooseRollout(tx, choice, (rollout) => hasReached(advice, rollout, tx.expiryTime), true)
+  return chooseRollout(
+    tx,
+    choice,
+    (rollout) => hasReached(advice, rollout, tx.expiryTime),
+    (rollout) => isTold(advice, rollout, tx.expiryTime),
+  )
 }
 
 /** Says which channels, whatever moves them, tell agents the release still: all that do but those that `preview` would move. */

@@ -1,7 +1,7 @@
 // Where rollouts begin: a release that agents can install starts one in every pipeline that takes it, in the commit that
 // makes it so.
 import { CHANNEL_KIND, channelOf } from '../channels/channel.ts'
-import { compareReleases } from '../rollouts/cloud-version.ts'
+import { compareReleases, releaseOrder } from '../rollouts/cloud-version.ts'
 import { PIPELINE_KIND, pipelineOf } from '../rollouts/pipeline.ts'
 import { takes } from '../rollouts/pipeline-draft.ts'
 import type { Release } from '../rollouts/release.ts'
@@ -42,7 +42,7 @@ export function putRollouts(tx: Transaction, release: Release, context: RuleCont
 /** A rollout of this release in the pipeline of a document as it begins now: over at once where a newer one has overtaken it. */
 export function beginning(reader: Reader, pipeline: Document, release: Release, context: RuleContext): Rollout {
   const { name } = pipelineOf(pipeline)
-  const newer = rolloutDocuments(reader, name, (other) => compareReleases(other.release, release.version) > 0)
+  const newer = rolloutDocuments(reader, name, (other) => releaseOrder(other.release, release.version) === 'newer')
   return startRollout(
     { pipeline: pipelineOf(pipeline), revision: pipeline.revision },
     release,

@@ -64,9 +64,24 @@ export function makeCloudVersion(major: number, now: number, commit: string): Pa
   )
 }
 
+/** What one release is to another: `unordered` where neither supersedes the other, and only a person says which one comes next. */
+export type ReleaseOrder = 'newer' | 'older' | 'same' | 'unordered'
+
 /**
- * Orders releases from the older to the newer one: Cloud releases by when they were cut, all others by semver, and what
- * is left by the letters, so that no two versions are equally new.
+ * What release `a` is to release `b` (ADR 36). Releases of one scheme are ordered; a Cloud release and another one are not, and
+ * neither are two where the later one is of a lower major, which never supersedes a higher one.
+ */
+export function releaseOrder(a: string, b: string): ReleaseOrder {
+  if (a === b) return 'same'
+  if ((cloudOf(a) === null) !== (cloudOf(b) === null)) return 'unordered'
+  const order = compareReleases(a, b)
+  if (order * (majorOf(a) - majorOf(b)) < 0) return 'unordered'
+  return order > 0 ? 'newer' : 'older'
+}
+
+/**
+ * Orders releases for lists, from the older to the newer one: Cloud releases after all others and by when they were cut, others by
+ * semver, and what is left by the letters. It is total, so it decides nothing else: `releaseOrder` does.
  */
 export function compareReleases(a: string, b: string): number {
   const [one, other] = [cloudOf(a), cloudOf(b)]

@@ -3,9 +3,10 @@
 import { applyChange } from '../channels/change.ts'
 import type { Channel } from '../channels/channel.ts'
 import { COHORTS } from '../channels/cohort.ts'
+import { malformed } from '../channels/outcome.ts'
 import { cohortsTold, hasPassed } from '../channels/target.ts'
 import { momentOf } from '../channels/time.ts'
-import { compareReleases } from './cloud-version.ts'
+import { releaseOrder } from './cloud-version.ts'
 import { blocker, conditionBlockers, named, type StageFacts } from './conditions.ts'
 import { refuse, type Blocker, type RolloutRefusal } from './outcome.ts'
 import { endedRelease } from './release-draft.ts'
@@ -54,6 +55,8 @@ export function planPromotion(facts: StageFacts, index: number, context: Promoti
   const { rollout, release, now } = facts
   const { rules, progress } = stageAt(rollout, index)
   if (release.withdrawn !== null) return endedRelease(release)
+  if (context.force && (context.reason?.trim() ?? '') === '')
+    return malformed('reason', 'is missing; a forced promotion says why')
   if (context.critical && release.security === null) {
     return refuse('not_security', `release ${release.version} has no security fixes, so it is not critical`)
   }
@@ -158,10 +161,13 @@ function dispose(
     // Nobody takes a ramp any further whose rollout is over, and which of its two versions is right only an operator knows.
     return isUnderWay(ramp.seed)
       ? held('ramp', `${stands}; let that finish, or roll it back`)
-      : held('ramp', `${stands}, whose rollout is over; set it to one version with PUT …/channels/${name}/version`)
+      : held(
+          'ramp',
+          `${stands}, whose rollout is over; set it to one version with PUT …/channels/${name}/version, the lower one by force`,
+        )
   }
-  if (source.version !== null && compareReleases(source.version, version) > 0) {
-    const why = `is at ${source.version}, which is newer`
+  const why = source.version === null ? null : whyNotOver(source.version, version, force)
+  if (why !== null) {
     return progress.state === 'waiting'
       ? held('newer', `channel ${name} ${why}`)
       : { outcome: 'stays', channel: name, why }
@@ -176,6 +182,14 @@ function dispose(
   // What it tells now; one that tells the release already was moved before, or set by hand.
   const before = told === null || told === version ? (known?.before ?? null) : told
   return { outcome: 'moves', channel: applied.channel, moved: { channel: name, before } }
+}
+
+/** Why a release is not promoted over the version of a channel; null where it is. */
+function whyNotOver(there: string, release: string, force: boolean): string | null {
+  const order = releaseOrder(there, release)
+  if (order === 'newer') return `is at ${there}, which is newer`
+  if (order !== 'unordered' || force) return null
+  return `is at ${there}, and neither that nor ${release} is the newer release; an admin may force it with a reason`
 }
 
 /** Why no promotion moves a channel; null where one may. Pins and halts are an operator's last word. */
@@ -225,7 +239,7 @@ export function overtaken(
  * they are called the same, and one whose name the newer one's rules do not know any more is where its channels are.
  */
 function isOvertaken(rollout: Rollout, newer: Rollout, index: number): boolean {
-  if (rollout.state !== 'running' || compareReleases(rollout.release, newer.release) >= 0) return false
+  if (rollout.state !== 'running' || releaseOrder(newer.release, rollout.release) !== 'newer') return false
   const come = newer.rules.stages.slice(0, index + 1)
   const isKnown = (name: string): boolean => newer.rules.stages.some((stage) => stage.name === name)
   const channels = new Set(come.flatMap((stage) => stage.channels))

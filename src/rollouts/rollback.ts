@@ -8,7 +8,7 @@ import { malformed, type Refusal } from '../channels/outcome.ts'
 import { versionsTold } from '../channels/target.ts'
 import { momentOf } from '../channels/time.ts'
 import { compareVersions, parseVersion } from '../channels/version.ts'
-import { compareReleases } from './cloud-version.ts'
+import { releaseOrder } from './cloud-version.ts'
 import { refuse, type GuardedChannel, type RolloutRefusal } from './outcome.ts'
 import type { Release } from './release.ts'
 import type { RuleContext } from './release-draft.ts'
@@ -112,7 +112,7 @@ export function planRollback(facts: RollbackFacts, context: RollbackContext): Ro
 function whyNotTo({ release, isKnown }: RollbackFacts, version: string, force: boolean): string | null {
   if (version === release.version) return 'is the release that is to be taken back'
   if (force) return null
-  if (compareReleases(version, release.version) > 0) {
+  if (releaseOrder(version, release.version) === 'newer') {
     return `is newer than ${release.version}, and a rollback only goes back; promote it instead, or an admin adds force`
   }
   if (isKnown(version)) return null

@@ -1,7 +1,7 @@
 // What operators do to a rollout beside promoting and rolling it back: begin, approve, pause, resume, and take new rules.
 import { malformed } from '../channels/outcome.ts'
 import { momentOf } from '../channels/time.ts'
-import { compareReleases } from './cloud-version.ts'
+import { compareReleases, releaseOrder } from './cloud-version.ts'
 import { refuse, type RolloutRefusal } from './outcome.ts'
 import type { Pipeline, PipelineRules, StageRules } from './pipeline.ts'
 import { supersede } from './promotion.ts'
@@ -51,7 +51,7 @@ export function startRollout(
   }
   const newest = others
     .filter(({ state }) => state === 'running' || state === 'done')
-    .filter((other) => frontierOf(other) >= 0 && compareReleases(other.release, release.version) > 0)
+    .filter((other) => frontierOf(other) >= 0 && releaseOrder(other.release, release.version) === 'newer')
     .toSorted((a, b) => compareReleases(a.release, b.release))
     .at(-1)
   return newest === undefined ? rollout : supersede(rollout, newest.release, now)

@@ -88,7 +88,7 @@ await t.test('a poll plane that tells what is not recorded is found out', async 
   meddle.admin = async (method, path, body) => {
     const reply = await control.admin(method, path, body)
     if (path === '/channels' && method === 'POST' && reply.body.includes('"stable-4.2"')) {
-      await control.admin('PUT', '/channels/stable-4.2/version', { version: '4.1.29' })
+      await control.admin('PUT', '/channels/stable-4.2/version', { version: '4.1.29', reason: 'meddling', force: true })
     }
     return reply
   }

@@ -46,18 +46,20 @@ class Agents {
     this.cohorts = new Cohorts(tally)
   }
 
-  see(channel: Channel, blocked: ReadonlySet<string>, now: number, forced: boolean): void {
+  see(channel: Channel, blocked: ReadonlySet<string>, now: number, { forced, why, isNamed }: Cause): void {
     const target = targetAt(channel, (version) => blocked.has(version), now)
     const { version } = target
     const lastTold = this.version
     if (version !== null) {
-      checkTold(channel, version, { told: this.last?.version ?? null, has: this.version }, blocked, forced)
+      const before = { told: this.last?.version ?? null, has: this.version }
+      checkTold(channel, version, before, blocked, { forced, isNamed })
+      if (isLower(version, this.version)) this.#tally.add(`down ${isNamed ? 'by force' : why}`)
       const majors = this.version === null ? 0 : majorOf(version) - majorOf(this.version)
       if (blocked.has(version)) this.#tally.add('a blocked version stays')
       if (majors !== 0) this.#tally.add(forced ? 'a major by force' : 'a major up')
       this.version = version
     }
-    this.cohorts.see(channel, blocked, now, forced, lastTold)
+    this.cohorts.see(channel, blocked, now, { forced, isNamed }, lastTold)
     // Where the plain path tells nothing, what the first cohorts are told is all that any agent is told.
     if (version === null)
       this.version = cohortsAt(channel, (told) => blocked.has(told), now)?.early.version ?? this.version
@@ -66,13 +68,28 @@ class Agents {
   }
 }
 
-/** What is checked of what agents are told next: its limits, the block list, and its major against what they have. */
+/** Why agents are told something else. */
+interface Cause {
+  readonly forced: boolean
+  /** The kind of the change, or `time`. */
+  readonly why: string
+  /** Whether it has newly named a version, as operators and promotions do. */
+  readonly isNamed: boolean
+}
+
+const BY_TIME: Cause = { forced: false, why: 'by time', isNamed: false }
+
+function isLower(version: string, than: string | null): boolean {
+  return than !== null && compareVersions(version, than) < 0
+}
+
+/** What is checked of what agents are told next: its limits, the block list, and its major and order against what they have. */
 function checkTold(
   channel: Channel,
   version: string,
   before: { readonly told: string | null; readonly has: string | null },
   blocked: ReadonlySet<string>,
-  forced: boolean,
+  { forced, isNamed }: Pick<Cause, 'forced' | 'isNamed'>,
 ): void {
   const { floor, ceiling } = channel
   const outside =
@@ -81,6 +98,7 @@ function checkTold(
   if (outside) throw new Error(`${version} is outside ${floor} … ${ceiling}`)
   if (version !== before.told && blocked.has(version)) throw new Error(`${version} is blocked and served anew`)
   const majors = before.has === null ? 0 : majorOf(version) - majorOf(before.has)
+  if (isNamed && !forced && isLower(version, before.has)) throw new Error(`${before.has} goes down to ${version}`)
   if (!forced && (majors < 0 || majors > 1)) throw new Error(`agents go from ${before.has} to ${version}`)
 }
 
@@ -111,7 +129,13 @@ class Cohorts {
   }
 
   /** `lastTold` is the plain path's last version: a channel remembers no more of the time before a halt or "no version". */
-  see(channel: Channel, blocked: ReadonlySet<string>, now: number, forced: boolean, lastTold: string | null): void {
+  see(
+    channel: Channel,
+    blocked: ReadonlySet<string>,
+    now: number,
+    cause: Pick<Cause, 'forced' | 'isNamed'>,
+    lastTold: string | null,
+  ): void {
     const isBlocked = (version: string): boolean => blocked.has(version)
     const targets = cohortsAt(channel, isBlocked, now)
     const plain = targetAt(channel, isBlocked, now)
@@ -130,7 +154,7 @@ class Cohorts {
       }
       if (version !== null) {
         if (!known.includes(version)) throw new Error(`${version} is told, but is none of ${known.join(', ')}`)
-        checkTold(channel, version, { told: watched.told, has: watched.told ?? lastTold }, blocked, forced)
+        checkTold(channel, version, { told: watched.told, has: watched.told ?? lastTold }, blocked, cause)
         watched.has = version
       }
       watched.told = version
@@ -169,11 +193,11 @@ class History {
     for (let tick = 0; tick < ticks; tick += 1) {
       const { channel } = this
       const expiry = channel === null ? null : nextExpiry(channel, this.now)
-      if (channel !== null) this.agents.see(channel, this.blocked, this.now + TICK_MS - 1, false)
+      if (channel !== null) this.agents.see(channel, this.blocked, this.now + TICK_MS - 1, BY_TIME)
       const before = this.agents.last
       this.now += TICK_MS
       if (channel === null) continue
-      this.agents.see(channel, this.blocked, this.now, false)
+      this.agents.see(channel, this.blocked, this.now, BY_TIME)
       this.#serve(channel)
       const moved = before !== null && this.agents.last !== null && !sameTarget(before, this.agents.last)
       if (moved) this.#tally.add('moved by time')
@@ -194,11 +218,15 @@ class History {
     // What a ramp brings was judged, or forced, when it began.
     const goesOn = (change?.kind === 'promote' || change?.kind === 'ramp') && this.channel?.ramp !== undefined
     const forced = isForced || (goesOn && this.#isRampForced)
-    if (change !== null && (!isUpstream || this.channel?.source.kind === 'forward')) this.#change(change, isForced)
+    const named = change === null ? null : namedBy(change, this.channel)
+    if (change !== null && (!isUpstream || this.channel?.source.kind === 'forward')) {
+      this.#change(change, isForced, named)
+    }
     if (change?.kind === 'promote') this.#isRampForced = forced
     // Blocking and unblocking move nothing: nobody forced them.
     if (this.channel === null) return
-    this.agents.see(this.channel, this.blocked, this.now, forced)
+    const cause = { forced, why: `by ${step.does}`, isNamed: named !== null }
+    this.agents.see(this.channel, this.blocked, this.now, cause)
     this.#serve(this.channel)
   }
 
@@ -242,7 +270,16 @@ class History {
     this.channel = frozen(next)
   }
 
-  #change(change: ChannelChange, force: boolean): void {
+  /** Whether some agents have more than a version, and are told it: nobody is by a source that moves under a pin or a halt. */
+  #isDowngrade(version: string | null): boolean {
+    const { agents } = this
+    const channel = this.channel && (lapse(this.channel, this.#isBlocked, this.now) ?? this.channel)
+    if (version === null || channel === null || channel.pin !== null || channel.halt !== null) return false
+    const has = [agents.version, ...agents.cohorts.versions, channel.lastServed, channel.lastServedBeside ?? null]
+    return [...has, channel.ramp === undefined ? null : channel.source.version].some((held) => isLower(version, held))
+  }
+
+  #change(change: ChannelChange, force: boolean, named: string | null): void {
     if (change.kind !== 'create' && this.channel === null) return
     const before = this.agents.last
     const context: ChangeContext = {
@@ -257,6 +294,10 @@ class History {
     const outcome = applyChange(this.channel, frozen(change), context)
     if (outcome.outcome === 'refused') {
       this.#tally.add(`refused: ${outcome.why === 'guard' ? outcome.guard : outcome.why}`)
+      const isDowngrade = outcome.why === 'guard' && outcome.guard === 'downgrade'
+      if (isDowngrade && (force || !this.#isDowngrade(named))) {
+        throw new Error(`${change.kind} ${named} is no downgrade, and was refused as one`)
+      }
       return
     }
     this.#tally.add(`accepted: ${change.kind}`)
@@ -268,6 +309,13 @@ class History {
     if (!sameTarget(outcome.after, targetAt(this.channel, this.#isBlocked, this.now)))
       throw new Error('not the target after')
   }
+}
+
+/** The version that a change newly names; a promotion names none that the channel's ramp brings already. */
+function namedBy(change: ChannelChange, channel: Channel | null): string | null {
+  if (change.kind === 'version') return change.version
+  if (change.kind === 'edit') return change.source?.version ?? null
+  return change.kind === 'promote' && channel?.ramp === undefined ? change.version : null
 }
 
 const KINDS = [
@@ -286,7 +334,9 @@ const KINDS = [
   'ramp',
   'settle',
 ]
-const GUARDS = ['blocked-version', 'floor', 'ceiling', 'build_metadata', 'major-downgrade', 'major-jump']
+const GUARDS = ['blocked-version', 'floor', 'ceiling', 'build_metadata', 'major-downgrade', 'major-jump', 'downgrade']
+/** Ways down that no force is needed for, and the one that it is. */
+const DOWN = ['by pin', 'by rollback', 'by unpin', 'by resume', 'by upstream', 'by time', 'by force']
 const BECAUSE = ['source', 'pin', 'halt', 'expired', 'held', 'unanswered', 'ramp']
 
 t.test('no history of changes, expiries, blocks and lapses leads past a guard', async (t) => {
@@ -326,6 +376,8 @@ t.test('no history of changes, expiries, blocks and lapses leads past a guard', 
     'a cohort is reached',
   ])
   tally.assertAtLeast(t, 20, ['refused: rollback_end', 'held by rollback_end', 'a version takes the pin away'])
+  const down = DOWN.map((way) => `down ${way}`)
+  tally.assertAtLeast(t, 20, down)
 })
 
 const someText = fc.oneof(strangeText(), anyVersion, fc.constantFrom('2026-03-01T00:05:00Z', '2026-02-01T00:00:00Z'))

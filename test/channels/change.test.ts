@@ -7,6 +7,10 @@ import {
 } from '../fixtures/channel-samples.ts' // prettier-ignore
 
 const FORCE = { force: true }
+const FORWARD = {
+  ...{ kind: 'forward' as const, url: 'https://up.example/v1/a', version: null, critical: false, criticalUntil: null },
+  ...{ answeredAt: null, problem: null },
+}
 const LATER = { now: NOW + HOUR_MS }
 
 function version(text: string | null): ChannelChange {
@@ -57,10 +61,103 @@ t.test('every way to a lower or a far higher major is guarded, and opens by forc
       t.match(forced, { after: { version: text }, channel: { lastServed: text } })
       t.strictSame(
         forced.verdicts.filter(({ verdict }) => verdict === 'forced').map((verdict) => verdict.guard),
-        [guard],
+        // A lower major that an operator or a pipeline names is lower by semver, too.
+        guard === 'major-downgrade' && (kind === 'version' || kind === 'edit') ? [guard, 'downgrade'] : [guard],
       )
     }
   }
+})
+
+const CLOUD = '15.0.0-cloud.20260228T000000.aabbcc'
+
+t.test('a version that is newly named is not lower by semver than what agents have, unless forced', async (t) => {
+  const named = (text: string): readonly ChannelChange[] => [
+    version(text),
+    { kind: 'edit', source: { kind: 'static', version: text } },
+    { kind: 'promote', version: text, critical: false, seed: 'cloud/x', ramp: null },
+    { kind: 'promote', version: text, critical: false, seed: 'cloud/x', ramp: { percent: 10, plainPath: 'last' } },
+  ]
+  for (const text of ['15.1.3', '15.1.4-rc.1', CLOUD]) {
+    for (const change of named(text)) {
+      t.equal(guardOf(channelOf(), change), 'downgrade', `${change.kind} ${text}`)
+      t.match(accept(channelOf(), change, FORCE).channel.source, { version: text })
+    }
+  }
+  for (const text of ['15.1.4', '15.1.4+b', '15.1.5']) for (const change of named(text)) accept(channelOf(), change)
+  t.match(refuse(channelOf(), version(CLOUD)), {
+    served: '15.1.4',
+    message: /is lower by semver than 15\.1\.4, which agents have now; pin or roll back the channel to go down/,
+  })
+})
+
+t.test('a pin, a rollback and an upstream go down without force, and so does what ends them', async (t) => {
+  for (const kind of ['pin', 'rollback'] as const) {
+    const { channel, after } = accept(channelOf(), { kind, version: CLOUD })
+    t.equal(after.version, CLOUD)
+    t.equal(accept(channel, { kind: 'settle' }).channel.source.version, CLOUD)
+  }
+  const above = channelOf({ pin: pinOf('15.3.0') })
+  t.equal(accept(above, { kind: 'unpin' }).after.version, '15.1.4')
+  const ending = channelOf({ pin: pinOf('15.3.0', { until: inHours(1) }) })
+  t.equal(accept(ending, { kind: 'edit', description: 'x' }, LATER).after.version, '15.1.4')
+  const source = { ...FORWARD, version: '15.1.4', answeredAt: inHours(-1) }
+  t.equal(
+    accept(channelOf({ source }), { kind: 'upstream', version: '15.0.9', critical: false }).after.version,
+    '15.0.9',
+  )
+})
+
+t.test('a source that moves under a pin or a halt may go down, and so may the end of these', async (t) => {
+  for (const held of [{ pin: pinOf('15.1.4') }, { halt: HALT }]) {
+    const moved = accept(channelOf(held), version('15.0.9')).channel
+    t.equal(moved.lastServed, '15.1.4')
+    t.equal(accept(moved, { kind: held.pin === undefined ? 'resume' : 'unpin' }).after.version, '15.0.9')
+  }
+  t.equal(guardOf(channelOf({ halt: HALT }), version('14.0.0')), 'major-downgrade', 'the majors are judged there')
+})
+
+t.test('"no version" is no way round the downgrade guard; limits and the block list come before it', async (t) => {
+  const emptied = accept(channelOf(), version(null)).channel
+  t.equal(guardOf(emptied, version('15.1.3')), 'downgrade')
+  t.equal(guardOf(channelOf({ floor: '15.1.0' }), version(CLOUD), FORCE), 'floor')
+  t.equal(guardOf(channelOf(), version('15.1.3'), { ...FORCE, isBlocked: blocking('15.1.3') }), 'blocked-version')
+})
+
+t.test('the first answer of a forward channel beside default is exempt from the majors alone', async (t) => {
+  const beside = { fallback: '15.1.4' }
+  const source = { kind: 'forward', url: FORWARD.url } as const
+  const made = accept(null, { kind: 'create', name: 'a', source, floor: '12.0.0' }, beside).channel
+  t.match(made, { lastServed: '15.1.4', lastServedFrom: 'default' })
+  const says = (text: string): ChannelChange => ({ kind: 'upstream', version: text, critical: false })
+  const first = accept(made, says('13.0.5')).channel
+  t.match([first.lastServed, 'lastServedFrom' in first], ['13.0.5', false])
+  t.equal(accept(made, says('19.0.0')).after.version, '19.0.0')
+  t.equal(guardOf(made, says('11.0.0')), 'floor')
+  t.equal(guardOf(made, says('13.0.5'), { isBlocked: blocking('13.0.5') }), 'blocked-version')
+  t.equal(guardOf(first, says('12.9.9')), 'major-downgrade', 'the second answer is judged by the first')
+  const silent = accept(made, { kind: 'upstream', version: null, critical: false }).channel
+  t.equal(accept(silent, says('13.0.5')).after.version, '13.0.5', 'no version is no first answer')
+  const halted = accept(accept(made, { kind: 'halt' }).channel, says('13.0.5')).channel
+  t.equal(accept(halted, { kind: 'resume' }).after.version, '13.0.5')
+})
+
+t.test('every other first version of a channel beside default is judged against that one', async (t) => {
+  const beside = { fallback: '15.1.4' }
+  const source = { kind: 'forward', url: FORWARD.url } as const
+  const made = accept(null, { kind: 'create', name: 'a', source }, beside).channel
+  const own = { kind: 'edit', source: { kind: 'static', version: '13.0.0' } } as const
+  t.equal(guardOf(made, own), 'major-downgrade')
+  t.equal(guardOf(made, { kind: 'pin', version: '13.0.0' }), 'major-downgrade')
+  const create = { kind: 'create', name: 'a', source: { kind: 'static', version: '13.0.0' } } as const
+  t.equal(guardOf(null, create, beside), 'major-downgrade')
+  t.match(accept(null, create, { ...beside, ...FORCE }), { after: { version: '13.0.0' } })
+  const halted = accept(made, { kind: 'halt' }).channel
+  const forwardAgain = accept(accept(halted, own).channel, { kind: 'edit', source }).channel
+  t.equal(guardOf(forwardAgain, { kind: 'resume' }), 'major-downgrade', 'its upstream has not said that')
+  const served = accept(accept(null, { kind: 'create', name: 'a' }, beside).channel, version('15.1.0')).channel
+  t.match([served.lastServed, 'lastServedFrom' in served], ['15.1.0', false], 'lower than default, not than its own')
+  const later = accept(accept(served, version(null)).channel, { kind: 'edit', source }).channel
+  t.equal(guardOf(later, { kind: 'upstream', version: '13.0.0', critical: false }), 'major-downgrade')
 })
 
 t.test('force opens neither the block list nor the limits', async (t) => {

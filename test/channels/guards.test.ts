@@ -1,6 +1,6 @@
 // The guards by themselves: each one's edges, what force changes, and the order in which refusals are reported.
 import t from 'tap'
-import { firstRefused, judge, type Judged } from '../../src/channels/guards.ts'
+import { firstRefused, judge, judgeDowngrade, type Judged } from '../../src/channels/guards.ts'
 import type { GuardName } from '../../src/channels/outcome.ts'
 import { blocking, nothingBlocked } from '../fixtures/channel-samples.ts'
 
@@ -77,6 +77,35 @@ t.test('more than one major up is refused unless forced; one major is not', asyn
   t.strictSame(refusedBy({ version: '17.0.0-alpha' }), ['major-jump'])
   t.strictSame(refusedBy({ version: '17.0.0', force: true }), [])
   t.strictSame(forcedBy({ version: '17.0.0' }), ['major-jump'])
+})
+
+t.test('a version that is lower by semver than any that agents have is a downgrade, unless forced', async (t) => {
+  const verdictOf = (version: string, held: readonly string[], force = false): string =>
+    judgeDowngrade(version, held, force).verdict
+  const cloud = '15.0.0-cloud.20260301T000000.aabbcc'
+  for (const [version, held] of [
+    ['15.1.3', ['15.1.4']],
+    ['15.1.4-rc.1', ['15.1.4']],
+    [cloud, ['15.0.0']],
+    ['15.1.9', ['15.1.4', '15.2.0']],
+    ['15.1.9', ['15.2.0', '15.1.4']],
+  ] as const) {
+    t.equal(verdictOf(version, held), 'refused', version)
+    t.equal(verdictOf(version, held, true), 'forced', version)
+  }
+  for (const [version, held] of [
+    ['15.1.4', ['15.1.4']],
+    ['15.1.4+a', ['15.1.4+b']],
+    ['15.0.0', [cloud]],
+    ['15.2.0', ['15.1.4', '15.2.0']],
+    ['1.0.0', []],
+  ] as const) {
+    for (const force of [true, false]) t.equal(verdictOf(version, held, force), 'passed', version)
+  }
+  t.match(
+    judgeDowngrade('15.1.9', ['15.1.4', '15.2.0'], false).detail,
+    /lower by semver than 15\.2\.0, .* pin or roll back/,
+  )
 })
 
 t.test('where agents were never told a version, no major is too low or too high', async (t) => {

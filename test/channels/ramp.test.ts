@@ -188,6 +188,32 @@ t.test('new limits are held against both versions', async (t) => {
   }
 })
 
+t.test('a ramp to a lower version is forced when it begins, and needs no force again', async (t) => {
+  const lower = (percent: number): ChannelChange => {
+    return {
+      kind: 'promote',
+      version: '15.1.3',
+      critical: false,
+      seed: 'cloud/15.1.3',
+      ramp: { percent, plainPath: 'last' },
+    }
+  }
+  t.equal(guardOf(channelOf(), lower(10)), 'downgrade')
+  const begun = accept(channelOf(), lower(10), { force: true }).channel
+  const further = accept(begun, { kind: 'ramp', percent: 50 }).channel
+  t.equal(
+    accept(further, lower(60)).channel.ramp?.percent,
+    60,
+    'the same promotion, for a channel that was left behind',
+  )
+  t.equal(accept(further, { kind: 'ramp', percent: 100 }).after.version, '15.1.3')
+  t.equal(
+    guardOf(further, { kind: 'version', version: '15.1.3' }),
+    'downgrade',
+    'an operator names it for all the others',
+  )
+})
+
 t.test('the step of a ramp over a major that was forced needs no force again', async (t) => {
   const forced = accept(channelOf(), promote('17.0.0', { percent: 10 }), FORCE).channel
   const step = accept(forced, { kind: 'ramp', percent: 50 }).channel
@@ -221,9 +247,9 @@ t.test('what only cohorts were told is what guards compare with, where nobody wa
 
 t.test("an operator's own version, source or upstream ends the ramp for everybody", async (t) => {
   const changes: readonly ChannelChange[] = [
-    { kind: 'version', version: '15.1.9' },
+    { kind: 'version', version: '15.2.1' },
     { kind: 'version', version: null },
-    { kind: 'edit', source: { kind: 'static', version: '15.1.9' } },
+    { kind: 'edit', source: { kind: 'static', version: '15.2.1' } },
     { kind: 'edit', source: { kind: 'forward', url: 'https://up.example/v1/a' } },
   ]
   for (const change of changes) t.notOk('ramp' in accept(ramping(), change).channel, JSON.stringify(change))
@@ -260,6 +286,11 @@ t.test("an operator's version is held against what the cohorts have, not only th
     'the others have 15.1.4',
   )
   t.equal(accept(up, { kind: 'version', version: '16.0.1' }).after.version, '16.0.1')
+  for (const plainPath of ['first', 'last'] as const) {
+    const both = ramping({}, { plainPath })
+    t.equal(guardOf(both, { kind: 'version', version: '15.1.9' }), 'downgrade', 'a tenth of them has 15.2.0')
+    t.equal(accept(both, { kind: 'pin', version: '15.1.9' }).after.version, '15.1.9')
+  }
   t.equal(accept(up, { kind: 'version', version: '15.1.9' }, FORCE).after.version, '15.1.9')
 })
 

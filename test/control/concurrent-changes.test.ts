@@ -130,7 +130,7 @@ t.test('a version that is blocked while it is being set is never set after the b
     await Promise.all(order.map((call) => call()))
     t.equal(await slippedThrough(session, version), false, version)
     await session.call('DELETE', `${CLOUD}/pin`, { reason })
-    await session.done('PUT', `${CLOUD}/version`, { version: '15.0.0' })
+    await session.done('PUT', `${CLOUD}/version`, { version: '15.0.0', reason, force: true })
   }
 })
 

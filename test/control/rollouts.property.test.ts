@@ -25,6 +25,10 @@ const HAPPENS_MIN: Readonly<Record<string, number>> = {
   'held by embargo': 2,
   'channel.rollback': 4,
   'refused by rollback_end': 2,
+  'promote refused as newer': 10,
+  'promote by force': 10,
+  'channel by force': 2,
+  'channel refused as downgrade': 2,
   race: 20,
 }
 
@@ -102,7 +106,7 @@ async function recorded(t: Test): Promise<Rig> {
   const rig = await Rig.start({ channels: CHANNELS, plan: PLAN, twoDrivers: false })
   t.teardown(() => rig.end())
   const { version } = RELEASE
-  const promote = { kind: 'promote', version, stage: null, critical: false, dryRun: false } as const
+  const promote = { kind: 'promote', version, stage: null, critical: false, force: false, dryRun: false } as const
   await rig.do(0, RELEASE, 'ann/t1')
   await rig.do(0, promote, 'ann/t1')
   for (const minutes of [1, 1, 30]) {
@@ -121,7 +125,11 @@ t.test('a rollout that begins while the newer one is withdrawn is judged by what
   t.teardown(() => rig.end())
   const newer: Said = { ...RELEASE, version: '15.0.2', security: null }
   await rig.do(0, newer, 'ann/t1')
-  await rig.do(0, { kind: 'promote', version: '15.0.2', stage: null, critical: false, dryRun: false }, 'ann/t1')
+  await rig.do(
+    0,
+    { kind: 'promote', version: '15.0.2', stage: null, critical: false, force: false, dryRun: false },
+    'ann/t1',
+  )
   rig.interpose({ said: { kind: 'withdraw', version: '15.0.2' }, actor: 'ann/t1' })
   await rig.do(0, { ...RELEASE, security: null }, 'ann/t1')
   t.strictSame(rig.audit.findings, [])
@@ -134,7 +142,11 @@ t.test('a rollout is not overtaken by a release that is withdrawn while that is 
   await rig.do(0, { ...RELEASE, version: '15.0.2', security: null }, 'ann/t1')
   // It begins too late for the promotion of the newer one to end it.
   rig.interpose({ said: { ...RELEASE, security: null }, actor: 'ann/t1' })
-  await rig.do(0, { kind: 'promote', version: '15.0.2', stage: null, critical: false, dryRun: false }, 'ann/t1')
+  await rig.do(
+    0,
+    { kind: 'promote', version: '15.0.2', stage: null, critical: false, force: false, dryRun: false },
+    'ann/t1',
+  )
   rig.interpose({ said: { kind: 'withdraw', version: '15.0.2' }, actor: 'ann/t1' })
   await rig.look(0)
   t.strictSame(rig.audit.findings, [])
@@ -149,7 +161,7 @@ t.test('no time counts for a release that a newer one of other rules is taking f
   const rig = await Rig.start({ channels: CHANNELS, plan: { ...PLAN, stages }, twoDrivers: false })
   t.teardown(() => rig.end())
   const promote = async (version: string): Promise<void> => {
-    await rig.do(0, { kind: 'promote', version, stage: null, critical: false, dryRun: false }, 'ann/t1')
+    await rig.do(0, { kind: 'promote', version, stage: null, critical: false, force: false, dryRun: false }, 'ann/t1')
   }
   const older: Said = { ...RELEASE, security: null, changes: [] }
   await rig.do(0, older, 'ann/t1')
@@ -237,11 +249,23 @@ const faults: Readonly<Record<string, { plant: (events: readonly Event[]) => rea
     plant: (events) => events.map((event) => (isOf(event, 'rollout.promote') ? kind(event, 'rollout.approve') : event)),
     finds: 'moved by the wrong entry',
   },
+  'a promotion of a lower version without force': {
+    plant: (events) => events.map((event) => (isOf(event, 'rollout.promote') ? serving(event, LOWER_CLOUD) : event)),
+    finds: 'a downgrade without force',
+  },
+  'a promotion over the other scheme without force': {
+    plant: (events) => events.map((event) => (isOf(event, 'rollout.promote') ? serving(event, HIGHER_CLOUD) : event)),
+    finds: 'over another scheme without force',
+  },
   'a gap in the journal': {
     plant: (events) => events.map((event) => (isOf(event, 'rollout.rollback') ? later(event) : event)),
     finds: 'a gap in the journal',
   },
 }
+const [LOWER_CLOUD, HIGHER_CLOUD] = [
+  '15.0.0-cloud.20260228T090000.abcdef0',
+  '16.0.0-cloud.20260301T090000.abcdef0',
+] as const
 const closed: Plan = {
   ...PLAN,
   stages: PLAN.stages.map((stage) => ({ ...stage, officeHours: true, name: stage.name })),
@@ -328,6 +352,16 @@ function ramped(event: EntryEvent, percent: number): Event {
     if (change.after === null || ramp === undefined) return change
     const body = { ...change.after.body, ramp: { ...(ramp as object), percent } } // A channel's document.
     return { ...change, after: { ...change.after, body } }
+  })
+  return { ...event, entry: { ...event.entry, changes } }
+}
+
+/** The entry as if its channels came to another version. */
+function serving(event: EntryEvent, version: string): Event {
+  const changes = event.entry.changes.map((change) => {
+    if (change.after === null || !change.key.startsWith('channel/')) return change
+    const source = { ...(change.after.body['source'] as object), version } // A channel's document.
+    return { ...change, after: { ...change.after, body: { ...change.after.body, source } } }
   })
   return { ...event, entry: { ...event.entry, changes } }
 }

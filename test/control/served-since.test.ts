@@ -68,7 +68,7 @@ await redisTest(
     t.hasStrict(await ask(), { compatible: false, stages: [{ tooOld: [{ channel: 'all', version: cloud(0) }] }] })
     await clock.advance(2 * DAY_MS)
     for (let n = 0; n < 30; n += 1) {
-      await session.done('PUT', channelPath('noise', '/version'), { version: cloud(n % 2), reason })
+      await session.done('PUT', channelPath('noise', '/version'), { version: cloud(n % 2), reason, force: true })
     }
     const before = momentOf(clock.now())
     await clock.advance(DAY_MS)
@@ -188,7 +188,7 @@ await redisTest(
     }
     await session.pipeline([{ name: 'all', channels: ['y', 'x'] }])
     for (let n = 0; n < 50; n += 1) {
-      await session.done('PUT', channelPath('noise', '/version'), { version: cloud(n % 2), reason })
+      await session.done('PUT', channelPath('noise', '/version'), { version: cloud(n % 2), reason, force: true })
     }
     await session.planes.clock.advance(20 * DAY_MS)
     await session.register(5, { minAgentVersion: cloud(3) })

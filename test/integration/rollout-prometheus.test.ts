@@ -257,7 +257,10 @@ await prometheusTest(
     await leg('a full release is taken once its package is there; canary has it by itself', async (t) => {
       await journey.scraped(1.25)
       for (const channel of [...CHANNELS, 'witness']) {
-        const source = { kind: 'static', version: channel === 'witness' ? '16.0.0-0' : before(channel) }
+        const source = {
+          kind: 'static',
+          version: channel === 'witness' ? cloud(0).replace('15', String(WITNESS_MAJOR)) : before(channel),
+        }
         await journey.done('POST', '/channels', { name: channel, source })
       }
       const witness = { name: 'witness', channels: ['witness'], auto: true }

@@ -4,10 +4,12 @@ import t from 'tap'
 import {
   compareCloudReleases,
   compareReleases,
+  releaseOrder,
   makeCloudVersion,
   parseCloudRelease,
   type CloudRelease,
 } from '../../src/rollouts/cloud-version.ts'
+import { majorOf } from '../../src/channels/version.ts'
 import { isOneShortLine, strangeText } from '../fixtures/channel-texts.ts'
 import { mistakeOf } from '../fixtures/rollout-samples.ts'
 
@@ -183,12 +185,40 @@ t.test('whatever version is made is read back into what it was made of', async (
   t.ok(seen.parsed > 500 && seen.refused > 100 && seen.lengthened > 20, JSON.stringify(seen))
 })
 
-t.test('the newer of two Cloud releases is the one that was cut later, whatever their majors', async (t) => {
+t.test('lists have Cloud releases in the order in which they were cut, whatever their majors', async (t) => {
   const older = '16.0.0-cloud.20230101T000000.aabbcc'
   const newer = '15.0.0-cloud.20230712T123633.aabbcc'
   t.ok(compareReleases(older, newer) < 0)
   t.ok(compareReleases(newer, older) > 0)
 })
+
+t.test(
+  'releases of one scheme are newer or older, others and a later one of a lower major are unordered',
+  async (t) => {
+    for (const [older, newer] of [
+      ['15.0.0-cloud.20230101T000000.aabbcc', '15.0.0-cloud.20230712T123633.aabbcc'],
+      ['15.0.0-cloud.20230101T000000.aabbcc', '16.0.0-cloud.20230712T123633.aabbcc'],
+      ['15.0.0-cloud.20230101T000000.aabbcc', '15.0.0-cloud.20230101T000000.aabbcd'],
+      ['15.1.4', '15.1.10'],
+      ['14.9.9', '15.0.0-rc.1'],
+      ['1.28.2+k3s1', '1.28.2+k3s2'],
+    ] as const) {
+      t.equal(releaseOrder(newer, older), 'newer', `${newer} ${older}`)
+      t.equal(releaseOrder(older, newer), 'older', `${older} ${newer}`)
+      t.equal(releaseOrder(newer, newer), 'same')
+    }
+    for (const [a, b] of [
+      ['15.4.2', '15.0.0-cloud.20230712T123633.aabbcc'],
+      ['14.3.6', '14.0.0-cloud.20230712T123633.aabbcc'],
+      ['16.0.0', '15.0.0-cloud.20230712T123633.aabbcc'],
+      ['15.0.0-cloud.1', '15.0.0-cloud.20230712T123633.aabbcc'],
+      ['16.0.0-cloud.20230101T000000.aabbcc', '15.0.0-cloud.20230712T123633.aabbcc'],
+    ] as const) {
+      t.equal(releaseOrder(a, b), 'unordered')
+      t.equal(releaseOrder(b, a), 'unordered')
+    }
+  },
+)
 
 t.test('other releases are ordered by semver, prereleases and all', async (t) => {
   const order = ['14.9.9', '15.0.0-rc.1', '15.0.0-rc.2', '15.0.0', '15.1.9', '15.1.10', '16.0.0']
@@ -218,6 +248,23 @@ function isTotalOrder([a, b, c]: readonly [string, string, string]): boolean {
   const isTransitive = ab > 0 || bc > 0 || ac <= 0
   return Math.sign(compareReleases(b, a)) === -Math.sign(ab) && (ab === 0) === (a === b) && isTransitive
 }
+
+t.test('what is newer than a newer release is newer, never of a lower major, and lists have it later', async (t) => {
+  const version = fc.oneof(someCloudVersion, somePlainVersion)
+  const seen = new Map<string, number>()
+  const back = { newer: 'older', older: 'newer', same: 'same', unordered: 'unordered' } as const
+  fc.assert(
+    fc.property(fc.tuple(version, version, version), ([a, b, c]) => {
+      const [ab, bc, ac] = [releaseOrder(a, b), releaseOrder(b, c), releaseOrder(a, c)]
+      seen.set(ab, (seen.get(ab) ?? 0) + 1)
+      const isTransitive = ab !== 'newer' || bc !== 'newer' || ac === 'newer'
+      const isListed = ab !== 'newer' || (compareReleases(a, b) > 0 && majorOf(a) >= majorOf(b))
+      return isTransitive && isListed && releaseOrder(b, a) === back[ab] && (ab === 'same') === (a === b)
+    }),
+    { numRuns: 5_000 },
+  )
+  for (const order of Object.keys(back)) t.ok((seen.get(order) ?? 0) > 50, order)
+})
 
 for (const [what, version] of [
   ['Cloud releases', someCloudVersion],

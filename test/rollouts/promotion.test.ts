@@ -24,6 +24,7 @@ import {
   codesOf,
   doneWith,
   inMinutes,
+  mistakeOf,
   movedFrom,
   problemOf,
   promotionContextOf,
@@ -214,6 +215,50 @@ t.test('what an operator has set since is brought back to the release by promoti
   t.match(channels, [{ name: 'b', source: { version: RELEASE } }])
 })
 
+t.test('a channel at a release of the other scheme holds its stage back, unless an admin forces it', async (t) => {
+  const forced = promotionContextOf({ force: true, reason: 'off the Cloud releases' })
+  const cloud = channelOf({ name: 'b', source: sourceOf('15.0.0-cloud.20260228T000000.abcdef0') })
+  const why = `is at ${cloud.source.version}, and neither that nor ${RELEASE} is the newer release; an admin may force it with a reason`
+  t.strictSame(held(oneStage(), [A, cloud]), [`newer: channel b ${why}`])
+  t.strictSame(plan(oneStage({}, doneWith('b')), [A, cloud]).leftBehind, [{ channel: 'b', why }])
+  t.equal(allowed(planPromotion(factsOf(oneStage(), [A, cloud], {}), 0, forced)).channels.length, 2)
+  const newer = channelOf({ name: 'b', source: sourceOf('15.3.0') })
+  t.match(held(oneStage(), [A, newer], {}, forced), [/^newer: channel b is at 15\.3\.0, which is newer$/])
+  t.match(mistakeOf(planPromotion(factsOf(oneStage(), [A], {}), 0, { ...forced, reason: ' ' })), /^reason is missing/)
+})
+
+t.test('a Cloud release is not promoted over a higher version of its agents without force', async (t) => {
+  const release = '15.0.0-cloud.20260228T000000.abcdef0'
+  const rollout = someRollout([{ rules: someStage('a', { channels: ['a'] }) }], { release })
+  const at = (version: string) => channelOf({ name: 'a', source: sourceOf(version) })
+  // Cut earlier, but of a higher version for agents: a promotion by hand has mixed the schemes up.
+  t.match(held(rollout, [at('15.4.2')]), [/^newer: channel a is at 15\.4\.2, and neither/])
+  t.match(
+    held(rollout, [at('14.0.0-cloud.20260301T000000.abcdef0')]),
+    [/^newer: .* neither/],
+    'a later one of a lower major',
+  )
+  const forced = promotionContextOf({ force: true, reason: 'to the Cloud releases' })
+  t.equal(allowed(planPromotion(factsOf(rollout, [at('15.4.2')], {}), 0, forced)).channels.length, 1)
+})
+
+t.test('releases of two schemes do not overtake each other, nor does a lower major a higher one', async (t) => {
+  const ahead = (release: string) =>
+    someRollout([{ rules: someStage('a'), progress: doneWith('a') }], { release, state: 'done' })
+  const behind = (release: string) => someRollout([{ rules: someStage('a') }], { release })
+  const later = '15.0.0-cloud.20260301T000000.abcdef0'
+  for (const [newer, older, isOver] of [
+    ['15.4.2', '15.0.0-cloud.20260101T000000.abcdef0', false],
+    [later, '15.4.2', false],
+    [later, '16.0.0-cloud.20260228T000000.abcdef0', false],
+    [later, '15.0.0-cloud.20260228T000000.abcdef0', true],
+    [later, '14.0.0-cloud.20260228T000000.abcdef0', true],
+  ] as const) {
+    t.equal(overtakenNow([behind(older), ahead(newer)], NOW).length, isOver ? 1 : 0, `${newer} ${older}`)
+    t.equal(overtaken([behind(older)], ahead(newer), 0, NOW).length, isOver ? 1 : 0)
+  }
+})
+
 t.test('a channel at something newer holds its stage back, or stays where the stage is late', async (t) => {
   const newer = channelOf({ name: 'b', source: sourceOf('15.3.0') })
   t.strictSame(held(oneStage(), [A, newer]), ['newer: channel b is at 15.3.0, which is newer'])
@@ -231,7 +276,7 @@ t.test("another release's ramp holds a channel back until it is over", async (t)
   t.strictSame(
     held(oneStage(), [A, other], { isUnderWay }),
     [
-      'ramp: channel b is at 30 % of 15.1.9, whose rollout is over; set it to one version with PUT …/channels/b/version',
+      'ramp: channel b is at 30 % of 15.1.9, whose rollout is over; set it to one version with PUT …/channels/b/version, the lower one by force',
     ],
     'nobody takes it any further',
   )

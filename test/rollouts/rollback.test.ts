@@ -137,7 +137,7 @@ t.test(
     const to = (version: string, more: Partial<RollbackContext> = {}) =>
       planRollback(factsOf({ isKnown }), contextOf({ to: version, ...more }))
     t.match(mistakeOf(to('15.2.1')), /^to is newer than 15\.2\.0, and a rollback only goes back; promote it instead/)
-    t.match(mistakeOf(to('15.0.0-cloud.20260201T000000.abc001')), /^to is newer/, 'as releases are ordered')
+    t.match(mistakeOf(to('15.0.0-cloud.20260201T000000.abc001')), /^to names /, 'neither of the two is newer')
     t.match(mistakeOf(to('15.1.1')), /^to names 15\.1\.1, which no channel was told.* see how it is written/)
     t.equal(allowed(to('v15.1.0')).channels.length, 3)
     for (const version of ['15.2.1', '15.1.1']) {

@@ -2,7 +2,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
 import type { JsonObject } from '../../store/port.ts'
-import type { Refusal } from '../../channels/outcome.ts'
+import type { Refusal, Warning } from '../../channels/outcome.ts'
 import { changeChannel, type ChannelOutcome, type ChannelRequest } from '../../control/change-channel.ts'
 import type { ChannelRecord } from '../../control/channel-view.ts'
 import type { Contended, Control, KeyReused, NotServedYet } from '../../control/control.ts'
@@ -130,6 +130,13 @@ export function sendUnfinished(
   }
   const detail = `the change is durable as journal entry ${outcome.seq}, but this replica does not serve it yet; do not repeat it`
   return sendProblem(request, reply, 'not_served_yet', { detail, seq: outcome.seq })
+}
+
+/** The warnings of a write as a member of its answer, which is not there where there are none. */
+export function warningsOf({ warnings }: { readonly warnings: readonly Warning[] }): {
+  readonly warnings?: readonly Warning[]
+} {
+  return warnings.length === 0 ? {} : { warnings }
 }
 
 interface Sent {

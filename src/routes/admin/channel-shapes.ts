@@ -89,6 +89,12 @@ const channel = {
   ceiling: Nullable(Version),
   allowBuildMetadata: Type.Boolean({ description: 'Whether versions with build metadata (`+…`) may be served.' }),
   lastServed: Nullable(Version),
+  lastServedFrom: Type.Optional(
+    Type.Literal('default', {
+      description:
+        '`lastServed` is what `default` served when the channel was made: it has served nothing of its own yet.',
+    }),
+  ),
   lastServedBeside: Type.Optional(
     Type.String({ description: 'What cohorts were told beside it, while a ramp made a difference between them.' }),
   ),
@@ -106,7 +112,7 @@ const channel = {
   ),
   warnings: Type.Array(Type.Object({ code: Type.String(), message: Type.String() }), {
     description:
-      '`pin_held`: the time of the pin is over, but a guard holds it. Of a write: `pinned` or `halted` where agents are served nothing of it yet.',
+      '`pin_held`: the time of the pin is over, but a guard holds it. Of a write: `pinned` or `halted` where agents are served nothing of it yet, `default_replaced` where webapi agents of this name were served the version of `default` until now.',
   }),
 }
 

@@ -101,7 +101,7 @@ function createChannelRoute(app: App, control: Control): void {
       operationId: 'createChannel',
       summary: 'Create a channel',
       description:
-        'Creates a channel, with its source and limits. Without a version it tells agents to stay where they are.',
+        'Creates a channel, with its source and limits. Without a version it tells agents to stay where they are. A version is guarded against what `default` serves; what an upstream answers first is not. `warnings` says which version webapi agents of this name were served by `default` until now.',
       tags: ['channels'],
       ...writing,
       body: CreateBody,

@@ -6,7 +6,7 @@ import { covers } from '../../control/identity.ts'
 import { mirrorChannels } from '../../control/mirror.ts'
 import { writeAnswers } from './answers.ts'
 import { callerOf } from './authenticate.ts'
-import { sendRefusal, sendUnfinished } from './change.ts'
+import { sendRefusal, sendUnfinished, warningsOf } from './change.ts'
 import { sendProblem } from './problem.ts'
 import { MirrorBody } from './request-schemas.ts'
 import { writeMarks } from './schemas.ts'
@@ -57,7 +57,10 @@ export function mirrorRoutes(control: Control): FastifyPluginAsyncTypebox {
           (outcome) => {
             switch (outcome.outcome) {
               case 'mirrored':
-                return sendWritten(control, request, reply, { revision: null, body: { items: outcome.channels } })
+                return sendWritten(control, request, reply, {
+                  revision: null,
+                  body: { items: outcome.channels, ...warningsOf(outcome) },
+                })
               case 'refused':
                 return sendRefusal(request, reply, outcome)
               case 'not-served-yet':

@@ -229,7 +229,12 @@ export const PromoteBody = Type.Object(
       Type.Boolean({ description: 'Agents update at once; only for a release with security fixes.' }),
     ),
     reason: Type.Optional(Reason),
-    force: Type.Optional(Force),
+    force: Type.Optional(
+      Type.Boolean({
+        description:
+          'Overrules the guards on majors and downgrades, and promotes over a release of the other scheme. Needs role admin and a reason.',
+      }),
+    ),
   },
   Closed,
 )

@@ -59,12 +59,6 @@ const Release = Type.Object(
       Type.Object({ pipeline: Type.String(), state: Type.String(), supersededBy: Nullable(Version) }),
       { description: 'Its rollouts; in the answer to a change, those that the change has begun or ended.' },
     ),
-    warnings: Type.Optional(
-      Type.Array(Type.Object({ code: Type.Literal('superseded'), message: Type.String() }), {
-        description:
-          'In the answer to a change, where there are any. `superseded`: a rollout was over as it began, since a newer release is ahead of it.',
-      }),
-    ),
     ...writeMarks,
   },
   { $id: 'Release', title: 'Release' },

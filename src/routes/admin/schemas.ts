@@ -28,7 +28,8 @@ export const Text = (description: string) =>
   })
 export const Reason = Text('Why; it is kept in the journal.')
 export const Force = Type.Boolean({
-  description: 'Overrules the guards on majors and on the end of a rollback. Needs role admin and a reason.',
+  description:
+    'Overrules the guards on majors, on downgrades and on the end of a rollback. Needs role admin and a reason.',
 })
 export const Critical = Type.Boolean({
   description: 'Whether agents update at once, outside their maintenance window.',
@@ -69,6 +70,11 @@ export const writeMarks = {
   dryRun: Type.Optional(Type.Literal(true, { description: 'Nothing was written.' })),
   wouldChange: Type.Optional(
     Type.Array(ref('WouldChange'), { description: 'Of a dry run: every document that the same request would change.' }),
+  ),
+  warnings: Type.Optional(
+    Type.Array(Type.Object({ code: Type.String(), message: Type.String() }), {
+      description: 'What to know although it was done.',
+    }),
   ),
   unchanged: Type.Optional(
     Type.Literal(true, { description: 'It was so already: no revision and no journal entry was made.' }),

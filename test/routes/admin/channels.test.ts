@@ -59,6 +59,52 @@ t.test('a channel without a version is there and tells agents to stay', async (t
   t.equal(await session.planes.asAgent('/v1/stable/cloud/version'), '404 channel stable/cloud has no target version')
 })
 
+t.test(
+  'a new channel beside default warns whose version its webapi agents had, the retry and the dry run too',
+  async (t) => {
+    const session = await startAdmin(t)
+    t.equal(at(await session.done('POST', '/channels', { name: 'early' }), 'warnings'), undefined)
+    const made = await session.done('POST', '/channels', { name: 'default' })
+    t.equal(at(made, 'warnings'), undefined, 'default is nobody else')
+    t.equal(
+      at(await session.done('POST', '/channels', { name: 'quiet' }), 'warnings'),
+      undefined,
+      'default serves nothing',
+    )
+    await session.done('PUT', '/channels/default/version', { version: '15.4.2' })
+    const warnings = [
+      {
+        code: 'default_replaced',
+        message:
+          'until now webapi agents of channel stable/cloud were served 15.4.2, the version of the channel default; they follow the new one from now on',
+      },
+    ]
+    const body = { name: 'stable/cloud', source: { kind: 'static', version: '15.1.4' } }
+    t.strictSame(at(await session.done('POST', '/channels?dryRun=true', body), 'warnings'), warnings)
+    const headers = { 'idempotency-key': 'once' }
+    const first = await session.call('POST', '/channels', body, { headers })
+    t.equal(first.status, 201)
+    t.strictSame(at(first.body, 'warnings'), warnings)
+    t.strictSame(at(first.body, 'lastServed'), '15.1.4', 'a lower minor than default is no downgrade of its own')
+    const again = await session.call('POST', '/channels', body, { headers })
+    t.strictSame([again.headers['idempotency-replayed'], at(again.body, 'warnings')], ['true', warnings])
+    t.equal(at(await session.done('GET', CLOUD), 'warnings'), undefined)
+    t.equal(at(await session.done('PATCH', CLOUD, { description: 'x' }), 'warnings'), undefined)
+  },
+)
+
+t.test('what a channel has from default is shown until it serves a version of its own', async (t) => {
+  const session = await startAdmin(t)
+  await session.channel('default', '15.4.2')
+  const source = { kind: 'forward', url: 'https://up.example/v1/stable/cloud' }
+  const body = { name: 'stable/cloud', source, force: true, reason: 'as v13' }
+  t.hasStrict(await session.done('POST', '/channels', body), { lastServed: '15.4.2', lastServedFrom: 'default' })
+  t.equal((await session.call('PATCH', CLOUD, { source: { kind: 'static', version: '13.0.0' } })).status, 422)
+  await session.done('PATCH', CLOUD, { source: { kind: 'static', version: '15.0.9' } })
+  const own = await session.done('GET', CLOUD)
+  t.strictSame([at(own, 'lastServed'), at(own, 'lastServedFrom')], ['15.0.9', undefined])
+})
+
 t.test('a channel that exists is not created again: channel_exists', async (t) => {
   const session = await startAdmin(t)
   await session.channel('stable/cloud')

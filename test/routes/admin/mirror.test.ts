@@ -103,6 +103,15 @@ t.test('a list of channels of another server is mirrored in one commit', async (
   t.equal((await session.journal()).length, 2, 'where all are there nothing is written')
 })
 
+t.test('a mirror beside default warns once of all channels that it makes', async (t) => {
+  const session = await startAdmin(t)
+  await session.channel('default', '15.4.2')
+  const body = { url: 'https://origin.example', channels: ['a', 'b'], reason }
+  const message = /^until now webapi agents of these 2 channels were served 15\.4\.2/
+  t.match(at(await session.done('POST', '/mirror', body), 'warnings'), [{ code: 'default_replaced', message }])
+  t.equal(at(await session.done('POST', '/mirror', body), 'warnings'), undefined, 'they are there already')
+})
+
 t.test('all of a list or none of it', async (t) => {
   const session = await startAdmin(t)
   await session.channel('stable/cloud')

@@ -102,7 +102,7 @@ t.test('no call makes a control-plane release the target of a channel before its
   await session.done('PUT', channelPath('pinned', '/pin'), { version: cloud(0), reason })
   await session.done('PUT', channelPath('halted', '/halt'), { reason })
   await session.done('PUT', channelPath('served', '/version'), { version })
-  await session.done('PUT', channelPath('served', '/version'), { version: cloud(0) })
+  await session.done('PUT', channelPath('served', '/version'), { version: cloud(0), reason, force: true })
   await session.register(1, { kind: 'control-plane' })
   const before = await session.digest()
   const source = { kind: 'static', version }

@@ -73,7 +73,7 @@ t.test('a ramp that nobody takes further says how to end it, and that frees its 
   t.match(at(held.body, 'blockers'), [
     { code: 'ramp', message: /whose rollout is over; set it .* PUT …\/channels\/c\/version/ },
   ])
-  await session.done('PUT', channelPath('c', '/version'), { version: cloud(0), reason })
+  await session.done('PUT', channelPath('c', '/version'), { version: cloud(0), reason, force: true })
   t.equal((await session.step('promote', { stage: 'all' }, 2)).status, 200)
   t.equal((await session.cohortsAt('c', cloud(2))).length, 10)
 })

@@ -20,8 +20,22 @@ function stage(name: string, more: Fields = {}): Fields {
 }
 
 async function promote(session: RolloutSession, day: number, ...stages: readonly string[]): Promise<void> {
+  return promoteWith(session, {}, day, ...stages)
+}
+
+/** The same where channels are at versions of the other scheme. */
+async function promoteOver(session: RolloutSession, day: number, ...stages: readonly string[]): Promise<void> {
+  return promoteWith(session, { force: true, reason: 'to the Cloud releases' }, day, ...stages)
+}
+
+async function promoteWith(
+  session: RolloutSession,
+  more: Fields,
+  day: number,
+  ...stages: readonly string[]
+): Promise<void> {
   for (const name of stages) {
-    const reply = await session.step('promote', { stage: name }, day)
+    const reply = await session.step('promote', { stage: name, ...more }, day)
     if (reply.status !== 200) throw new Error(JSON.stringify(reply.body))
   }
 }
@@ -215,7 +229,7 @@ t.test(
       await session.register(day)
       for (const name of stages) await session.step('promote', { stage: name }, day)
     }
-    await session.done('PUT', channelPath('canary', '/version'), { version: cloud(1), reason })
+    await session.done('PUT', channelPath('canary', '/version'), { version: cloud(1), reason, force: true })
     const before = await session.digest()
     const refused = await session.step('rollback', { reason })
     t.equal(refused.status, 409)
@@ -229,6 +243,26 @@ t.test(
     t.equal(await session.told('all'), cloud(0))
   },
 )
+
+t.test('of releases of two schemes the one that is served is taken back, or must be named', async (t) => {
+  const session = await startRollouts(t)
+  await session.pipeline([stage('canary'), stage('rest')])
+  const force = { force: true, reason: 'off the Cloud releases' }
+  const semver = { version: '15.4.2', commit: 'abcdef0' }
+  await session.register(1)
+  await promote(session, 1, 'canary', 'rest')
+  await session.register(2, semver)
+  t.equal((await session.step('promote', { stage: 'canary', release: '15.4.2' })).status, 422)
+  for (const name of ['canary', 'rest']) {
+    t.equal((await session.step('promote', { stage: name, release: '15.4.2', ...force })).status, 200)
+    if (name === 'rest') continue
+    const both = await session.step('rollback', { reason })
+    t.equal(at(both.body, 'code'), 'which_rollout')
+    for (const release of ['15.4.2', cloud(1)]) t.match(at(both.body, 'detail'), release)
+  }
+  t.hasStrict((await session.step('rollback', { reason })).body, { release: '15.4.2', state: 'rolled back' })
+  t.strictSame([await session.told('canary'), await session.told('rest')], [cloud(1), cloud(1)])
+})
 
 t.test('one that has begun again is still taken back from the channels that it had reached before', async (t) => {
   const session = await startRollouts(t)
@@ -251,7 +285,7 @@ t.test('the guards of channels are asked: a lower major needs force, and force a
   await session.channel('a', '14.9.0')
   await session.pipeline([{ name: 'all', channels: ['a', 'b'] }])
   await session.register(1)
-  await promote(session, 1, 'all')
+  await promoteOver(session, 1, 'all')
   const { bob } = await session.people('bob')
   const before = await session.digest()
   const refused = await session.step('rollback', { reason }, null, bob)
@@ -386,7 +420,7 @@ t.test(
     await session.pipeline([{ name: 'all', channels: ['a', 'old'] }])
     for (const day of [1, 2, 3, 4]) await session.register(day)
     await session.done('POST', `/releases/${cloud(1)}/withdraw`, { reason })
-    await promote(session, 3, 'all')
+    await promoteOver(session, 3, 'all')
     const { bob } = await session.people('bob')
     const before = await session.digest()
     for (const [to, why] of [

@@ -80,10 +80,11 @@ t.test('everything that holds a stage back is named at once, in words: held_back
   await session.done('PATCH', channelPath('follower'), { source: upstream })
   const window = { days: ['mon'], from: '09:00', to: '17:00', timeZone: 'UTC' }
   const rules = { requireSignOff: true, approvals: 2, promoteWindow: window }
-  const channels = ['all', 'newer', 'low', 'absent', 'follower']
+  const channels = ['all', 'newer', 'low', 'other', 'absent', 'follower']
   await session.channel('newer', cloud(5))
-  await session.channel('low', '15.0.0-alpha.1')
-  await session.done('PATCH', channelPath('low'), { ceiling: '15.0.0-beta' })
+  await session.channel('low', cloud(0))
+  await session.done('PATCH', channelPath('low'), { ceiling: cloud(0) })
+  await session.channel('other', '15.0.0')
   await session.channel('all', cloud(0))
   await session.channel('canary', cloud(0))
   await session.done('PUT', '/pipelines/cloud', { stages: [stage('canary'), { name: 'all', channels, ...rules }] })
@@ -101,13 +102,14 @@ t.test('everything that holds a stage back is named at once, in words: held_back
     { code: 'sign-off', message: '2 significant changes not signed off: 7, 8' },
     { code: 'approvals', message: '0 of 2 approvals; whoever cut the release does not count' },
     { code: 'window', message: 'mon from 09:00 to 17:00 (UTC)' },
-    { code: 'compatibility', message: /but within the grace period .*low has served 15\.0\.0-alpha\.1/ },
+    { code: 'compatibility', message: /but within the grace period .*low has served 15\.0\.0-cloud/ },
     { code: 'newer', message: `channel newer is at ${cloud(5)}, which is newer` },
     { code: 'guard', message: /channel low: .* above the channel's ceiling/ },
+    { code: 'newer', message: `channel other is at 15.0.0, and neither that nor ${cloud(1)} is the newer release` },
     { code: 'channels', message: 'there is no channel absent; create it' },
     { code: 'channels', message: 'channel follower follows https://origin.example' },
   ])
-  t.equal(blockers.length, 11)
+  t.equal(blockers.length, 12)
   const said = blockers.map((blocker) => String(at(blocker, 'message'))).join('; ')
   t.equal(at(reply.body, 'detail'), `stage all is held back: ${said}`)
   t.strictSame(codesOf(await session.stage(1, 1)), codesOf(reply.body))

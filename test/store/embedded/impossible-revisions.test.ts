@@ -31,7 +31,11 @@ for (const kept of ['"junk"', '-1', '1000', '9007199254740991', 'null', '{}']) {
     await putRecords(folder, 'revisions', [['a', kept]])
     const store = await openEmbeddedStore(folder)
     t.teardown(() => store.close())
-    t.match((await commit(store, [put('a', 0)])).changes, [{ after: { revision: 4 } }], 'above any that it can have had')
+    t.match(
+      (await commit(store, [put('a', 0)])).changes,
+      [{ after: { revision: 4 } }],
+      'above any that it can have had',
+    )
     await commit(store, [remove('a', 4)])
     t.match((await commit(store, [put('a', 0)])).changes, [{ after: { revision: 5 } }])
   })
