@@ -1,15 +1,18 @@
 // The poll plane: the public listener that agents poll. Read-only, unauthenticated, no store, no log per request.
 // No plugin belongs here: each one would cost every poll of the fleet.
 import Fastify, { type FastifyInstance } from 'fastify'
-import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { systemClock, type Clock } from '../lib/clock.ts'
-import { FastPath, IDLE_MAX_MS } from '../serve/fast-path.ts'
+import { answerUnderWay } from '../serve/answer-under-way.ts'
+import { IDLE_MAX_MS } from '../serve/answer-texts.ts'
+import { FastPath } from '../serve/fast-path.ts'
 import type { SnapshotHolder } from '../serve/holder.ts'
+import { HttpSlices } from '../serve/http-slices.ts'
 import { healthRoutes } from '../routes/health.ts'
 import { POLL_ROUTE, pollRoutes } from '../routes/poll.ts'
 import { HEALTH_PATH, pathOf } from '../serve/poll.ts'
 import { PollCounts } from '../serve/poll-counts.ts'
+import { TurnQueue } from '../serve/turn-queue.ts'
 import type { PollTls } from './poll-tls.ts'
 
 /** A poll has no body and a few hundred bytes of headers: whoever takes longer is not polling. */
@@ -63,11 +66,18 @@ export function buildPollPlane(holder: SnapshotHolder, options: PollPlaneOptions
   app.server.headersTimeout = requestTimeoutMs
   app.server.maxConnections = CONNECTIONS_MAX
   // Node has a listener of its own for each of these: one would end the connection without a word, one answer without a body.
-  app.server.on('connect', refuseTunnel)
+  const turns = new TurnQueue()
+  const slices = new HttpSlices(turns, counts)
+  app.server.on('connect', (_request, socket: Socket) => {
+    slices.release(socket)
+    refuseTunnel(socket)
+  })
   app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response))
-  if (options.fastPath !== false) {
-    const event = tls === null ? 'connection' : 'secureConnection'
-    const fastPath = new FastPath(app.server, { holder, counts, clock, event })
+  const event = tls === null ? 'connection' : 'secureConnection'
+  if (options.fastPath === false) {
+    app.server.on(event, (socket: Socket) => slices.take(socket))
+  } else {
+    const fastPath = new FastPath(app.server, { holder, counts, clock, event, turns, slices })
     app.addHook('preClose', async () => fastPath.drain())
   }
   pollRoutes(app, holder, counts)
@@ -110,7 +120,7 @@ function refuseUnreadable(error: NodeJS.ErrnoException, socket: Socket): void {
 }
 
 /** Answers CONNECT, after which Node leaves the connection and its errors to the listener. */
-function refuseTunnel(_request: IncomingMessage, socket: Socket): void {
+function refuseTunnel(socket: Socket): void {
   socket.on('error', () => socket.destroy())
   refuse(socket, METHOD_NOT_ALLOWED)
 }
@@ -143,10 +153,4 @@ function endAfterAnswers(socket: Socket, unreadable: Unreadable): void {
       `Cache-Control: no-store\r\nDate: ${new Date().toUTCString()}\r\nConnection: close\r\n` +
       `Content-Length: ${body.length}\r\n\r\n${body}`,
   )
-}
-
-/** The answer that a connection is busy with. Node's own refusals look for it in the same place; there is no public one. */
-function answerUnderWay(socket: Socket): ServerResponse | null {
-  // Not part of Node's types; what it is made of is checked by every test of requests sent together.
-  return (socket as { readonly ['_httpMessage']?: ServerResponse | null })['_httpMessage'] ?? null
 }
