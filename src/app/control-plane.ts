@@ -12,6 +12,7 @@ import { applyGithubEvent } from '../control/github-event.ts'
 import { PageReaders } from '../control/page-readers.ts'
 import type { ReplicaFacts } from '../control/replicas.ts'
 import { authenticate } from '../routes/admin/authenticate.ts'
+import { limitBodies } from '../routes/admin/body-room.ts'
 import { blockedVersionRoutes } from '../routes/admin/blocked-versions.ts'
 import { channelHistoryRoutes } from '../routes/admin/channel-history.ts'
 import { channelTargetRoutes } from '../routes/admin/channel-target.ts'
@@ -114,6 +115,7 @@ export async function buildControlPlane(options: ControlPlaneOptions): Promise<F
       await admin.register(async (guarded) => {
         readBodies(guarded)
         await authenticate(guarded, control, adminToken)
+        limitBodies(guarded)
         answerWrites(guarded, control)
         hideEmbargoed(guarded, control)
         tagDocuments(guarded)

@@ -16,6 +16,7 @@ import { writing } from './write-request.ts'
 type App = Parameters<FastifyPluginAsyncTypebox>[0]
 
 const config = { role: 'operator', dryRunRole: 'viewer' } as const
+const urgent = { ...config, isUrgent: true } as const
 
 const shared = { tags: ['target'], params: ChannelParams, ...writing }
 
@@ -54,7 +55,7 @@ function pinChannelRoute(app: App, control: Control): void {
   app.route({
     method: 'PUT',
     url: '/channels/:name/pin',
-    config,
+    config: urgent,
     schema: {
       ...shared,
       operationId: 'pinChannel',
@@ -73,7 +74,7 @@ function unpinChannelRoute(app: App, control: Control): void {
   app.route({
     method: 'DELETE',
     url: '/channels/:name/pin',
-    config,
+    config: urgent,
     schema: {
       ...shared,
       operationId: 'unpinChannel',
@@ -91,7 +92,7 @@ function rollBackChannelRoute(app: App, control: Control): void {
   app.route({
     method: 'POST',
     url: '/channels/:name/rollback',
-    config,
+    config: urgent,
     schema: {
       ...shared,
       operationId: 'rollBackChannel',
@@ -135,7 +136,7 @@ function haltChannelRoute(app: App, control: Control): void {
   app.route({
     method: 'PUT',
     url: '/channels/:name/halt',
-    config,
+    config: urgent,
     schema: {
       ...shared,
       operationId: 'haltChannel',
@@ -153,7 +154,7 @@ function resumeChannelRoute(app: App, control: Control): void {
   app.route({
     method: 'DELETE',
     url: '/channels/:name/halt',
-    config,
+    config: urgent,
     schema: {
       ...shared,
       operationId: 'resumeChannel',
