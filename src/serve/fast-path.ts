@@ -23,6 +23,11 @@ const WAITING_BYTES_MAX = 16 * 1_024
 /** Polls answered on one connection in one turn of the event loop: 64 KB have 1,700, and others wait meanwhile. */
 const SLICE_POLLS_MAX = 16
 
+/** Where there are too many connections, one on which nothing has come for so many sweeps ends for a new one. */
+const CROWDED_IDLE_SWEEPS = 2
+/** Connections looked at for one that can end; the next new connection goes on from there. */
+const CROWDED_LOOKS_MAX = 64
+
 /** A target in which every byte stands for itself. What else a target may have in it, the HTTP server knows. */
 const PLAIN_TARGET = /^\/[A-Za-z0-9._/-]*$/
 
@@ -36,6 +41,8 @@ export interface FastPathOptions {
   readonly turns: TurnQueue
   /** Takes what is handed over, on the way to the HTTP server. */
   readonly slices: HttpSlices
+  /** From so many connections on, each new one ends an idle one. */
+  readonly crowdedFrom: number
 }
 
 /** How a connection stands; times are counted in sweeps. */
@@ -60,6 +67,8 @@ export class FastPath {
   readonly #onEnd: (this: Socket) => void
   readonly #onError: (this: Socket) => void
   readonly #texts: AnswerTexts
+  /** Where the search for idle connections goes on. */
+  #hand = this.#connections.entries()
   #sweeps = 0
   #isDraining = false
 
@@ -104,11 +113,40 @@ export class FastPath {
   }
 
   #take(socket: Socket): void {
-    this.#options.counts.connections += 1
+    const { counts, slices, crowdedFrom } = this.#options
+    counts.connections += 1
+    if (this.#connections.size + slices.open.size >= crowdedFrom) this.#makeRoom()
     this.#connections.set(socket, { since: this.#sweeps, hasPolled: false, isEnding: false })
     socket.on('error', this.#onError)
     socket.on('end', this.#onEnd)
     socket.on('data', this.#onData)
+  }
+
+  /** Ends a connection that is idle, of the fast path or of the HTTP server: first there where there are more. */
+  #makeRoom(): void {
+    const { counts, slices } = this.#options
+    const isEnded =
+      slices.open.size > this.#connections.size
+        ? slices.open.endIdle() || this.#endIdle()
+        : this.#endIdle() || slices.open.endIdle()
+    if (isEnded) counts.cutOff.crowded += 1
+  }
+
+  #endIdle(): boolean {
+    for (let looks = 0; looks < CROWDED_LOOKS_MAX; looks += 1) {
+      const next = this.#hand.next()
+      if (next.done === true) {
+        this.#hand = this.#connections.entries()
+        continue
+      }
+      const [socket, { since, isEnding }] = next.value
+      const isBusy = isEnding || socket.writableLength > 0 || socket.readableLength > 0
+      if (!socket.destroyed && (isBusy || this.#sweeps - since < CROWDED_IDLE_SWEEPS)) continue
+      this.#forget(socket)
+      socket.destroy()
+      return true
+    }
+    return false
   }
 
   /** Answers the polls in `bytes`, a slice of them in one write, up to the first thing that is not certainly one. */

@@ -61,11 +61,12 @@ async function blocked(t: Test) {
   const held: (() => void)[] = []
   const { _write: write, _writev: writev } = socket
   // As a kernel does that has no room left: the bytes stay, and nobody is told that they are written.
-  socket._write = (...args) => void held.push(() => write.apply(socket, args))
-  socket._writev = (...args) => void held.push(() => writev?.apply(socket, args))
+  Object.assign(socket, {
+    _write: (...args: Parameters<typeof write>) => held.push(() => write.apply(socket, args)),
+    _writev: (...args: Parameters<NonNullable<typeof writev>>) => held.push(() => writev?.apply(socket, args)),
+  })
   const letGo = (): void => {
-    socket._write = write
-    if (writev !== undefined) socket._writev = writev
+    Object.assign(socket, { _write: write, _writev: writev })
     for (const goOn of held.splice(0)) goOn()
   }
   return { counts, wire, socket, letGo }
