@@ -11,7 +11,10 @@ import { startServer } from '../fixtures/server-process.ts'
 
 const OPEN_FILES_MAX = 300
 /** Far more than the limit lets in. */
-const STRANGERS = 500
+const STRANGERS = 300
+/** Each that was ended comes again, at some moment of this time: idle connections, and no flood of new ones. */
+const AGAIN_FIRST_MS = 4_000
+const AGAIN_SPREAD_MS = 12_000
 const FILE_TIMEOUT_MS = 300_000
 
 t.setTimeout(FILE_TIMEOUT_MS)
@@ -32,8 +35,9 @@ function crowd(t: Test, url: string): { readonly open: () => number } {
     socket.on('error', () => {})
     socket.on('close', () => {
       sockets.delete(socket)
-      // Not at once: that would be a flood of connections, which is another matter.
-      void pause(500).then(open)
+      // In an order of their own: together they would be a flood, which is another matter.
+      const at = (sockets.size * 7_919) % AGAIN_SPREAD_MS
+      void pause(AGAIN_FIRST_MS + at, null, { ref: false }).then(open)
     })
   }
   for (let count = 0; count < STRANGERS; count += 1) open()
