@@ -28,7 +28,7 @@ import { openPollPlane, type OpenPollPlane } from '../open-poll-plane.ts'
 import { systemClock } from '../lib/clock.ts'
 import { SnapshotHolder } from '../serve/holder.ts'
 import { Replica } from '../serve/replica.ts'
-import { connectionLimits, descriptorLimit, listenersOf } from './connection-limits.ts'
+import { connectionLimits, descriptorLimit, listenersOf, type ConnectionLimits } from './connection-limits.ts'
 import { logEnded, openClock } from './open-clock.ts'
 import { newProcessToken, newReplicaId, openStore } from './open-store.ts'
 import type { StoreWarning } from '../store/port.ts'
@@ -109,8 +109,7 @@ async function start(config: Config, limits: ServerLimits, logger: Logger): Prom
   const duplicates = new DuplicateReplicaMonitor({ coordination, clock: trusted, replicaId, processToken }, logger)
   const upstreams = new Upstreams(new AllowedHosts(config.upstreamAllow, 'BELLWETHER_UPSTREAM_ALLOW'))
   const outside = openOutside(config, logger, gateSecrets)
-  const connections = connectionLimits(listenersOf(config), descriptorLimit())
-  for (const { code, message } of connections.warnings) logger.warn({ code }, message)
+  const connections = limitConnections(config, logger)
   const allWarnings = (): readonly StoreWarning[] => [
     ...connections.warnings,
     ...checks.warnings(),
@@ -121,10 +120,8 @@ async function start(config: Config, limits: ServerLimits, logger: Logger): Prom
   ]
   const stores = { store, coordination, replica, warnings: allWarnings }
   const shared = { ...stores, replicaId, processToken, clock: trusted, upstreams, outside }
-  const polls =
-    role === 'control'
-      ? null
-      : await openPollPlane({ config, holder, clock, log: logger, connectionsMax: connections.poll })
+  const pollParts = { config, holder, clock, log: logger, connectionsMax: connections.poll }
+  const polls = role === 'control' ? null : await openPollPlane(pollParts)
   const pollAddress = polls?.address ?? null
   const processes = (): number => polls?.processes() ?? 0
   const facts = { holder, role, build: build.version, startedAt, processes }
@@ -152,6 +149,13 @@ async function start(config: Config, limits: ServerLimits, logger: Logger): Prom
     await replica.stop()
     await close()
   }
+}
+
+/** The limits of this process; what limits them is in the log from the start on. */
+function limitConnections(config: Config, logger: Logger): ConnectionLimits {
+  const limits = connectionLimits(listenersOf(config), descriptorLimit())
+  for (const { code, message } of limits.warnings) logger.warn({ code }, message)
+  return limits
 }
 
 interface ControlParts {
