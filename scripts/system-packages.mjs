@@ -7,6 +7,7 @@ import { run } from './child-process.mjs'
 const packages = [
   { command: 'curl', name: 'curl' },
   { command: 'git', name: 'git' },
+  { command: 'nginx', name: 'nginx-light' },
   { command: 'openssl', name: 'openssl' },
   { command: 'prometheus', name: 'prometheus' },
   { command: 'redis-server', name: 'redis-server' },
@@ -32,5 +33,7 @@ export async function ensureSystemPackages() {
 }
 
 function isInPath(command) {
-  return (process.env.PATH ?? '').split(delimiter).some((folder) => existsSync(join(folder, command)))
+  // Debian keeps servers where the PATH of some users does not look.
+  const folders = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin']
+  return folders.some((folder) => existsSync(join(folder, command)))
 }

@@ -60,6 +60,7 @@ const schema = {
     BELLWETHER_POLL_TLS_KEY: text,
     BELLWETHER_POLL_TLS_TICKET_SECRET: { type: 'string', minLength: SECRET_LENGTH_MIN },
     BELLWETHER_POLL_MAX_AGE_S: { type: 'integer', minimum: 0, maximum: 3_600, default: 10 },
+    BELLWETHER_CONNECTIONS_PER_ADDRESS: { type: 'integer', minimum: 0, maximum: 50_000, default: 0 },
     BELLWETHER_LOG_LEVEL: { enum: logLevels, default: 'info' },
   },
 } as const
@@ -91,6 +92,7 @@ interface Variables {
   readonly BELLWETHER_POLL_TLS_KEY?: string
   readonly BELLWETHER_POLL_TLS_TICKET_SECRET?: string
   readonly BELLWETHER_POLL_MAX_AGE_S: number
+  readonly BELLWETHER_CONNECTIONS_PER_ADDRESS: number
   readonly BELLWETHER_LOG_LEVEL: (typeof logLevels)[number]
 }
 
@@ -142,6 +144,8 @@ export interface Config {
   readonly pollWorkers: number
   /** null: polls are plain HTTP. */
   readonly pollTls: PollTlsConfig | null
+  /** Connections that each listener of a process takes from one address; 0 for any number. */
+  readonly connectionsPerAddressMax: number
   readonly upstreamIntervalS: number
   /** Hosts that upstreams may be on: `host`, `host:port` or `*.host`; null for any public one. */
   readonly upstreamAllow: readonly string[] | null
@@ -206,6 +210,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>> = p
     pollWorkers:
       variables.BELLWETHER_WORKERS === 'auto' ? availableParallelism() : Number(variables.BELLWETHER_WORKERS),
     pollTls: pollTlsOf(variables),
+    connectionsPerAddressMax: variables.BELLWETHER_CONNECTIONS_PER_ADDRESS,
     upstreamIntervalS: variables.BELLWETHER_UPSTREAM_INTERVAL_S,
     upstreamAllow: listOf(variables.BELLWETHER_UPSTREAM_ALLOW),
     gatesAllow: listOf(variables.BELLWETHER_GATES_ALLOW) ?? Object.freeze([]),

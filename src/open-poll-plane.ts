@@ -19,20 +19,27 @@ export interface OpenPollPlane {
   readonly close: () => Promise<void>
 }
 
-/** Opens the poll plane. Throws an error of one line where it cannot listen. */
-export async function openPollPlane(
-  config: Config,
-  holder: SnapshotHolder,
-  clock: Clock,
-  log: ReplicaLog,
-): Promise<OpenPollPlane> {
-  return config.pollWorkers === 1 ? openHere(config, holder, clock, log) : openWorkers(config, holder, clock, log)
+export interface PollPlaneParts {
+  readonly config: Config
+  readonly holder: SnapshotHolder
+  readonly clock: Clock
+  readonly log: ReplicaLog
+  /** Of this process; workers have limits of their own. */
+  readonly connectionsMax: number
 }
 
-async function openHere(config: Config, holder: SnapshotHolder, clock: Clock, log: ReplicaLog): Promise<OpenPollPlane> {
+/** Opens the poll plane. Throws an error of one line where it cannot listen. */
+export async function openPollPlane(parts: PollPlaneParts): Promise<OpenPollPlane> {
+  return parts.config.pollWorkers === 1 ? openHere(parts) : openWorkers(parts)
+}
+
+async function openHere({ config, holder, clock, log, connectionsMax }: PollPlaneParts): Promise<OpenPollPlane> {
   const counts = new PollCounts()
   const tls = await openTls(config, clock)
-  const plane = buildPollPlane(holder, { counts, clock, tls })
+  const plane = buildPollPlane(holder, {
+    ...{ counts, clock, tls, connectionsMax },
+    connectionsPerAddressMax: config.connectionsPerAddressMax,
+  })
   const address = await listen(plane, config.poll, 'POLL', schemeOf(tls))
   const stopTls = tls?.keepCurrent(plane.server, log)
   return {
@@ -53,12 +60,7 @@ async function openTls({ pollTls }: Config, clock: Clock) {
   return PollTls.open({ ...pollTls, ticketSecret: pollTls.ticketSecret ?? randomBytes(32).toString('hex') }, clock)
 }
 
-async function openWorkers(
-  config: Config,
-  holder: SnapshotHolder,
-  clock: Clock,
-  log: ReplicaLog,
-): Promise<OpenPollPlane> {
+async function openWorkers({ config, holder, clock, log }: PollPlaneParts): Promise<OpenPollPlane> {
   const { WorkerPool } = await import('./workers/worker-pool.ts')
   const pool = new WorkerPool({
     count: config.pollWorkers,

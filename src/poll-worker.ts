@@ -1,5 +1,6 @@
 // A poll worker's process: takes snapshots from the primary and answers polls from them. It has no store, no operators and
 // no log of its own, and it ends with the primary.
+import { connectionLimits, descriptorLimit } from './boot/connection-limits.ts'
 import { releaseHeap } from './boot/heap.ts'
 import { buildPollPlane, schemeOf } from './app/poll-plane.ts'
 import { PollTls } from './app/poll-tls.ts'
@@ -60,7 +61,9 @@ function hear(message: ToWorker): void {
 async function open(): Promise<() => Promise<void>> {
   try {
     const tls = config.pollTls === null ? null : await PollTls.open({ ...config.pollTls, ticketSecret }, systemClock)
-    const plane = buildPollPlane(holder, { counts, tls })
+    const { connectionsPerAddressMax } = config
+    const limits = connectionLimits({ poll: true, control: false }, descriptorLimit())
+    const plane = buildPollPlane(holder, { counts, tls, connectionsPerAddressMax, connectionsMax: limits.poll })
     const address = await listen(plane, config.poll, 'POLL', schemeOf(tls))
     const stopTls = tls?.keepCurrent(plane.server, { warn: told('warn'), info: told('info') })
     const stopCounts = startPeriodicTask({

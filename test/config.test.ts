@@ -14,6 +14,7 @@ const defaults = {
   pollMaxAgeS: 10,
   pollWorkers: 1,
   pollTls: null,
+  connectionsPerAddressMax: 0,
   upstreamIntervalS: 60,
   upstreamAllow: null,
   gatesAllow: [],
@@ -86,6 +87,7 @@ await t.test('each variable sets its own part, and no other', (t) => {
     ['BELLWETHER_REPLICA_ID', 'eu-1.a', { replicaId: 'eu-1.a' }],
     ['BELLWETHER_REDIS_STRICT', 'true', {}],
     ['BELLWETHER_POLL_MAX_AGE_S', '0', { pollMaxAgeS: 0 }],
+    ['BELLWETHER_CONNECTIONS_PER_ADDRESS', '200', { connectionsPerAddressMax: 200 }],
     ['BELLWETHER_POLL_MAX_AGE_S', '3600', { pollMaxAgeS: 3_600 }],
     ...['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'].map((level): [string, string, object] => [
       'BELLWETHER_LOG_LEVEL',
@@ -176,6 +178,11 @@ await t.test('each mistake has one line that names the variable, the rule and wh
       'BELLWETHER_GITHUB_REPOSITORIES must be repositories with commas between, like acme/agent,acme/web, not ' +
         JSON.stringify(value),
     ]),
+    [
+      'BELLWETHER_CONNECTIONS_PER_ADDRESS',
+      '50001',
+      'BELLWETHER_CONNECTIONS_PER_ADDRESS must be at most 50000, not "50001"',
+    ],
     ['BELLWETHER_POLL_MAX_AGE_S', '-1', 'BELLWETHER_POLL_MAX_AGE_S must be at least 0, not "-1"'],
     ['BELLWETHER_POLL_MAX_AGE_S', '3601', 'BELLWETHER_POLL_MAX_AGE_S must be at most 3600, not "3601"'],
     ['BELLWETHER_POLL_MAX_AGE_S', '10s', 'BELLWETHER_POLL_MAX_AGE_S must be a whole number, not "10s"'],

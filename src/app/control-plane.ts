@@ -4,6 +4,7 @@ import swagger from '@fastify/swagger'
 import underPressure from '@fastify/under-pressure'
 import Fastify, { LogController, type FastifyBaseLogger, type FastifyInstance } from 'fastify'
 import { randomUUID } from 'node:crypto'
+import type { Server } from 'node:http'
 import type { Registry } from 'prom-client'
 import { NAME_LENGTH_MAX } from '../channels/name.ts'
 import { VERSION_LENGTH_MAX } from '../channels/version.ts'
@@ -12,6 +13,7 @@ import { applyGithubEvent } from '../control/github-event.ts'
 import { PageReaders } from '../control/page-readers.ts'
 import type { ReplicaFacts } from '../control/replicas.ts'
 import { authenticate } from '../routes/admin/authenticate.ts'
+import { limitBodies } from '../routes/admin/body-room.ts'
 import { blockedVersionRoutes } from '../routes/admin/blocked-versions.ts'
 import { channelHistoryRoutes } from '../routes/admin/channel-history.ts'
 import { channelShapes } from '../routes/admin/channel-shapes.ts'
@@ -36,6 +38,8 @@ import { storeRoutes } from '../routes/admin/store.ts'
 import { tokenRoutes } from '../routes/admin/tokens.ts'
 import { refuseUnreadable } from '../routes/admin/unreadable.ts'
 import { answerWrites } from '../routes/admin/write-request.ts'
+import { limitConnectionsPerAddress } from '../serve/address-limit.ts'
+import { crowdedFrom, OpenConnections } from '../serve/open-connections.ts'
 import { healthRoutes, readinessRoutes } from '../routes/health.ts'
 import { metricsRoutes } from '../routes/metrics.ts'
 import { docsPages } from './docs-pages.ts'
@@ -43,7 +47,7 @@ import { openApiInfo } from './openapi.ts'
 
 const ADMIN_PREFIX = '/admin/v1'
 const REQUEST_TIMEOUT_MS = 30_000
-/** Operators, their tools and a hundred journal streams need far fewer. */
+/** Where file descriptors set no lower limit (boot/connection-limits.ts). */
 const CONNECTIONS_MAX = 2_000
 /** A loop this late is not working any more; until then operators are served, flood or not. */
 const EVENT_LOOP_DELAY_MAX_MS = 5_000
@@ -57,6 +61,10 @@ export interface ControlPlaneOptions {
   readonly adminToken: string
   readonly github: GithubWebhookOptions
   readonly logger: FastifyBaseLogger
+  /** CONNECTIONS_MAX unless given. */
+  readonly connectionsMax?: number
+  /** Connections from one address; 0, and unless given, for any number. */
+  readonly connectionsPerAddressMax?: number
 }
 
 /** Builds the control plane; it is not listening yet. */
@@ -81,7 +89,7 @@ export async function buildControlPlane(options: ControlPlaneOptions): Promise<F
       sendError(error, request, reply)
     },
   })
-  app.server.maxConnections = CONNECTIONS_MAX
+  limitConnections(app.server, options)
   app.setErrorHandler(sendError)
   app.setNotFoundHandler((request, reply) =>
     sendProblem(request, reply, 'not_found', `nothing answers ${request.method} here; see ${ADMIN_PREFIX}/docs`),
@@ -115,6 +123,7 @@ export async function buildControlPlane(options: ControlPlaneOptions): Promise<F
       await admin.register(async (guarded) => {
         readBodies(guarded)
         await authenticate(guarded, control, adminToken)
+        limitBodies(guarded)
         answerWrites(guarded, control)
         hideEmbargoed(guarded, control)
         tagDocuments(guarded)
@@ -124,6 +133,18 @@ export async function buildControlPlane(options: ControlPlaneOptions): Promise<F
     { prefix: ADMIN_PREFIX },
   )
   return app
+}
+
+/** Idle connections do not keep operators out: where there are many, each new one ends the one that is idle for longest. */
+function limitConnections(server: Server, options: ControlPlaneOptions): void {
+  const { connectionsMax = CONNECTIONS_MAX, connectionsPerAddressMax = 0 } = options
+  const open = new OpenConnections()
+  server.maxConnections = connectionsMax
+  server.on('connection', (socket) => {
+    if (open.size >= crowdedFrom(connectionsMax)) open.endIdle()
+    open.add(socket)
+  })
+  if (connectionsPerAddressMax > 0) limitConnectionsPerAddress(server, connectionsPerAddressMax, () => {})
 }
 
 /** Every route that needs a token. */

@@ -1,15 +1,20 @@
 // The poll plane: the public listener that agents poll. Read-only, unauthenticated, no store, no log per request.
 // No plugin belongs here: each one would cost every poll of the fleet.
 import Fastify, { type FastifyInstance } from 'fastify'
-import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { systemClock, type Clock } from '../lib/clock.ts'
-import { FastPath, IDLE_MAX_MS } from '../serve/fast-path.ts'
+import { limitConnectionsPerAddress } from '../serve/address-limit.ts'
+import { answerUnderWay } from '../serve/answer-under-way.ts'
+import { IDLE_MAX_MS } from '../serve/answer-texts.ts'
+import { FastPath } from '../serve/fast-path.ts'
 import type { SnapshotHolder } from '../serve/holder.ts'
+import { HttpSlices } from '../serve/http-slices.ts'
+import { crowdedFrom } from '../serve/open-connections.ts'
 import { healthRoutes } from '../routes/health.ts'
 import { POLL_ROUTE, pollRoutes } from '../routes/poll.ts'
 import { HEALTH_PATH, pathOf } from '../serve/poll.ts'
 import { PollCounts } from '../serve/poll-counts.ts'
+import { TurnQueue } from '../serve/turn-queue.ts'
 import type { PollTls } from './poll-tls.ts'
 
 /** A poll has no body and a few hundred bytes of headers: whoever takes longer is not polling. */
@@ -18,7 +23,7 @@ const REQUEST_TIMEOUT_MS = 10_000
 const TIMEOUT_CHECKS = 5
 /** A connection on which nothing moves for this long is let go of, whatever it was in the middle of. */
 const SOCKET_TIMEOUT_MS = 75_000
-/** Agents come one connection each; past this the kernel's queue and their next try are the better place to wait. */
+/** Where file descriptors set no lower limit (boot/connection-limits.ts). */
 const CONNECTIONS_MAX = 50_000
 /** Node's own limit, named: a longer head is answered 431. */
 const HEAD_BYTES_MAX = 16_384
@@ -35,6 +40,10 @@ export interface PollPlaneOptions {
   readonly requestTimeoutMs?: number
   /** null for plain HTTP. */
   readonly tls?: PollTls | null
+  /** CONNECTIONS_MAX unless given. */
+  readonly connectionsMax?: number
+  /** Connections from one address; 0, and unless given, for any number. */
+  readonly connectionsPerAddressMax?: number
 }
 
 /** How addresses of the poll plane begin. */
@@ -45,7 +54,8 @@ export function schemeOf(tls: PollTls | null): 'http' | 'https' {
 /** Builds the poll plane over a holder; it is not listening yet. */
 export function buildPollPlane(holder: SnapshotHolder, options: PollPlaneOptions = {}): FastifyInstance {
   const { counts = new PollCounts(), clock = systemClock, tls = null } = options
-  const { requestTimeoutMs = REQUEST_TIMEOUT_MS } = options
+  const { requestTimeoutMs = REQUEST_TIMEOUT_MS, connectionsMax = CONNECTIONS_MAX } = options
+  const { connectionsPerAddressMax = 0 } = options
   const http = { ...HTTP, connectionsCheckingInterval: requestTimeoutMs / TIMEOUT_CHECKS }
   const app: FastifyInstance = Fastify({
     logger: false,
@@ -61,14 +71,27 @@ export function buildPollPlane(holder: SnapshotHolder, options: PollPlaneOptions
     clientErrorHandler: refuseUnreadable,
   })
   app.server.headersTimeout = requestTimeoutMs
-  app.server.maxConnections = CONNECTIONS_MAX
+  app.server.maxConnections = connectionsMax
   // Node has a listener of its own for each of these: one would end the connection without a word, one answer without a body.
-  app.server.on('connect', refuseTunnel)
+  const turns = new TurnQueue()
+  const slices = new HttpSlices(turns, counts)
+  app.server.on('connect', (_request, socket: Socket) => {
+    slices.release(socket)
+    refuseTunnel(socket)
+  })
   app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response))
-  if (options.fastPath !== false) {
-    const event = tls === null ? 'connection' : 'secureConnection'
-    const fastPath = new FastPath(app.server, { holder, counts, clock, event })
+  const event = tls === null ? 'connection' : 'secureConnection'
+  if (options.fastPath === false) {
+    app.server.on(event, (socket: Socket) => slices.take(socket))
+  } else {
+    const fastPath = new FastPath(app.server, {
+      ...{ holder, counts, clock, event, turns, slices },
+      crowdedFrom: crowdedFrom(connectionsMax),
+    })
     app.addHook('preClose', async () => fastPath.drain())
+  }
+  if (connectionsPerAddressMax > 0) {
+    limitConnectionsPerAddress(app.server, connectionsPerAddressMax, () => (counts.cutOff.address_limit += 1))
   }
   pollRoutes(app, holder, counts)
   healthRoutes(app)
@@ -110,7 +133,7 @@ function refuseUnreadable(error: NodeJS.ErrnoException, socket: Socket): void {
 }
 
 /** Answers CONNECT, after which Node leaves the connection and its errors to the listener. */
-function refuseTunnel(_request: IncomingMessage, socket: Socket): void {
+function refuseTunnel(socket: Socket): void {
   socket.on('error', () => socket.destroy())
   refuse(socket, METHOD_NOT_ALLOWED)
 }
@@ -143,10 +166,4 @@ function endAfterAnswers(socket: Socket, unreadable: Unreadable): void {
       `Cache-Control: no-store\r\nDate: ${new Date().toUTCString()}\r\nConnection: close\r\n` +
       `Content-Length: ${body.length}\r\n\r\n${body}`,
   )
-}
-
-/** The answer that a connection is busy with. Node's own refusals look for it in the same place; there is no public one. */
-function answerUnderWay(socket: Socket): ServerResponse | null {
-  // Not part of Node's types; what it is made of is checked by every test of requests sent together.
-  return (socket as { readonly ['_httpMessage']?: ServerResponse | null })['_httpMessage'] ?? null
 }

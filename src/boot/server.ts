@@ -29,6 +29,7 @@ import { openPollPlane, type OpenPollPlane } from '../open-poll-plane.ts'
 import { systemClock } from '../lib/clock.ts'
 import { SnapshotHolder } from '../serve/holder.ts'
 import { Replica } from '../serve/replica.ts'
+import { connectionLimits, descriptorLimit, listenersOf, type ConnectionLimits } from './connection-limits.ts'
 import { logEnded, openClock } from './open-clock.ts'
 import { newProcessToken, newReplicaId, openStore } from './open-store.ts'
 import type { StoreWarning } from '../store/port.ts'
@@ -109,7 +110,9 @@ async function start(config: Config, limits: ServerLimits, logger: Logger): Prom
   const duplicates = new DuplicateReplicaMonitor({ coordination, clock: trusted, replicaId, processToken }, logger)
   const upstreams = new Upstreams(new AllowedHosts(config.upstreamAllow, 'BELLWETHER_UPSTREAM_ALLOW'))
   const outside = openOutside(config, logger, gateSecrets)
+  const connections = limitConnections(config, logger)
   const allWarnings = (): readonly StoreWarning[] => [
+    ...connections.warnings,
     ...checks.warnings(),
     ...documentWarnings(replica),
     ...heldPinWarnings(replica),
@@ -119,11 +122,12 @@ async function start(config: Config, limits: ServerLimits, logger: Logger): Prom
   ]
   const stores = { store, coordination, replica, warnings: allWarnings }
   const shared = { ...stores, replicaId, processToken, clock: trusted, upstreams, outside }
-  const polls = role === 'control' ? null : await openPollPlane(config, holder, clock, logger)
+  const pollParts = { config, holder, clock, log: logger, connectionsMax: connections.poll }
+  const polls = role === 'control' ? null : await openPollPlane(pollParts)
   const pollAddress = polls?.address ?? null
   const processes = (): number => polls?.processes() ?? 0
   const facts = { holder, role, build: build.version, startedAt, processes }
-  const parts = { config, limits, logger, shared, outside, facts, polls }
+  const parts = { config, limits, logger, shared, outside, facts, polls, connectionsMax: connections.control }
   const control = role === 'poll' ? null : await openControlPlane(parts)
   const stops = control?.stops ?? []
   const stopChecks = checks.start()
@@ -149,6 +153,13 @@ async function start(config: Config, limits: ServerLimits, logger: Logger): Prom
   }
 }
 
+/** The limits of this process; what limits them is in the log from the start on. */
+function limitConnections(config: Config, logger: Logger): ConnectionLimits {
+  const limits = connectionLimits(listenersOf(config), descriptorLimit())
+  for (const { code, message } of limits.warnings) logger.warn({ code }, message)
+  return limits
+}
+
 interface ControlParts {
   readonly config: Config
   readonly limits: ServerLimits
@@ -158,6 +169,7 @@ interface ControlParts {
   readonly facts: ReplicaFacts
   /** null where this replica answers no polls. */
   readonly polls: OpenPollPlane | null
+  readonly connectionsMax: number
 }
 
 interface OpenControlPlane {
@@ -171,7 +183,7 @@ interface OpenControlPlane {
 
 /** Opens the control plane, and starts what only its replicas do. */
 async function openControlPlane(parts: ControlParts): Promise<OpenControlPlane> {
-  const { config, limits, logger, shared, outside, facts, polls } = parts
+  const { config, limits, logger, shared, outside, facts, polls, connectionsMax } = parts
   const { replica, upstreams, clock, warnings } = shared
   const token = await adminToken(config.dataDir, config.adminToken)
   // Loaded only now: the documentation pages and validators take longer to load than the poll plane takes to answer.
@@ -190,7 +202,11 @@ async function openControlPlane(parts: ControlParts): Promise<OpenControlPlane> 
   const control = { ...shared, count }
   const { webhookSecret: secret, verifiedLabel, repositories } = config.github
   const github = { secret, verifiedLabel, repositories }
-  const plane = await buildControlPlane({ control, facts, registry, adminToken: token.text, github, logger })
+  const { connectionsPerAddressMax } = config
+  const plane = await buildControlPlane({
+    ...{ control, facts, registry, github, logger, connectionsMax, connectionsPerAddressMax },
+    adminToken: token.text,
+  })
   const stops: Stop[] = [restoreHistories(control, logger), startExpiryTask(control, logger)]
   rolloutMetrics(registry, replica)
   const countPoll = upstreamMetrics(registry, replica, upstreams, clock)

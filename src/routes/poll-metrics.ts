@@ -47,7 +47,7 @@ export function pollMetrics(registry: Registry, { counts, processes }: PollSourc
   )
   total(
     'bellwether_poll_connections_cut_off_total',
-    'Connections that the fast path has cut off, by why: silent from the start, idle, or not reading its answers.',
+    'Connections of polls that were cut off, by why: silent from the start, idle, not reading answers, idle while there were too many connections, or one too many of its address.',
     ['why'],
     (counter, { cutOff }) => {
       for (const why of CUT_OFFS) counter.inc({ why }, cutOff[why])

@@ -78,11 +78,14 @@ const RETRY_AFTER_S = 10
 
 const TEXT = ['Content-Type', 'text/plain; charset=utf-8', 'X-Content-Type-Options', 'nosniff'] as const
 
-/** Answers that are about no channel. `maxAgeS` is how long they may be cached. */
+/** Answers that are about no channel of the snapshot. */
 export interface CommonAnswers {
+  /** To a path that is one of a channel. */
   readonly unknownChannel: Answer
-  readonly notFound: Answer
 }
+
+/** To any other path. A cache that normalises paths would keep it for the path that it makes of this one (ADR 44). */
+export const notFound = new Answer(404, ['Cache-Control', 'no-store'], 'not found')
 
 export const methodNotAllowed = new Answer(
   405,
@@ -98,11 +101,9 @@ export const badRequest = new Answer(400, ['Cache-Control', 'no-store', 'Connect
 
 export const noSnapshot = unavailable('no channel is loaded yet')
 
+/** `maxAgeS` is how long they may be cached: as long as a 200, for the channel may be made. */
 export function renderCommon(maxAgeS: number): CommonAnswers {
-  return Object.freeze({
-    unknownChannel: new Answer(404, cacheable(maxAgeS), 'unknown channel'),
-    notFound: new Answer(404, cacheable(maxAgeS), 'not found'),
-  })
+  return Object.freeze({ unknownChannel: new Answer(404, cacheable(maxAgeS), 'unknown channel') })
 }
 
 /** Renders every answer about one channel: all that is served of it follows from these. */

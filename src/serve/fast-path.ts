@@ -4,27 +4,29 @@ import type { Server } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Answer } from './answers.ts'
 import type { Clock } from '../lib/clock.ts'
+import { AnswerTexts, IDLE_MAX_MS } from './answer-texts.ts'
 import type { SnapshotHolder } from './holder.ts'
+import type { HttpSlices } from './http-slices.ts'
 import { answerPoll, HEALTH_PATH, matchesEntityTag } from './poll.ts'
 import type { CutOff, PollCounts } from './poll-counts.ts'
 import { HeadersMemo, recognizePoll, type PollRequest } from './poll-request.ts'
+import type { TurnQueue } from './turn-queue.ts'
 
 /** Connections are looked through this often, so every wait below may take so much longer. */
 const SWEEP_INTERVAL_MS = 2_000
 /** Whoever opens a connection has something to ask. */
 const FIRST_POLL_MAX_MS = 10_000
-/** Longer than the usual 60 s of proxies in front, so that they close first and never poll into a closed connection. */
-export const IDLE_MAX_MS = 65_000
 /** Answers are a few hundred bytes: whoever has not taken them by then is not reading. */
 const WRITE_WAIT_MAX_MS = 10_000
-/** With more than this waiting to be written nothing more is read from a connection. */
-const WAITING_BYTES_MAX = 64 * 1_024
-/** Nor is more answered in one go: whoever asks for so much at once is the HTTP server's, which answers one by one. */
-const ANSWERS_BYTES_MAX = 64 * 1_024
+/** With more than this waiting to be written nothing more is answered on a connection, or read from it. */
+const WAITING_BYTES_MAX = 16 * 1_024
+/** Polls answered on one connection in one turn of the event loop: 64 KB have 1,700, and others wait meanwhile. */
+const SLICE_POLLS_MAX = 16
 
-const DATE_INTERVAL_MS = 1_000
-/** So many whole answers are kept for the rest of a second: most fleets follow a handful of channels. */
-const TEXTS_MAX = 256
+/** Where there are too many connections, one on which nothing has come for so many sweeps ends for a new one. */
+const CROWDED_IDLE_SWEEPS = 2
+/** Connections looked at for one that can end; the next new connection goes on from there. */
+const CROWDED_LOOKS_MAX = 64
 
 /** A target in which every byte stands for itself. What else a target may have in it, the HTTP server knows. */
 const PLAIN_TARGET = /^\/[A-Za-z0-9._/-]*$/
@@ -35,6 +37,12 @@ export interface FastPathOptions {
   readonly clock: Clock
   /** What the server emits when there is a connection to read from: `connection`, and `secureConnection` over TLS. */
   readonly event: 'connection' | 'secureConnection'
+  /** Where connections wait on which more than a slice has come at once. */
+  readonly turns: TurnQueue
+  /** Takes what is handed over, on the way to the HTTP server. */
+  readonly slices: HttpSlices
+  /** From so many connections on, each new one ends an idle one. */
+  readonly crowdedFrom: number
 }
 
 /** How a connection stands; times are counted in sweeps. */
@@ -58,11 +66,9 @@ export class FastPath {
   readonly #onData: (this: Socket, bytes: Buffer) => void
   readonly #onEnd: (this: Socket) => void
   readonly #onError: (this: Socket) => void
-  /** The lines that end every head: on a connection that is kept, and on one that ends. */
-  #keptLines = ''
-  #lastLines = ''
-  /** Whole answers to a GET on a connection that is kept, as they read in this second. */
-  readonly #texts = new Map<Answer, string>()
+  readonly #texts: AnswerTexts
+  /** Where the search for idle connections goes on. */
+  #hand = this.#connections.entries()
   #sweeps = 0
   #isDraining = false
 
@@ -70,6 +76,7 @@ export class FastPath {
   constructor(server: Server, options: FastPathOptions) {
     this.#server = server
     this.#options = options
+    this.#texts = new AnswerTexts(options.clock)
     const [handOver, ...others] = server.listeners(options.event)
     if (handOver === undefined || others.length > 0) throw new Error('this is not an HTTP server as Node.js makes it')
     this.#handOver = handOver as HttpListener // The one listener that an HTTP server has for it.
@@ -88,7 +95,7 @@ export class FastPath {
     server.removeAllListeners(options.event)
     server.on(options.event, (socket: Socket) => this.#take(socket))
     server.once('listening', () => {
-      const stops = [this.#keepDate(), this.#keepSweeping()]
+      const stops = [this.#texts.start(), this.#keepSweeping()]
       server.once('close', () => {
         for (const stop of stops) stop()
       })
@@ -106,14 +113,43 @@ export class FastPath {
   }
 
   #take(socket: Socket): void {
-    this.#options.counts.connections += 1
+    const { counts, slices, crowdedFrom } = this.#options
+    counts.connections += 1
+    if (this.#connections.size + slices.open.size >= crowdedFrom) this.#makeRoom()
     this.#connections.set(socket, { since: this.#sweeps, hasPolled: false, isEnding: false })
     socket.on('error', this.#onError)
     socket.on('end', this.#onEnd)
     socket.on('data', this.#onData)
   }
 
-  /** Answers the polls in `bytes`, in one write, up to the first thing that is not certainly one. */
+  /** Ends a connection that is idle, of the fast path or of the HTTP server: first there where there are more. */
+  #makeRoom(): void {
+    const { counts, slices } = this.#options
+    const isEnded =
+      slices.open.size > this.#connections.size
+        ? slices.open.endIdle() || this.#endIdle()
+        : this.#endIdle() || slices.open.endIdle()
+    if (isEnded) counts.cutOff.crowded += 1
+  }
+
+  #endIdle(): boolean {
+    for (let looks = 0; looks < CROWDED_LOOKS_MAX; looks += 1) {
+      const next = this.#hand.next()
+      if (next.done === true) {
+        this.#hand = this.#connections.entries()
+        continue
+      }
+      const [socket, { since, isEnding }] = next.value
+      const isBusy = isEnding || socket.writableLength > 0 || socket.readableLength > 0
+      if (!socket.destroyed && (isBusy || this.#sweeps - since < CROWDED_IDLE_SWEEPS)) continue
+      this.#forget(socket)
+      socket.destroy()
+      return true
+    }
+    return false
+  }
+
+  /** Answers the polls in `bytes`, a slice of them in one write, up to the first thing that is not certainly one. */
   #read(socket: Socket, bytes: Buffer): void {
     const connection = this.#connections.get(socket)
     if (connection === undefined || connection.isEnding) return
@@ -121,9 +157,9 @@ export class FastPath {
     const text = bytes.toString('latin1')
     let answers = ''
     let from = 0
-    while (from < text.length) {
+    for (let polls = 0; from < text.length && polls < SLICE_POLLS_MAX; polls += 1) {
       const request = recognizePoll(text, from, this.#memo)
-      if (request === null || !isCertain(request.target) || answers.length > ANSWERS_BYTES_MAX) {
+      if (request === null || !isCertain(request.target)) {
         this.#giveAway(socket, answers, bytes.subarray(from))
         return
       }
@@ -138,28 +174,30 @@ export class FastPath {
     connection.since = this.#sweeps
     connection.hasPolled = true
     socket.write(answers, 'latin1')
-    if (socket.writableLength > WAITING_BYTES_MAX) this.#waitForReader(socket)
+    if (from < text.length) this.#readLater(socket, bytes.subarray(from))
+    else if (socket.writableLength > WAITING_BYTES_MAX) this.#waitForReader(socket)
+  }
+
+  /** Puts back what is left. Paused first: a stream that flows would give it back at once. */
+  #readLater(socket: Socket, rest: Buffer): void {
+    socket.pause()
+    socket.unshift(rest)
+    const goOn = (): void => this.#options.turns.add(() => socket.resume())
+    if (socket.writableLength > WAITING_BYTES_MAX) socket.once('drain', goOn)
+    else goOn()
   }
 
   #respond({ headers, isHead }: PollRequest, answer: Answer, isLast: boolean): string {
     const { fast } = this.#options.counts
-    const lines = isLast ? this.#lastLines : this.#keptLines
     const { etag, notModifiedHead, status } = answer
     const { ifNoneMatch } = headers
     if (ifNoneMatch !== null && etag !== null && notModifiedHead !== null && matchesEntityTag(ifNoneMatch, etag)) {
       fast[304] += 1
-      return notModifiedHead + lines
+      return this.#texts.headText(notModifiedHead, isLast)
     }
     fast[status] += 1
-    if (isHead) return answer.head + lines
-    if (isLast) return answer.head + lines + answer.body
-    return this.#texts.get(answer) ?? this.#textOf(answer)
-  }
-
-  #textOf(answer: Answer): string {
-    const text = answer.head + this.#keptLines + answer.body
-    if (this.#texts.size < TEXTS_MAX) this.#texts.set(answer, text)
-    return text
+    if (isHead) return this.#texts.headText(answer.head, isLast)
+    return isLast ? this.#texts.headText(answer.head, true) + answer.body : this.#texts.keptText(answer)
   }
 
   /** Writes the last answers and ends the connection. */
@@ -202,6 +240,7 @@ export class FastPath {
     socket.pause()
     socket.unshift(rest)
     this.#handOver.call(this.#server, socket)
+    this.#options.slices.take(socket)
     socket.resume()
   }
 
@@ -214,22 +253,7 @@ export class FastPath {
     this.#connections.delete(socket)
   }
 
-  /**
-   * Renders the lines with the Date anew every second; the answer stops that. This and the sweep are no periodic tasks: they are part
-   * of the poll path, which awaits nothing.
-   */
-  #keepDate(): () => void {
-    const { clock } = this.#options
-    const now = clock.now()
-    const date = `Date: ${new Date(now).toUTCString()}\r\n`
-    this.#keptLines = `${date}Connection: keep-alive\r\nKeep-Alive: timeout=${IDLE_MAX_MS / 1_000}\r\n\r\n`
-    this.#lastLines = `${date}Connection: close\r\n\r\n`
-    this.#texts.clear()
-    let stop = clock.after(DATE_INTERVAL_MS - (now % DATE_INTERVAL_MS), () => (stop = this.#keepDate()))
-    return () => stop()
-  }
-
-  /** Looks through the connections every so often; the answer stops that. */
+  /** Looks through the connections every so often; the answer stops that. No periodic task: the poll path awaits nothing. */
   #keepSweeping(): () => void {
     let stop = this.#options.clock.after(SWEEP_INTERVAL_MS, () => {
       this.#sweep()
@@ -248,6 +272,8 @@ export class FastPath {
 
   #lookAt(socket: Socket, connection: Connection): void {
     if (this.#isDraining && !connection.isEnding) {
+      // Polls that wait for their turn get their answer, the first of them as the last one.
+      if (socket.readableLength > 0 && this.#sweeps - connection.since <= 1) return
       this.#leave(socket)
       return
     }

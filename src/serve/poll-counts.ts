@@ -4,8 +4,8 @@ import { STATUSES, type Status } from './answers.ts'
 /** Who has answered: the fast path, or the HTTP server behind it. */
 export const POLL_PATHS = ['fast', 'http'] as const
 
-/** Why a connection was cut off by the fast path. */
-export const CUT_OFFS = ['silent', 'idle', 'not reading'] as const
+/** Why a connection was cut off. `crowded`: it was idle where there were too many; `address_limit`: one too many of its address. */
+export const CUT_OFFS = ['silent', 'idle', 'not reading', 'crowded', 'address_limit'] as const
 
 export type CutOff = (typeof CUT_OFFS)[number]
 
@@ -25,7 +25,13 @@ export class PollCounts implements PollTotals {
   readonly http: Record<Status, number> = { 200: 0, 304: 0, 400: 0, 404: 0, 405: 0, 503: 0 }
   connections = 0
   handedOver = 0
-  readonly cutOff: Record<CutOff, number> = { silent: 0, idle: 0, 'not reading': 0 }
+  readonly cutOff: Record<CutOff, number> = {
+    silent: 0,
+    idle: 0,
+    'not reading': 0,
+    crowded: 0,
+    address_limit: 0,
+  }
 
   /** Adds what another process has counted. */
   add(other: PollTotals): void {

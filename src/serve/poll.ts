@@ -1,7 +1,7 @@
 // A poll's answer: the path is read byte by byte as it came (never decoded), the answer is one that is already rendered.
 import { parseCohort } from '../channels/cohort.ts'
 import { parseChannelName } from '../channels/name.ts'
-import { noSnapshot, renderCommon, type Answer, type Face } from './answers.ts'
+import { noSnapshot, notFound, type Answer, type Face } from './answers.ts'
 import type { Snapshot } from './snapshot.ts'
 
 const RFD109_PREFIX = '/v1/'
@@ -17,8 +17,7 @@ export const HEALTH_PATH = '/healthz'
 /** The value of which path: both critical paths are answered alike where there is such a channel. */
 type Asked = 'version' | 'critical' | 'webapiVersion' | 'webapiCritical'
 
-/** Before the first snapshot only malformed paths have an answer; it may not be cached for long, so not at all. */
-const coldNotFound = renderCommon(0).notFound
+const SLASH = 47
 
 /** The answer to a GET or HEAD of `url`, the request target as it stands in the request line. */
 export function answerPoll(snapshot: Snapshot | null, url: string): Answer {
@@ -26,11 +25,13 @@ export function answerPoll(snapshot: Snapshot | null, url: string): Answer {
   const webapi = WEBAPI_PREFIXES.find((prefix) => path.startsWith(prefix))
   const prefix = webapi ?? RFD109_PREFIX
   const slash = path.lastIndexOf('/')
-  if (!path.startsWith(prefix) || slash < prefix.length) return notFound(snapshot)
+  if (!path.startsWith(prefix) || slash < prefix.length) return notFound
   const value = path.slice(slash + 1)
-  if (value !== 'version' && value !== 'critical') return notFound(snapshot)
+  if (value !== 'version' && value !== 'critical') return notFound
   const asked = webapi === undefined ? value : value === 'version' ? 'webapiVersion' : 'webapiCritical'
-  const name = path.slice(prefix.length, slash)
+  // A shell client whose endpoint ends with a slash asks with two; every cache takes the two for one, so the answer is the same.
+  const end = path.charCodeAt(slash - 1) === SLASH ? slash - 1 : slash
+  const name = path.slice(prefix.length, end)
   const channel = snapshot?.find(name)
   if (channel !== undefined) return pick(channel, asked)
   // No channel's name has the segment `cohort`, so this is one's cohort or nothing.
@@ -49,7 +50,7 @@ function answerCohort(snapshot: Snapshot | null, name: string, cohort: number, a
 
 /** The answer about a channel that is not in the snapshot. */
 function answerOther(snapshot: Snapshot | null, name: string, cohort: number | null, asked: Asked): Answer {
-  if (parseChannelName(name).outcome === 'unparsed') return notFound(snapshot)
+  if (parseChannelName(name).outcome === 'unparsed') return notFound
   if (snapshot === null) return noSnapshot
   const isWebapi = asked === 'webapiVersion' || asked === 'webapiCritical'
   const fallback = isWebapi ? snapshot.find(WEBAPI_FALLBACK) : undefined
@@ -68,10 +69,6 @@ export function matchesEntityTag(field: string, etag: string): boolean {
 function pick(face: Face, asked: Asked): Answer {
   if (asked === 'version') return face.version
   return asked === 'webapiVersion' ? face.webapiVersion : face.critical
-}
-
-function notFound(snapshot: Snapshot | null): Answer {
-  return snapshot?.common.notFound ?? coldNotFound
 }
 
 /** The path of a request target: without its query, and without scheme and authority in the absolute form (RFC 9112 §3.2.2). */

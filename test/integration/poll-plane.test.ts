@@ -214,20 +214,16 @@ await t.test('how long an answer may be cached is as configured', async (t) => {
     const server = await startPollServer(t, stateOf('channels'), { maxAgeS })
     const wire = await openWire(t, server)
     const age = `cache-control: public, max-age=${maxAgeS}`
-    for (const path of [
-      STABLE,
-      '/v1/stable/halted/version',
-      '/v1/nope/version',
-      '/nope',
-      '/v1/stable/cloud/critical',
-    ]) {
+    for (const path of [STABLE, '/v1/stable/halted/version', '/v1/nope/version', '/v1/stable/cloud/critical']) {
       wire.send(head(path))
       t.ok((await wire.answer()).headers.includes(age), path)
       wire.send(head(path, { headers: ['If-None-Match: *'] }))
       t.ok((await wire.answer()).headers.includes(age), `${path} again`)
     }
-    wire.send(head('/v1/broken/word/version'))
-    t.ok((await wire.answer()).headers.includes('cache-control: no-store'))
+    for (const path of ['/v1/broken/word/version', '/nope', '/v1//stable/cloud/version']) {
+      wire.send(head(path))
+      t.ok((await wire.answer()).headers.includes('cache-control: no-store'), path)
+    }
   }
 })
 
@@ -252,6 +248,7 @@ await t.test(
     const cold = await startPollServer(t, null)
     const ask = ({ host, port }: Address, path: string) => run('curl', ['-sSf', `http://${host}:${port}${path}`])
     t.same(await ask(served, STABLE), { code: 0, stdout: '15.1.4', stderr: '' })
+    t.same(await ask(served, '/v1/stable/cloud//version'), { code: 0, stdout: '15.1.4', stderr: '' })
     t.same(await ask(served, '/v1/stable/urgent/critical'), { code: 0, stdout: 'yes', stderr: '' })
     t.same(await ask(served, '/v1/stable/halted/critical'), { code: 0, stdout: 'no', stderr: '' })
     t.match(await ask(served, '/v1/stable/halted/version'), { code: 22, stdout: '', stderr: /404/ })

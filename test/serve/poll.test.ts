@@ -1,12 +1,15 @@
 // Which answer a poll gets, from nothing but the bytes of its target; and the comparison of entity tags.
 import fc from 'fast-check'
 import t from 'tap'
+import { seededRandom } from '../../bench/random.ts'
 import { parseChannelName } from '../../src/channels/name.ts'
 import { answerPoll, matchesEntityTag } from '../../src/serve/poll.ts'
 import { ReplicaState } from '../../src/serve/replica-state.ts'
 import { NOW } from '../fixtures/channel-samples.ts'
 import { foreignTargets, malformedPaths } from '../fixtures/poll-paths.ts'
+import { respell } from '../fixtures/poll-spellings.ts'
 import { polls, stateOf, WORLDS } from '../fixtures/poll-worlds.ts'
+import { SEED, sized } from '../fixtures/test-form.ts'
 
 const FORMS = ['/v1', '/v1/webapi/automaticupgrades/channel', '/webapi/automaticupgrades/channel'] as const
 
@@ -70,7 +73,7 @@ await t.test('any text has an answer, and a 200 only where it is a well-formed p
       const cold = answerPoll(null, url).status
       // Read once more, by one pattern: what the name is, and on which plane's path.
       const match =
-        /^(?:https?:\/\/[^/?]+)?(?:(\/v1)?\/webapi\/automaticupgrades\/channel|\/v1)\/([^?]+)\/(?:version|critical)(?:\?[^]*)?$/i.exec(
+        /^(?:https?:\/\/[^/?]+)?(?:(\/v1)?\/webapi\/automaticupgrades\/channel|\/v1)\/([^?]+?)\/{1,2}(?:version|critical)(?:\?[^]*)?$/i.exec(
           url,
         )
       const path = match?.[2] ?? ''
@@ -83,6 +86,25 @@ await t.test('any text has an answer, and a 200 only where it is a well-formed p
     { numRuns: 5_000 },
   )
   t.ok(polled.channels > 100 && polled.cohorts > 50, JSON.stringify(polled))
+  t.end()
+})
+
+await t.test('another spelling of a path is answered as the path itself, or so that no cache keeps it', (t) => {
+  const random = seededRandom(SEED)
+  const counts = { same: 0, notKept: 0 }
+  for (const world of WORLDS) {
+    const snapshot = snapshotOf(world)
+    const paths = polls.filter((poll) => poll.world === world).map(({ path }) => path)
+    for (let tries = sized(4_000, 50_000); tries > 0; tries -= 1) {
+      const path = random.pick(paths)
+      const spelling = respell(path, random)
+      const answer = answerPoll(snapshot, spelling)
+      if (answer === answerPoll(snapshot, path)) counts.same += 1
+      else if (answer.headers.join(': ').includes('Cache-Control: no-store')) counts.notKept += 1
+      else t.fail(`${spelling} in "${world}" could be kept for ${path}`)
+    }
+  }
+  t.ok(counts.same > 500 && counts.notKept > 5_000, JSON.stringify(counts))
   t.end()
 })
 

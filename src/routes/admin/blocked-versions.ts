@@ -70,7 +70,7 @@ function blockVersionRoute(app: App, control: Control): void {
   app.route({
     method: 'PUT',
     url: '/blocked-versions/:version',
-    config,
+    config: { ...config, isUrgent: true },
     schema: {
       operationId: 'blockVersion',
       summary: 'Block a version',

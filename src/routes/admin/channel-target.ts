@@ -17,6 +17,7 @@ import { writing } from './write-request.ts'
 type App = Parameters<FastifyPluginAsyncTypebox>[0]
 
 const config = { role: 'operator', dryRunRole: 'viewer' } as const
+const urgent = { ...config, isUrgent: true } as const
 
 const shared = { tags: ['target'], params: ChannelParams, ...writing }
 
@@ -55,7 +56,7 @@ function pinChannelRoute(app: App, control: Control): void {
   app.route({
     method: 'PUT',
     url: '/channels/:name/pin',
-    config,
+    config: urgent,
     schema: {
       ...shared,
       operationId: 'pinChannel',
@@ -74,7 +75,7 @@ function unpinChannelRoute(app: App, control: Control): void {
   app.route({
     method: 'DELETE',
     url: '/channels/:name/pin',
-    config,
+    config: urgent,
     schema: {
       ...shared,
       operationId: 'unpinChannel',
@@ -93,7 +94,7 @@ function rollBackChannelRoute(app: App, control: Control): void {
   app.route({
     method: 'POST',
     url: '/channels/:name/rollback',
-    config,
+    config: urgent,
     schema: {
       ...shared,
       operationId: 'rollBackChannel',
@@ -142,7 +143,7 @@ function haltChannelRoute(app: App, control: Control): void {
   app.route({
     method: 'PUT',
     url: '/channels/:name/halt',
-    config,
+    config: urgent,
     schema: {
       ...shared,
       operationId: 'haltChannel',
@@ -160,7 +161,7 @@ function resumeChannelRoute(app: App, control: Control): void {
   app.route({
     method: 'DELETE',
     url: '/channels/:name/halt',
-    config,
+    config: urgent,
     schema: {
       ...shared,
       operationId: 'resumeChannel',

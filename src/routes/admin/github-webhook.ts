@@ -12,6 +12,7 @@ import type { ApplyGithubEvent, GithubOutcome } from '../../control/github-outco
 import { readGithubEvent, type GithubRules } from '../../rollouts/github-event.ts'
 import { StoreOutcomeUnknown } from '../../store/port.ts'
 import { writeAnswers } from './answers.ts'
+import { limitWebhookBodies } from './body-room.ts'
 import { sendRefusal, sendUnfinished } from './change.ts'
 import { sendError, sendProblem } from './problem.ts'
 import { COUNTED_MAX, limitFailures } from './rate-limits.ts'
@@ -94,25 +95,35 @@ async function acceptSigned(app: App, secret: string | null): Promise<void> {
     { parseAs: 'buffer', bodyLimit: WEBHOOK_BODY_BYTES_MAX },
     (_request, bytes, done) => done(null, bytes),
   )
-  app.addHook('onRequest', async (request, reply) => {
-    if (secret !== null) return undefined
-    return sendProblem(request, reply, 'webhook_off', 'no secret is configured here, so no delivery can be trusted')
-  })
-  app.addHook('preValidation', async (request, reply) => {
-    const bytes = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0)
-    if (secret !== null && isSigned(secret, bytes, request.headers['x-hub-signature-256'])) {
-      return readPayload(request, reply, bytes, parseJson)
-    }
+  const refuse = async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
     const refused = await countFailure(request, reply)
     if (refused !== null) return refused
     const detail = 'X-Hub-Signature-256 must be the signature of this body; give GitHub the secret configured here'
     return sendProblem(request, reply, 'bad_signature', detail)
+  }
+  app.addHook('onRequest', async (request, reply) => {
+    if (secret === null) {
+      return sendProblem(request, reply, 'webhook_off', 'no secret is configured here, so no delivery can be trusted')
+    }
+    // What cannot be a signature needs no body to be found wrong, so none is read.
+    return signatureOf(request) === null ? refuse(request, reply) : undefined
+  })
+  limitWebhookBodies(app)
+  app.addHook('preValidation', async (request, reply) => {
+    const bytes = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0)
+    const isTrusted = secret !== null && isSigned(secret, bytes, signatureOf(request))
+    return isTrusted ? readPayload(request, reply, bytes, parseJson) : refuse(request, reply)
   })
 }
 
-function isSigned(secret: string, bytes: Buffer, header: string | readonly string[] | undefined): boolean {
-  const given = typeof header === 'string' ? SIGNATURE.exec(header)?.[1] : undefined
-  if (given === undefined) return false
+/** The 64 hex digits that a delivery is signed with; null where the header has not that form, or comes twice. */
+function signatureOf({ headers }: FastifyRequest): string | null {
+  const header = headers['x-hub-signature-256']
+  return typeof header === 'string' ? (SIGNATURE.exec(header)?.[1] ?? null) : null
+}
+
+function isSigned(secret: string, bytes: Buffer, given: string | null): boolean {
+  if (given === null) return false
   return timingSafeEqual(createHmac('sha256', secret).update(bytes).digest(), Buffer.from(given, 'hex'))
 }
 
@@ -184,12 +195,12 @@ function receiveGithubWebhookRoute(app: App, rules: GithubRules, apply: ApplyGit
  * signed, and whoever has seen one could send it again under another.
  */
 function deliveryRequest(request: FastifyRequest, by: string): Request {
-  // Both are single headers to Node; the signature has passed isSigned.
-  const { 'x-hub-signature-256': signature, 'x-github-delivery': delivery } = request.headers as Record<string, string>
+  // A single header to Node; the signature has passed isSigned.
+  const { 'x-github-delivery': delivery } = request.headers as Record<string, string>
   return {
     actor: `${by}/github`,
     reason: DELIVERY.test(delivery ?? '') ? `GitHub delivery ${delivery}` : 'GitHub delivery',
-    requestId: `github-${SIGNATURE.exec(signature ?? '')?.[1]}`,
+    requestId: `github-${signatureOf(request)}`,
     mayBeRetry: true,
     onCommitted: ({ seq }, repeated) => (request.written = { seq, repeated }),
   }

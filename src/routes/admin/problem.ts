@@ -21,7 +21,7 @@ const RETRY_AFTER_S = 5
 /** What to do, where Fastify's own message says only what is wrong. */
 const advice: { readonly [code in ErrorCode]?: string } = {
   unsupported_media_type: 'send the body as JSON, with Content-Type: application/json',
-  overloaded: 'the server is behind with its work; nothing was done, try again later',
+  overloaded: 'the server is behind with its work, or too much arrives at once; nothing was done, try again later',
 }
 
 /** What happened and what to do, and never what only the log may know; and members beside the standard ones. */
@@ -47,6 +47,11 @@ export function sendProblem(
   return reply.code(status).type(PROBLEM_TYPE).serializer(JSON.stringify).send(problem)
 }
 
+/** Whether the client has ended the connection before all of its request had arrived. */
+function isGivenUp({ raw }: FastifyRequest): boolean {
+  return raw.errored !== null && raw.errored !== undefined && !raw.complete
+}
+
 /** The members that every problem document has. */
 export function problemOf(code: ErrorCode, detail: string, requestId: string): object {
   return { type: `urn:bellwether:error:${code}`, title: titleOf(code), status: statusOf(code), detail, code, requestId }
@@ -63,6 +68,10 @@ const failed = new WeakSet<FastifyRequest>()
 export function sendError(thrown: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   if (failed.has(request)) return sendPastHooks(thrown, request, reply)
   failed.add(request)
+  if (isGivenUp(request)) {
+    request.log.debug({ err: thrown }, 'the client went away before its request had arrived')
+    return sendProblem(request, reply, 'invalid_request', 'the request did not arrive whole; send it again')
+  }
   const committed = committedFault(thrown, request)
   if (committed !== null) {
     return sendProblem(request, reply, 'write_outcome_unknown', committed)
@@ -190,6 +199,7 @@ function codeOf({ code, statusCode = 500 }: FastifyError): ErrorCode {
     case 'BELLWETHER_INVALID_UTF8':
       return 'invalid_utf8'
     case 'FST_UNDER_PRESSURE':
+    case 'BELLWETHER_NO_BODY_ROOM':
       return 'overloaded'
     default:
       return statusCode >= 400 && statusCode < 500 ? 'invalid_request' : 'internal_error'

@@ -227,12 +227,15 @@ interface StepRoute {
   ) => Promise<RolloutOutcome>
 }
 
+/** What stops a release, or takes it back. */
+const URGENT: ReadonlySet<string> = new Set(['pause', 'rollback'])
+
 function stepRoute(app: App, control: Control, verb: string, route: StepRoute): void {
   const { change, body, ...words } = route
   app.route({
     method: 'POST',
     url: `/rollouts/:pipeline/${verb}`,
-    config: { role: 'operator', dryRunRole: 'viewer', wholeServer: true },
+    config: { role: 'operator', dryRunRole: 'viewer', wholeServer: true, isUrgent: URGENT.has(verb) },
     schema: {
       ...words,
       tags,
