@@ -92,16 +92,8 @@ async function start(config: Config, limits: ServerLimits, logger: Logger): Prom
   const [opened] = await Promise.all([openClock(store, clock, logger), checkStore(config, checks, logger)])
   const trusted = opened.clock
   const holder = new SnapshotHolder()
-  const replica = new Replica({
-    store,
-    holder,
-    clock: trusted,
-    log: logger,
-    maxAgeS,
-    dataDir,
-    checkDocument,
-    ...limits,
-  })
+  const replicaParts = { store, holder, clock: trusted, log: logger }
+  const replica = new Replica({ ...replicaParts, maxAgeS, dataDir, checkDocument, ...limits })
   await replica.start()
   logEnded(replica.state, trusted, logger)
 

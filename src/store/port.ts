@@ -211,10 +211,9 @@ export interface Store {
   close(): Promise<void>
 }
 
-/** What replicas of one store tell each other besides; any of it may be lost, and no poll's answer depends on it. */
+/** What replicas share besides; any of it may be lost, and no poll depends on it. */
 export interface Coordination {
-  /** Takes or keeps the lease `name` for `ttlMs`; false while somebody else has it. It ends by itself with its time. `tookOver` is
-   * called with a value that would never end, or that no replica has written: it is taken over. */
+  /** Takes or keeps a lease; false while another has it. `tookOver` is called with what no replica has written: it is taken over. */
   lease(name: string, owner: string, ttlMs: number, tookOver?: (from: ForeignLease) => void): Promise<boolean>
   /** Gives a lease back; nothing where `owner` does not have it. */
   release(name: string, owner: string): Promise<void>

@@ -84,7 +84,7 @@ for (const name of KEYS) {
       for (const { status, text } of await changes(session)) {
         const isNamed = status === 503 && (text.includes('store_unavailable') || text.includes('write_outcome_unknown'))
         if (status !== 200 && !isNamed) faults.push(`${status} ${text}`)
-        if (status !== 200 && /nothing was changed/.test(text) === false) faults.push(text)
+        if (status !== 200 && !/nothing was changed/.test(text)) faults.push(text)
       }
       const store = openAt(t, server.url)
       const { documents } = await store.load().catch((error: unknown) => {
