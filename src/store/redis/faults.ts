@@ -22,7 +22,7 @@ const NOT_BEGUN =
 const OF_SCRIPT = /\bscript: [0-9a-f]{40}\b|Error (?:running|compiling) script|user_script: ?\d+:/
 
 /** Whether an error is one of the port's already, so that whoever asked is told that. */
-export function isPortError(error: unknown): error is Error {
+function isPortError(error: unknown): error is Error {
   const kinds = [
     CommitTooLarge,
     StoreUnavailable,
