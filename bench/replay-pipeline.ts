@@ -169,7 +169,12 @@ async function setByHand(run: Run, { at, channel, version, byHand }: PlannedStep
   const underWay = check.changeSent(channel, version)
   const path = `/channels/${encodeURIComponent(channel)}/version`
   let reply = creates
-    ? await control.admin('POST', '/channels', { name: channel, source: { kind: 'static', version }, reason })
+    ? await control.admin('POST', '/channels', {
+        name: channel,
+        source: { kind: 'static', version },
+        reason,
+        allowBuildMetadata: true,
+      })
     : await control.admin('PUT', path, { version, reason })
   // What the record has was meant.
   if (reply.status === 422 && memberOf(reply, 'guard') === 'downgrade')

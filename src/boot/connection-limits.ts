@@ -11,6 +11,8 @@ const CONTROL_CONNECTIONS_MAX = 2_000
 const RESERVED_DESCRIPTORS = 160
 /** Of what the limit leaves, where it does not leave enough for both. */
 const CONTROL_SHARE = 0.2
+/** Fewer connections of polls than this are few for a fleet that starts at once, and are warned of. */
+const WARNED_BELOW = 10_000
 /** However low the limit is, a listener that takes no connection would be of no use. */
 const CONNECTIONS_LEAST = 16
 
@@ -44,6 +46,8 @@ export function connectionLimits({ poll, control }: Listeners, descriptors: numb
     poll: atLeast(Math.min(most.poll, control ? left - Math.min(most.control, forControl) : left)),
   }
   const taken = [...(poll ? [`${limits.poll} of polls`] : []), ...(control ? [`${limits.control} of operators`] : [])]
+  // Most machines allow some ten thousand, which is no fault of theirs.
+  if (limits.poll >= WARNED_BELOW) return { ...limits, warnings: [] }
   const message = `the limit on open files (RLIMIT_NOFILE) is ${descriptors}, so at most ${taken.join(' and ')} are taken as connections; raise it to ${needed} (ulimit -n, LimitNOFILE= of systemd)`
   return { ...limits, warnings: [{ code: 'open_files_limited', message }] }
 }

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { checked } from './checked-store.ts'
 import { readKeptFile, replaceKeptFile } from './kept-file.ts'
 import { FORMAT, type CheckDocument, type Document, type StoreState } from './port.ts'
-import { asStored, boundedDocument, documentAt, isCount, isRecord, unreadBody } from './stored-form.ts'
+import { asStored, boundedDocument, isCount, isRecord, unreadBody } from './stored-form.ts'
 
 const FILE = 'last-known-good.json'
 /** Where a file goes that cannot be used: the last one of them is kept, for whoever wants to know what it was. */
@@ -69,8 +69,7 @@ export async function readLastKnownGood(folder: string, check: CheckDocument = (
   try {
     const kept = stateOf(read.content, path)
     if (kept.outcome !== 'read') return kept
-    const { seq } = kept.state
-    const documents = kept.state.documents.map((document) => checked(documentAt(boundedDocument(document), seq), check))
+    const documents = kept.state.documents.map((document) => checked(boundedDocument(document), check))
     return { ...kept, state: { ...kept.state, documents } }
   } catch (error) {
     // Such as JSON that is nested deeper than this process can follow.

@@ -271,10 +271,11 @@ class History {
   }
 
   /** Whether some agents have more than a version, and are told it: nobody is by a source that moves under a pin or a halt. */
-  #isDowngrade(version: string | null): boolean {
+  #isDowngrade(version: string | null, takesPin: boolean): boolean {
     const { agents } = this
     const channel = this.channel && (lapse(this.channel, this.#isBlocked, this.now) ?? this.channel)
-    if (version === null || channel === null || channel.pin !== null || channel.halt !== null) return false
+    if (version === null || channel === null || (channel.pin !== null && !takesPin) || channel.halt !== null)
+      return false
     const has = [agents.version, ...agents.cohorts.versions, channel.lastServed, channel.lastServedBeside ?? null]
     return [...has, channel.ramp === undefined ? null : channel.source.version].some((held) => isLower(version, held))
   }
@@ -295,7 +296,7 @@ class History {
     if (outcome.outcome === 'refused') {
       this.#tally.add(`refused: ${outcome.why === 'guard' ? outcome.guard : outcome.why}`)
       const isDowngrade = outcome.why === 'guard' && outcome.guard === 'downgrade'
-      if (isDowngrade && (force || !this.#isDowngrade(named))) {
+      if (isDowngrade && (force || !this.#isDowngrade(named, change.kind === 'version' && change.unpin === true))) {
         throw new Error(`${change.kind} ${named} is no downgrade, and was refused as one`)
       }
       return

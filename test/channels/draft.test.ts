@@ -165,7 +165,14 @@ t.test('a pin says who, when and why, and replaces an earlier one whole', async 
       draft(channelOf({ pin: earlier }), { kind, version: 'v15.1.2' }, contextOf({ reason: '  crash loop ' })),
       {
         outcome: 'drafted',
-        channel: channelOf({ pin: pinOf('15.1.2', { by: 'grace', at: inHours(0) }), lastServed: '15.1.0' }),
+        channel: channelOf({
+          pin: pinOf('15.1.2', {
+            by: 'grace',
+            at: inHours(0),
+            ...(kind === 'rollback' ? { rolledBackFrom: ['15.1.0'] } : {}),
+          }),
+          lastServed: '15.1.0',
+        }),
       },
     )
     t.match(drafted(channelOf(), { kind, version: '15.1.2', critical: true, until: SOON }).pin, {

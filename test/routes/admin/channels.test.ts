@@ -63,12 +63,12 @@ t.test(
   'a new channel beside default warns whose version its webapi agents had, the retry and the dry run too',
   async (t) => {
     const session = await startAdmin(t)
-    t.equal(at(await session.done('POST', '/channels', { name: 'early' }), 'warnings'), undefined)
+    t.strictSame(at(await session.done('POST', '/channels', { name: 'early' }), 'warnings'), [])
     const made = await session.done('POST', '/channels', { name: 'default' })
-    t.equal(at(made, 'warnings'), undefined, 'default is nobody else')
-    t.equal(
+    t.strictSame(at(made, 'warnings'), [], 'default is nobody else')
+    t.strictSame(
       at(await session.done('POST', '/channels', { name: 'quiet' }), 'warnings'),
-      undefined,
+      [],
       'default serves nothing',
     )
     await session.done('PUT', '/channels/default/version', { version: '15.4.2' })
@@ -88,8 +88,8 @@ t.test(
     t.strictSame(at(first.body, 'lastServed'), '15.1.4', 'a lower minor than default is no downgrade of its own')
     const again = await session.call('POST', '/channels', body, { headers })
     t.strictSame([again.headers['idempotency-replayed'], at(again.body, 'warnings')], ['true', warnings])
-    t.equal(at(await session.done('GET', CLOUD), 'warnings'), undefined)
-    t.equal(at(await session.done('PATCH', CLOUD, { description: 'x' }), 'warnings'), undefined)
+    t.strictSame(at(await session.done('GET', CLOUD), 'warnings'), [])
+    t.strictSame(at(await session.done('PATCH', CLOUD, { description: 'x' }), 'warnings'), [])
   },
 )
 

@@ -102,7 +102,7 @@ t.test(
     await session.done('DELETE', '/channels/a/halt', { reason })
     await session.done('POST', '/channels/a/rollback', { to: '15.1.4', reason })
     t.equal(await session.planes.asAgent('/v1/a/version'), '15.1.4')
-    await session.done('DELETE', '/channels/a/pin', { reason })
+    await session.done('DELETE', '/channels/a/pin', { reason, force: true })
     await session.done('PUT', '/channels/a/pin', { version: '15.1.4', reason })
     t.equal(reading(), 2, 'readers still wait')
 

@@ -3,7 +3,7 @@
 import t from 'tap'
 import type { JsonObject } from '../../../src/store/port.ts'
 import { at, itemsOf } from '../../fixtures/admin-json.ts'
-import { listAt, startRollouts } from '../../fixtures/rollout-session.ts'
+import { commitOf, listAt, startRollouts } from '../../fixtures/rollout-session.ts'
 import { commit, put, range } from '../../fixtures/store-changes.ts'
 
 /** More than a page of each, and than the longest page of rollouts. */
@@ -23,6 +23,12 @@ const LISTS = new Map([
   ['listUnreadableDocuments', '/store/unreadable'],
 ])
 
+/** Releases that were all cut before now, one a second. */
+function versionOf(made: number): string {
+  const [minute, second] = [Math.floor(made / 60), made % 60].map((part) => String(part).padStart(2, '0'))
+  return `15.0.0-cloud.20260101T00${minute}${second}.${commitOf(made)}`
+}
+
 function announced(id: string): JsonObject {
   const standing = { seq: 1, epoch: 'e', snapshotAgeS: 0, pollProcesses: 1 }
   return {
@@ -40,7 +46,7 @@ t.test('a list has the page that its document promises, unless it is told anothe
   const session = await startRollouts(t)
   await session.pipeline([{ name: 'all', channels: ['c0'] }])
   for (let made = 1; made <= MADE; made += 1) {
-    await session.register(made)
+    await session.register(made, { version: versionOf(made) })
     await session.channel(`c${made}`)
     await session.done('PATCH', '/channels/c0', { description: `the ${made}th` })
     await session.pipeline([{ name: 'all', channels: [`c${made}`] }], { versions: '<1.0.0' }, `p${made}`)
@@ -77,7 +83,7 @@ t.test('a list has the page that its document promises, unless it is told anothe
 t.test('between two rollouts of a page the event loop turns, so that polls are answered', async (t) => {
   const session = await startRollouts(t)
   await session.pipeline([{ name: 'all', channels: ['c0'] }])
-  for (let made = 1; made <= MADE; made += 1) await session.register(made)
+  for (let made = 1; made <= MADE; made += 1) await session.register(made, { version: versionOf(made) })
   const turnsOf = async (limit: number): Promise<number> => {
     let turns = 0
     let isOver = false

@@ -1,17 +1,20 @@
 // Every key of the store replaced by one of another type, and every number of its head by junk, under a server and before its start:
 // agents are served as before, a change is made or says which key it is, and what can be mended is.
+import { setTimeout as pause } from 'node:timers/promises'
 import t from 'tap'
 import { otherFaults, prepareOthers, OTHER_VERSION } from '../../fixtures/broken-store.ts'
 import { at } from '../../fixtures/admin-json.ts'
 import type { AdminSession } from '../../fixtures/admin-session.ts'
 import { startRedisAdmin, type RedisSession } from '../../fixtures/redis-planes.ts'
+import type { FakeClock } from '../../fixtures/fake-clock.ts'
 import { redisTest, until } from '../../fixtures/redis-process.ts'
 import { startRedis, type RedisServer } from '../../fixtures/redis-server.ts'
 import { openAt } from '../../fixtures/redis-store.ts'
 import { sized } from '../../fixtures/test-form.ts'
 
 const reason = 'because'
-const KEYS = ['meta', 'documents', 'revisions', 'journal', 'subjects', 'requests', 'replicas', 'replica-ends'] as const
+const KEYS = ['documents', 'journal', 'meta', 'revisions', 'subjects', 'requests', 'replicas', 'replica-ends'] as const
+const FIELDS = ['seq', 'epoch', 'first', 'count', 'mark', 'supersedes'] as const
 
 const types: Readonly<Record<string, readonly string[]>> = {
   string: ['SET', 'junk'],
@@ -29,16 +32,27 @@ async function changes({
   const replies = []
   for (const [method, path, body] of [
     ['PUT', '/channels/a/version', { version: '15.1.5', reason }],
-    ['PUT', '/channels/a/version', { version: '15.1.4', reason }],
+    ['PUT', '/channels/a/version', { version: '15.1.4', force: true, reason }],
     ['PUT', '/channels/a/halt', { reason }],
     ['DELETE', '/channels/a/halt', { reason }],
   ] as const) {
     // What was not halted cannot be resumed.
     if (method === 'DELETE' && replies.at(-1)?.status !== 200) break
-    const { statusCode, body: text } = await planes.admin(method, path, body)
+    const { statusCode, body: text } = await whileTimePasses(planes.clock, planes.admin(method, path, body))
     replies.push({ status: statusCode, text })
   }
   return replies
+}
+
+/** Waits for what may wait for a replica that is behind, whose clock stands still in a test. */
+async function whileTimePasses<T>(clock: FakeClock, work: Promise<T>): Promise<T> {
+  let isOver = false
+  const done = work.finally(() => (isOver = true))
+  for (let turn = 1; !isOver; turn += 1) {
+    await Promise.race([done, pause(20)])
+    if (turn % 5 === 0) await clock.advance(1_000)
+  }
+  return done
 }
 
 async function pollFaults({ planes }: AdminSession): Promise<readonly string[]> {
@@ -66,7 +80,7 @@ async function follows({ planes }: AdminSession): Promise<void> {
   })
 }
 
-for (const name of KEYS) {
+for (const name of KEYS.slice(0, sized(2, KEYS.length))) {
   await redisTest(t, `another program's value at ${name}: polls go on, and changes are made or name it`, async (t) => {
     const server = await startRedis(t)
     const { session, junk } = await started(server, t)
@@ -76,7 +90,7 @@ for (const name of KEYS) {
     const own = String(await server.call('TYPE', key))
     const kept = `kept:${name}`
     const others = Object.entries(types).filter(([type]) => type !== own)
-    for (const [type, [command = '', ...args]] of others.slice(0, sized(1, others.length))) {
+    for (const [type, [command = '', ...args]] of others.slice(0, sized(1, 2))) {
       if (own !== 'none') await server.call('RENAME', key, kept)
       await server.call(command, key, ...args)
       await session.planes.clock.advance(10_000)
@@ -110,9 +124,9 @@ for (const name of KEYS) {
 const numbers = [
   ...['', 'junk', '-1', '0', '1.5', '999999'],
   ...['1e400', 'nan', '4503599627370496', '9007199254740991', '9'.repeat(40)],
-].filter((_, index) => index % sized(4, 1) === sized(1, 0))
+].filter((_, index) => index % sized(4, 2) === 0)
 
-for (const field of ['seq', 'first', 'count', 'mark', 'epoch', 'supersedes'] as const) {
+for (const field of FIELDS.slice(0, sized(2, FIELDS.length))) {
   await redisTest(t, `junk as ${field} of the head: polls go on, and the store goes on or is restored`, async (t) => {
     const server = await startRedis(t)
     const { session, junk } = await started(server, t)
@@ -122,11 +136,12 @@ for (const field of ['seq', 'first', 'count', 'mark', 'epoch', 'supersedes'] as 
       t.same(await pollFaults(session), [], value)
       const replies = await changes(session)
       if (replies.some(({ status }) => status !== 200)) {
-        t.same(
-          replies.map(({ status }) => status),
-          [503, 503, 503],
-          value,
-        )
+        for (const { status, text } of replies) {
+          t.ok(
+            [409, 503].includes(status) && /nothing was (?:changed|written)/.test(text),
+            `${value}: ${status} ${text}`,
+          )
+        }
         await until('the replica says so', async () => {
           await session.planes.clock.advance(10_000)
           return session.planes.deps.replica.fault !== null
