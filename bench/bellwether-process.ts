@@ -13,7 +13,7 @@ const BUILT = join(ROOT, 'dist', 'main.js')
 
 export interface LaunchOptions {
   readonly dataDir: string
-  /** Settings beside the defaults: free ports, and BENCH_TOKEN as the admin token. */
+  /** Settings beside the defaults: free ports, BENCH_TOKEN as the admin token, and no drain. */
   readonly env?: Readonly<Record<string, string>>
   /** Where its log goes: to `output`, or to an open file. */
   readonly stderr?: 'pipe' | number
@@ -94,6 +94,8 @@ export function spawnBellwether(options: LaunchOptions): { child: ChildProcess; 
       BELLWETHER_DATA_DIR: dataDir,
       BELLWETHER_POLL_PORT: '0',
       BELLWETHER_CONTROL_PORT: '0',
+      // Nothing that ends a server here has a load balancer to wait for.
+      BELLWETHER_DRAIN_S: '0',
       BELLWETHER_ADMIN_TOKEN: BENCH_TOKEN,
       ...env,
     },

@@ -10,7 +10,8 @@ const { default: pretty } = await import('pino-pretty')
 const server = spawn(
   process.execPath,
   ['--watch-path=src', '--watch-preserve-output', '--enable-source-maps', '--import', 'tsx', 'src/main.ts'],
-  { cwd: root, stdio: ['ignore', 'inherit', 'pipe'] },
+  // No load balancer looks at it, and every change starts it again.
+  { cwd: root, env: { BELLWETHER_DRAIN_S: '0', ...process.env }, stdio: ['ignore', 'inherit', 'pipe'] },
 )
 // What is no log line, such as an error of the compiler, is shown as it is.
 server.stderr.pipe(pretty({ destination: 2, ignore: 'pid,hostname,name', translateTime: 'HH:MM:ss.l' }))

@@ -1,6 +1,7 @@
 // Configuration: BELLWETHER_… environment variables → one frozen, validated Config. All of process.env is read here.
 import { envSchema } from 'env-schema'
 import { availableParallelism } from 'node:os'
+import { mistakes, NO_NUMBER, unknownName } from './config-mistakes.ts'
 
 /** A shorter one could be guessed; 32 characters is what the docs promise. */
 const SECRET_LENGTH_MIN = 32
@@ -38,6 +39,9 @@ const schema = {
     BELLWETHER_POLL_PORT: { ...port, default: 8080 },
     BELLWETHER_CONTROL_HOST: { ...text, default: '127.0.0.1' },
     BELLWETHER_CONTROL_PORT: { ...port, default: 8081 },
+    BELLWETHER_METRICS_HOST: { ...text, default: '127.0.0.1' },
+    BELLWETHER_METRICS_PORT: port,
+    BELLWETHER_DRAIN_S: { type: 'integer', minimum: 0, maximum: 3_600, default: 5 },
     BELLWETHER_DATA_DIR: { ...text, default: './data' },
     // A header would not carry anything else, and no caller could ever send it.
     BELLWETHER_ADMIN_TOKEN: { type: 'string', minLength: SECRET_LENGTH_MIN, pattern: '^[\\x21-\\x7e]+$' },
@@ -72,6 +76,9 @@ interface Variables {
   readonly BELLWETHER_POLL_PORT: number
   readonly BELLWETHER_CONTROL_HOST: string
   readonly BELLWETHER_CONTROL_PORT: number
+  readonly BELLWETHER_METRICS_HOST: string
+  readonly BELLWETHER_METRICS_PORT?: number
+  readonly BELLWETHER_DRAIN_S: number
   readonly BELLWETHER_DATA_DIR: string
   readonly BELLWETHER_ADMIN_TOKEN?: string
   readonly BELLWETHER_REDIS_URL?: string
@@ -132,6 +139,10 @@ export interface Config {
   readonly role: (typeof roles)[number]
   readonly poll: Listen
   readonly control: Listen
+  /** null: metrics are on the control plane alone. */
+  readonly metrics: Listen | null
+  /** From SIGTERM to the end of the drain; 0 for none. */
+  readonly drainS: number
   readonly dataDir: string
   /** null: made at the first start and kept in the data directory. */
   readonly adminToken: string | null
@@ -158,8 +169,6 @@ export interface Config {
   readonly github: GithubConfig
   readonly logLevel: string
 }
-
-const NO_NUMBER = 'must be a whole number'
 
 function isNumber(name: string): boolean {
   return Object.entries(schema.properties).some(
@@ -202,6 +211,8 @@ export function readConfig(env: Readonly<Record<string, string | undefined>> = p
     role: variables.BELLWETHER_ROLE,
     poll: Object.freeze({ host: variables.BELLWETHER_POLL_HOST, port: variables.BELLWETHER_POLL_PORT }),
     control: Object.freeze({ host: variables.BELLWETHER_CONTROL_HOST, port: variables.BELLWETHER_CONTROL_PORT }),
+    metrics: metricsOf(variables),
+    drainS: variables.BELLWETHER_DRAIN_S,
     dataDir: variables.BELLWETHER_DATA_DIR,
     adminToken: variables.BELLWETHER_ADMIN_TOKEN ?? null,
     redis: redisOf(variables),
@@ -229,6 +240,11 @@ function listOf(items: string | undefined): readonly string[] | null {
   return items === undefined ? null : Object.freeze(items.split(',').map((item) => item.trim()))
 }
 
+function metricsOf(variables: Variables): Listen | null {
+  if (variables.BELLWETHER_METRICS_PORT === undefined) return null
+  return Object.freeze({ host: variables.BELLWETHER_METRICS_HOST, port: variables.BELLWETHER_METRICS_PORT })
+}
+
 function pollTlsOf(variables: Variables): PollTlsConfig | null {
   const { BELLWETHER_POLL_TLS_CERT: cert, BELLWETHER_POLL_TLS_KEY: key } = variables
   if (cert === undefined || key === undefined) return null
@@ -244,51 +260,4 @@ function redisOf(variables: Variables): RedisConfig | null {
     waitReplicas: variables.BELLWETHER_REDIS_WAIT_REPLICAS,
     strict: variables.BELLWETHER_REDIS_STRICT === 'true',
   })
-}
-
-/** The shape of one of ajv's errors, as far as it is read here. */
-interface SchemaError {
-  readonly instancePath: string
-  readonly keyword: string
-  readonly params: { readonly allowedValues?: readonly unknown[]; readonly limit?: number }
-  readonly message?: string
-}
-
-/** One line for each variable; of ajv's several errors about one choice only the sum is worth a line. */
-function mistakes(error: unknown, set: Readonly<Record<string, string | undefined>>): readonly string[] {
-  // env-schema throws an Error that carries ajv's list; anything else is a fault of this program.
-  const errors = (error as { errors?: readonly SchemaError[] }).errors
-  if (errors === undefined) throw error
-  const names = new Set(errors.map(({ instancePath }) => instancePath.slice(1)))
-  return [...names].map((name) => {
-    const about = errors.filter(({ instancePath }) => instancePath === `/${name}`)
-    const choices = about.flatMap(({ params }) => params.allowedValues ?? [])
-    const rule = choices.length > 0 ? `must be one of ${choices.join(', ')}` : ruleOf(name, about)
-    // A secret's text never gets into a message.
-    const given = /_(?:TOKEN|URL|SECRET)$/.test(name) ? '' : `, not ${JSON.stringify(set[name])}`
-    return `${name} ${rule}${given}`
-  })
-}
-
-function ruleOf(name: string, errors: readonly SchemaError[]): string {
-  const [first] = errors
-  if (first?.keyword === 'pattern' && name.endsWith('_ALLOW')) {
-    return 'must be hosts with commas between, like updates.example.com,*.internal.example:8443'
-  }
-  if (name === 'BELLWETHER_GITHUB_REPOSITORIES')
-    return 'must be repositories with commas between, like acme/agent,acme/web'
-  if (name === 'BELLWETHER_WORKERS') return 'must be a whole number from 1 to 99, or auto'
-  if (first?.keyword === 'pattern' && name !== 'BELLWETHER_ADMIN_TOKEN') {
-    return 'must be 1 to 63 letters, digits, dots, dashes and underlines, and begin with a letter or digit'
-  }
-  if (first?.keyword === 'pattern') return 'must be made of ASCII letters, digits and signs, without white space'
-  if (first?.keyword === 'minLength') return `must have at least ${first.params.limit} characters`
-  if (first?.keyword === 'maxLength') return `must have at most ${first.params.limit} characters`
-  if (first?.keyword === 'minimum') return `must be at least ${first.params.limit}`
-  if (first?.keyword === 'maximum') return `must be at most ${first.params.limit}`
-  return first?.keyword === 'type' ? NO_NUMBER : (first?.message ?? 'is not valid')
-}
-
-function unknownName(name: string, known: readonly string[]): string {
-  return `${name} is not a setting of Bellwether; the settings are ${known.join(', ')}`
 }

@@ -6,6 +6,7 @@ import type { Config } from './config.ts'
 import { closePlane, listen } from './listening.ts'
 import type { Clock } from './lib/clock.ts'
 import type { SnapshotHolder } from './serve/holder.ts'
+import type { Lifecycle } from './serve/lifecycle.ts'
 import { PollCounts, type PollTotals } from './serve/poll-counts.ts'
 import type { ReplicaLog } from './serve/replica-log.ts'
 
@@ -22,6 +23,7 @@ export interface OpenPollPlane {
 export interface PollPlaneParts {
   readonly config: Config
   readonly holder: SnapshotHolder
+  readonly lifecycle: Lifecycle
   readonly clock: Clock
   readonly log: ReplicaLog
   /** Of this process; workers have limits of their own. */
@@ -33,11 +35,12 @@ export async function openPollPlane(parts: PollPlaneParts): Promise<OpenPollPlan
   return parts.config.pollWorkers === 1 ? openHere(parts) : openWorkers(parts)
 }
 
-async function openHere({ config, holder, clock, log, connectionsMax }: PollPlaneParts): Promise<OpenPollPlane> {
+async function openHere(parts: PollPlaneParts): Promise<OpenPollPlane> {
+  const { config, holder, lifecycle, clock, log, connectionsMax } = parts
   const counts = new PollCounts()
   const tls = await openTls(config, clock)
   const plane = buildPollPlane(holder, {
-    ...{ counts, clock, tls, connectionsMax },
+    ...{ counts, clock, lifecycle, tls, connectionsMax },
     connectionsPerAddressMax: config.connectionsPerAddressMax,
   })
   const address = await listen(plane, config.poll, 'POLL', schemeOf(tls))
@@ -48,7 +51,7 @@ async function openHere({ config, holder, clock, log, connectionsMax }: PollPlan
     processes: () => 1,
     async close() {
       await stopTls?.()
-      await closePlane(plane)
+      await closePlane(plane, lifecycle.hasDrained)
     },
   }
 }
@@ -60,7 +63,7 @@ async function openTls({ pollTls }: Config, clock: Clock) {
   return PollTls.open({ ...pollTls, ticketSecret: pollTls.ticketSecret ?? randomBytes(32).toString('hex') }, clock)
 }
 
-async function openWorkers({ config, holder, clock, log }: PollPlaneParts): Promise<OpenPollPlane> {
+async function openWorkers({ config, holder, lifecycle, clock, log }: PollPlaneParts): Promise<OpenPollPlane> {
   const { WorkerPool } = await import('./workers/worker-pool.ts')
   const pool = new WorkerPool({
     count: config.pollWorkers,
@@ -70,6 +73,7 @@ async function openWorkers({ config, holder, clock, log }: PollPlaneParts): Prom
     clock,
     log,
     holder,
+    lifecycle,
   })
   return {
     address: await pool.start(),

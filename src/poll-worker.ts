@@ -9,6 +9,7 @@ import { systemClock } from './lib/clock.ts'
 import { startPeriodicTask } from './lib/periodic-task.ts'
 import { closePlane, listen } from './listening.ts'
 import { SnapshotHolder } from './serve/holder.ts'
+import { Lifecycle } from './serve/lifecycle.ts'
 import { PollCounts } from './serve/poll-counts.ts'
 import type { ToPrimary, ToWorker } from './workers/messages.ts'
 import { WorkerSnapshots } from './workers/worker-snapshots.ts'
@@ -19,6 +20,7 @@ const COUNTS_INTERVAL_MS = 1_000
 const config = readConfig()
 const counts = new PollCounts()
 const holder = new SnapshotHolder()
+const lifecycle = new Lifecycle()
 const snapshots = new WorkerSnapshots(holder, config.pollMaxAgeS)
 let ticketSecret = ''
 let opened: ReturnType<typeof open> | null = null
@@ -53,7 +55,10 @@ function hear(message: ToWorker): void {
       opened ??= open()
       return
     case 'drain':
-      void drain()
+      lifecycle.drain()
+      return
+    case 'close':
+      void close()
   }
 }
 
@@ -63,7 +68,10 @@ async function open(): Promise<() => Promise<void>> {
     const tls = config.pollTls === null ? null : await PollTls.open({ ...config.pollTls, ticketSecret }, systemClock)
     const { connectionsPerAddressMax } = config
     const limits = connectionLimits({ poll: true, control: false }, descriptorLimit())
-    const plane = buildPollPlane(holder, { counts, tls, connectionsPerAddressMax, connectionsMax: limits.poll })
+    const plane = buildPollPlane(holder, {
+      ...{ counts, lifecycle, tls, connectionsPerAddressMax },
+      connectionsMax: limits.poll,
+    })
     const address = await listen(plane, config.poll, 'POLL', schemeOf(tls))
     const stopTls = tls?.keepCurrent(plane.server, { warn: told('warn'), info: told('info') })
     const stopCounts = startPeriodicTask({
@@ -78,7 +86,7 @@ async function open(): Promise<() => Promise<void>> {
     return async () => {
       await stopCounts()
       await stopTls?.()
-      await closePlane(plane)
+      await closePlane(plane, lifecycle.hasDrained)
     }
   } catch (error) {
     tell({ kind: 'failed', why: error instanceof Error ? error.message : String(error) })
@@ -86,9 +94,10 @@ async function open(): Promise<() => Promise<void>> {
   }
 }
 
-async function drain(): Promise<void> {
-  const close = await opened
-  await close?.()
+async function close(): Promise<void> {
+  lifecycle.close()
+  const closeAll = await opened
+  await closeAll?.()
   process.send?.({ kind: 'counts', counts } satisfies ToPrimary, () => process.exit(0))
 }
 

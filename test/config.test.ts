@@ -7,6 +7,8 @@ const defaults = {
   role: 'all',
   poll: { host: '127.0.0.1', port: 8080 },
   control: { host: '127.0.0.1', port: 8081 },
+  metrics: null,
+  drainS: 5,
   dataDir: './data',
   adminToken: null,
   redis: null,
@@ -55,6 +57,10 @@ await t.test('each variable sets its own part, and no other', (t) => {
     ['BELLWETHER_POLL_PORT', '65535', { poll: { host: '127.0.0.1', port: 65_535 } }],
     ['BELLWETHER_CONTROL_HOST', 'localhost', { control: { host: 'localhost', port: 8081 } }],
     ['BELLWETHER_CONTROL_PORT', '9091', { control: { host: '127.0.0.1', port: 9091 } }],
+    ['BELLWETHER_METRICS_PORT', '9464', { metrics: { host: '127.0.0.1', port: 9464 } }],
+    ['BELLWETHER_METRICS_HOST', '0.0.0.0', {}],
+    ['BELLWETHER_DRAIN_S', '0', { drainS: 0 }],
+    ['BELLWETHER_DRAIN_S', '3600', { drainS: 3_600 }],
     ['BELLWETHER_DATA_DIR', '/var/lib/bell wether', { dataDir: '/var/lib/bell wether' }],
     ['BELLWETHER_ADMIN_TOKEN', SECRET, { adminToken: SECRET }],
     [
@@ -125,19 +131,21 @@ await t.test('each mistake has one line that names the variable, the rule and wh
     ['BELLWETHER_ROLE', 'ALL', `BELLWETHER_ROLE ${roles}, not "ALL"`],
     ['BELLWETHER_ROLE', ' ', `BELLWETHER_ROLE ${roles}, not " "`],
     ['BELLWETHER_LOG_LEVEL', 'verbose', `BELLWETHER_LOG_LEVEL ${levels}, not "verbose"`],
-    ...['BELLWETHER_POLL_PORT', 'BELLWETHER_CONTROL_PORT'].flatMap((name): [string, string, string][] => [
-      [name, '-1', `${name} must be at least 0, not "-1"`],
-      [name, '65536', `${name} must be at most 65535, not "65536"`],
-      [name, '80.5', `${name} must be a whole number, not "80.5"`],
-      [name, 'http', `${name} must be a whole number, not "http"`],
-      [name, '8080/tcp', `${name} must be a whole number, not "8080/tcp"`],
-      [name, '8080 8081', `${name} must be a whole number, not "8080 8081"`],
-      [name, '99999999999999999999', `${name} must be at most 65535, not "99999999999999999999"`],
-      [name, 'Infinity', `${name} must be a whole number, not "Infinity"`],
-      [name, 'NaN', `${name} must be a whole number, not "NaN"`],
-      [name, 'true', `${name} must be a whole number, not "true"`],
-      [name, 'null', `${name} must be a whole number, not "null"`],
-    ]),
+    ...['BELLWETHER_POLL_PORT', 'BELLWETHER_CONTROL_PORT', 'BELLWETHER_METRICS_PORT'].flatMap(
+      (name): [string, string, string][] => [
+        [name, '-1', `${name} must be at least 0, not "-1"`],
+        [name, '65536', `${name} must be at most 65535, not "65536"`],
+        [name, '80.5', `${name} must be a whole number, not "80.5"`],
+        [name, 'http', `${name} must be a whole number, not "http"`],
+        [name, '8080/tcp', `${name} must be a whole number, not "8080/tcp"`],
+        [name, '8080 8081', `${name} must be a whole number, not "8080 8081"`],
+        [name, '99999999999999999999', `${name} must be at most 65535, not "99999999999999999999"`],
+        [name, 'Infinity', `${name} must be a whole number, not "Infinity"`],
+        [name, 'NaN', `${name} must be a whole number, not "NaN"`],
+        [name, 'true', `${name} must be a whole number, not "true"`],
+        [name, 'null', `${name} must be a whole number, not "null"`],
+      ],
+    ),
     ...['0', '-1', '100', '2.5', 'all', 'AUTO', '1 '].map((value): (typeof cases)[number] => [
       'BELLWETHER_WORKERS',
       value,
@@ -186,6 +194,9 @@ await t.test('each mistake has one line that names the variable, the rule and wh
     ['BELLWETHER_POLL_MAX_AGE_S', '-1', 'BELLWETHER_POLL_MAX_AGE_S must be at least 0, not "-1"'],
     ['BELLWETHER_POLL_MAX_AGE_S', '3601', 'BELLWETHER_POLL_MAX_AGE_S must be at most 3600, not "3601"'],
     ['BELLWETHER_POLL_MAX_AGE_S', '10s', 'BELLWETHER_POLL_MAX_AGE_S must be a whole number, not "10s"'],
+    ['BELLWETHER_DRAIN_S', '-1', 'BELLWETHER_DRAIN_S must be at least 0, not "-1"'],
+    ['BELLWETHER_DRAIN_S', '3601', 'BELLWETHER_DRAIN_S must be at most 3600, not "3601"'],
+    ['BELLWETHER_DRAIN_S', '5s', 'BELLWETHER_DRAIN_S must be a whole number, not "5s"'],
     ['BELLWETHER_ADMIN_TOKEN', SECRET.slice(1), 'BELLWETHER_ADMIN_TOKEN must have at least 32 characters'],
     [
       'BELLWETHER_ADMIN_TOKEN',
@@ -304,6 +315,12 @@ await t.test('numbers are read as an operator writes them', (t) => {
       `BELLWETHER_POLL_PORT must be a whole number, not ${JSON.stringify(value)}`,
     ])
   }
+  t.end()
+})
+
+await t.test('metrics have a port of their own where one is set, with its host', (t) => {
+  const env = { BELLWETHER_METRICS_HOST: '::', BELLWETHER_METRICS_PORT: '0' }
+  t.same(readConfig(env).metrics, { host: '::', port: 0 })
   t.end()
 })
 

@@ -4,13 +4,15 @@ export interface BannerFacts {
   readonly version: string
   readonly pollAddress: string | null
   readonly controlAddress: string | null
+  readonly metricsAddress: string | null
   /** null where the token came from the environment. */
   readonly tokenPath: string | null
 }
 
-export function banner({ version, pollAddress, controlAddress, tokenPath }: BannerFacts): string {
+export function banner({ version, pollAddress, controlAddress, metricsAddress, tokenPath }: BannerFacts): string {
   const lines = [`Bellwether ${version}`]
   if (pollAddress !== null) lines.push(`  agents poll      ${pollAddress}`)
+  if (metricsAddress !== null) lines.push(`  metrics          ${metricsAddress}/metrics`)
   if (controlAddress !== null) {
     const token = tokenPath === null ? '$BELLWETHER_ADMIN_TOKEN' : `$(cat ${shellWord(tokenPath)})`
     lines.push(

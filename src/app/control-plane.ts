@@ -12,6 +12,7 @@ import type { Control } from '../control/control.ts'
 import { applyGithubEvent } from '../control/github-event.ts'
 import { PageReaders } from '../control/page-readers.ts'
 import type { ReplicaFacts } from '../control/replicas.ts'
+import type { Lifecycle } from '../serve/lifecycle.ts'
 import { authenticate } from '../routes/admin/authenticate.ts'
 import { limitBodies } from '../routes/admin/body-room.ts'
 import { blockedVersionRoutes } from '../routes/admin/blocked-versions.ts'
@@ -43,6 +44,7 @@ import { crowdedFrom, OpenConnections } from '../serve/open-connections.ts'
 import { healthRoutes, readinessRoutes } from '../routes/health.ts'
 import { metricsRoutes } from '../routes/metrics.ts'
 import { docsPages } from './docs-pages.ts'
+import { endAfterAnswer } from './last-answer.ts'
 import { openApiInfo } from './openapi.ts'
 
 const ADMIN_PREFIX = '/admin/v1'
@@ -57,6 +59,7 @@ const PARAM_LENGTH_MAX = 3 * Math.max(NAME_LENGTH_MAX, VERSION_LENGTH_MAX)
 export interface ControlPlaneOptions {
   readonly control: Control
   readonly facts: ReplicaFacts
+  readonly lifecycle: Lifecycle
   readonly registry: Registry
   readonly adminToken: string
   readonly github: GithubWebhookOptions
@@ -69,7 +72,7 @@ export interface ControlPlaneOptions {
 
 /** Builds the control plane; it is not listening yet. */
 export async function buildControlPlane(options: ControlPlaneOptions): Promise<FastifyInstance> {
-  const { control, facts, registry, adminToken, github, logger } = options
+  const { control, facts, lifecycle, registry, adminToken, github, logger } = options
   const { holder } = facts
   const app = Fastify({
     loggerInstance: logger,
@@ -101,8 +104,9 @@ export async function buildControlPlane(options: ControlPlaneOptions): Promise<F
   await app.register(helmet, { contentSecurityPolicy: false })
   await app.register(swagger, openApiInfo)
 
+  endAfterAnswer(app, lifecycle)
   healthRoutes(app)
-  readinessRoutes(app, control, holder)
+  readinessRoutes(app, control, holder, lifecycle)
   metricsRoutes(app, registry)
   await app.register(
     async (admin) => {

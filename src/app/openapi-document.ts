@@ -6,6 +6,7 @@ import { buildMetrics } from '../routes/metrics.ts'
 import { systemClock } from '../lib/clock.ts'
 import { LocalClock } from '../serve/trusted-clock.ts'
 import { SnapshotHolder } from '../serve/holder.ts'
+import { Lifecycle } from '../serve/lifecycle.ts'
 import { Replica } from '../serve/replica.ts'
 import { localCoordination } from '../store/local-coordination.ts'
 import { unavailableStore } from '../store/unavailable-store.ts'
@@ -44,6 +45,7 @@ export async function openApiDocument(): Promise<object> {
   const app = await buildControlPlane({
     control,
     facts,
+    lifecycle: new Lifecycle(),
     registry,
     adminToken: '',
     github: { secret: null, verifiedLabel: '', repositories: null },

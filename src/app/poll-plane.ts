@@ -9,12 +9,14 @@ import { IDLE_MAX_MS } from '../serve/answer-texts.ts'
 import { FastPath } from '../serve/fast-path.ts'
 import type { SnapshotHolder } from '../serve/holder.ts'
 import { HttpSlices } from '../serve/http-slices.ts'
+import { Lifecycle } from '../serve/lifecycle.ts'
 import { crowdedFrom } from '../serve/open-connections.ts'
-import { healthRoutes } from '../routes/health.ts'
+import { healthRoutes, pollReadinessRoutes } from '../routes/health.ts'
 import { POLL_ROUTE, pollRoutes } from '../routes/poll.ts'
-import { HEALTH_PATH, pathOf } from '../serve/poll.ts'
+import { HEALTH_PATH, pathOf, READY_PATH } from '../serve/poll.ts'
 import { PollCounts } from '../serve/poll-counts.ts'
 import { TurnQueue } from '../serve/turn-queue.ts'
+import { endAfterAnswer } from './last-answer.ts'
 import type { PollTls } from './poll-tls.ts'
 
 /** A poll has no body and a few hundred bytes of headers: whoever takes longer is not polling. */
@@ -36,6 +38,7 @@ export interface PollPlaneOptions {
   readonly fastPath?: boolean
   readonly counts?: PollCounts
   readonly clock?: Clock
+  readonly lifecycle?: Lifecycle
   /** REQUEST_TIMEOUT_MS unless given. */
   readonly requestTimeoutMs?: number
   /** null for plain HTTP. */
@@ -53,7 +56,7 @@ export function schemeOf(tls: PollTls | null): 'http' | 'https' {
 
 /** Builds the poll plane over a holder; it is not listening yet. */
 export function buildPollPlane(holder: SnapshotHolder, options: PollPlaneOptions = {}): FastifyInstance {
-  const { counts = new PollCounts(), clock = systemClock, tls = null } = options
+  const { counts = new PollCounts(), clock = systemClock, lifecycle = new Lifecycle(), tls = null } = options
   const { requestTimeoutMs = REQUEST_TIMEOUT_MS, connectionsMax = CONNECTIONS_MAX } = options
   const { connectionsPerAddressMax = 0 } = options
   const http = { ...HTTP, connectionsCheckingInterval: requestTimeoutMs / TIMEOUT_CHECKS }
@@ -67,7 +70,7 @@ export function buildPollPlane(holder: SnapshotHolder, options: PollPlaneOptions
     // A poll that comes in while the server closes is answered as any other, on a connection that ends with it.
     return503OnClosing: false,
     // The router would decode, normalise and match; here a path means what its bytes say, and one function reads them.
-    rewriteUrl: (request) => (pathOf(request.url ?? '') === HEALTH_PATH ? HEALTH_PATH : POLL_ROUTE),
+    rewriteUrl: (request) => routeOf(pathOf(request.url ?? '')),
     clientErrorHandler: refuseUnreadable,
   })
   app.server.headersTimeout = requestTimeoutMs
@@ -80,22 +83,29 @@ export function buildPollPlane(holder: SnapshotHolder, options: PollPlaneOptions
     refuseTunnel(socket)
   })
   app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response))
+  app.addHook('preClose', async () => lifecycle.close())
   const event = tls === null ? 'connection' : 'secureConnection'
   if (options.fastPath === false) {
     app.server.on(event, (socket: Socket) => slices.take(socket))
   } else {
     const fastPath = new FastPath(app.server, {
-      ...{ holder, counts, clock, event, turns, slices },
+      ...{ holder, counts, clock, lifecycle, event, turns, slices },
       crowdedFrom: crowdedFrom(connectionsMax),
     })
-    app.addHook('preClose', async () => fastPath.drain())
+    app.addHook('preClose', async () => fastPath.endConnections())
   }
   if (connectionsPerAddressMax > 0) {
     limitConnectionsPerAddress(app.server, connectionsPerAddressMax, () => (counts.cutOff.address_limit += 1))
   }
+  endAfterAnswer(app, lifecycle)
   pollRoutes(app, holder, counts)
   healthRoutes(app)
+  pollReadinessRoutes(app, holder, lifecycle)
   return app
+}
+
+function routeOf(path: string): string {
+  return path === HEALTH_PATH || path === READY_PATH ? path : POLL_ROUTE
 }
 
 /** How Node's server reads requests. */

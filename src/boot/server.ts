@@ -1,9 +1,9 @@
 // The server: config → open store → start planes → close with grace.
 import { releaseHeap } from './heap.ts' // First: it must be set before the others are loaded.
-import closeWithGrace from 'close-with-grace'
 import type { FastifyInstance } from 'fastify'
 import { pino, type Logger } from 'pino'
-import { banner } from '../app/banner.ts'
+import type { Registry } from 'prom-client'
+import { banner, type BannerFacts } from '../app/banner.ts'
 import { build } from '../build.ts'
 import { ConfigError, readConfig, type Config } from '../config.ts'
 import { adminToken } from '../control/admin-token.ts'
@@ -28,15 +28,16 @@ import { closePlane, listen } from '../listening.ts'
 import { openPollPlane, type OpenPollPlane } from '../open-poll-plane.ts'
 import { systemClock } from '../lib/clock.ts'
 import { SnapshotHolder } from '../serve/holder.ts'
+import { Lifecycle } from '../serve/lifecycle.ts'
 import { Replica } from '../serve/replica.ts'
+import { closeOnSignals } from './close-on-signals.ts'
 import { connectionLimits, descriptorLimit, listenersOf, type ConnectionLimits } from './connection-limits.ts'
 import { logEnded, openClock } from './open-clock.ts'
+import { openMetricsPlane } from './open-metrics-plane.ts'
 import { newProcessToken, newReplicaId, openStore } from './open-store.ts'
 import type { StoreWarning } from '../store/port.ts'
 import type { RedisLimits } from '../store/redis/limits.ts'
 
-/** What is still under way at the end has this long; then the process ends all the same. */
-const CLOSE_GRACE_MS = 10_000
 /** What a log that cannot be written keeps for later; beyond that, lines are dropped. */
 const LOG_BYTES_MAX = 1024 * 1024
 
@@ -55,22 +56,12 @@ export interface ServerLimits {
 export async function runServer(limits: ServerLimits = {}): Promise<void> {
   const config = readConfig()
   const logger = openLog(config)
+  const lifecycle = new Lifecycle()
   // The signals are listened to before anything is opened: one that comes during the start waits for the start's end.
-  const starting = Promise.resolve().then(() => start(config, limits, logger))
-  closeWithGrace({ delay: CLOSE_GRACE_MS, logger }, async (why) => {
-    // Something may have been thrown that is no error, or nothing at all.
-    const isFault = 'err' in why
-    if (isFault) logger.fatal({ err: errorOf(why.err) }, 'a fault of the server; ending')
-    const stop = await starting
-    await stop()
-    // Only with an error the exit code says that there was one.
-    if (isFault && !why.err) throw errorOf(why.err)
-  })
+  const starting = Promise.resolve().then(() => start(config, limits, logger, lifecycle))
+  const stop: Stop = async () => (await starting)()
+  closeOnSignals({ drainMs: config.drainS * 1_000, lifecycle, logger, stop })
   await starting
-}
-
-function errorOf(thrown: unknown): Error {
-  return thrown instanceof Error ? thrown : new Error(`what was thrown is no error: ${String(thrown)}`)
 }
 
 /** What a server that could not start says on stderr. */
@@ -80,7 +71,7 @@ export function startFaultText(error: unknown): string {
 }
 
 /** Starts the server; the answer stops it. */
-async function start(config: Config, limits: ServerLimits, logger: Logger): Promise<Stop> {
+async function start(config: Config, limits: ServerLimits, logger: Logger, lifecycle: Lifecycle): Promise<Stop> {
   const clock = systemClock
   const startedAt = clock.now()
   const { dataDir, role, pollMaxAgeS: maxAgeS } = config
@@ -103,7 +94,52 @@ async function start(config: Config, limits: ServerLimits, logger: Logger): Prom
   const upstreams = new Upstreams(new AllowedHosts(config.upstreamAllow, 'BELLWETHER_UPSTREAM_ALLOW'))
   const outside = openOutside(config, logger, gateSecrets)
   const connections = limitConnections(config, logger)
-  const allWarnings = (): readonly StoreWarning[] => [
+  const allWarnings = warningsOf(connections, checks, replica, duplicates)
+  const stores = { store, coordination, replica, warnings: allWarnings }
+  const shared = { ...stores, replicaId, processToken, clock: trusted, upstreams, outside }
+  const pollParts = { config, holder, lifecycle, clock, log: logger, connectionsMax: connections.poll }
+  const polls = role === 'control' ? null : await openPollPlane(pollParts)
+  const processes = (): number => polls?.processes() ?? 0
+  const facts = { holder, role, build: build.version, startedAt, processes }
+  const handed = { config, limits, logger, lifecycle, shared, outside, facts, polls }
+  const parts = { ...handed, connectionsMax: connections.control }
+  const control = role === 'poll' ? null : await openControlPlane(parts)
+  const sources = { holder, replica, warnings: allWarnings, clock: trusted, polls }
+  const metrics = await openMetricsPlane(config, control?.registry ?? null, sources)
+  const stops = control?.stops ?? []
+  const stopChecks = checks.start()
+  const stopClock = opened.start()
+  // On the embedded store there is nobody to tell.
+  if (config.redis !== null)
+    stops.push(announceReplica({ ...shared, count: () => {} }, facts, logger), duplicates.start())
+  releaseHeap()
+  sayWhereItListens(logger, replicaId, {
+    pollAddress: polls?.address ?? null,
+    controlAddress: control?.address ?? null,
+    metricsAddress: metrics?.address ?? null,
+    tokenPath: control?.tokenPath ?? null,
+  })
+
+  return async () => {
+    const { hasDrained } = lifecycle
+    await Promise.all([polls?.close(), control === null ? null : closePlane(control.plane, hasDrained)])
+    await metrics?.plane.close()
+    await Promise.all([stopChecks(), stopClock()])
+    for (const stop of stops) await stop()
+    outside.close()
+    await replica.stop()
+    await close()
+  }
+}
+
+/** Everything that is wrong although all works, when it is asked for. */
+function warningsOf(
+  connections: ConnectionLimits,
+  checks: StoreChecks,
+  replica: Replica,
+  duplicates: DuplicateReplicaMonitor,
+): () => readonly StoreWarning[] {
+  return () => [
     ...connections.warnings,
     ...checks.warnings(),
     ...documentWarnings(replica),
@@ -112,37 +148,16 @@ async function start(config: Config, limits: ServerLimits, logger: Logger): Prom
     ...lastKnownGoodWarnings(replica),
     ...duplicates.warnings,
   ]
-  const stores = { store, coordination, replica, warnings: allWarnings }
-  const shared = { ...stores, replicaId, processToken, clock: trusted, upstreams, outside }
-  const pollParts = { config, holder, clock, log: logger, connectionsMax: connections.poll }
-  const polls = role === 'control' ? null : await openPollPlane(pollParts)
-  const pollAddress = polls?.address ?? null
-  const processes = (): number => polls?.processes() ?? 0
-  const facts = { holder, role, build: build.version, startedAt, processes }
-  const parts = { config, limits, logger, shared, outside, facts, polls, connectionsMax: connections.control }
-  const control = role === 'poll' ? null : await openControlPlane(parts)
-  const stops = control?.stops ?? []
-  const stopChecks = checks.start()
-  const stopClock = opened.start()
-  // On the embedded store there is nobody to tell.
-  if (config.redis !== null)
-    stops.push(announceReplica({ ...shared, count: () => {} }, facts, logger), duplicates.start())
-  const controlAddress = control?.address ?? null
-  const tokenPath = control?.tokenPath ?? null
-  logger.info({ poll: pollAddress, control: controlAddress, replica: replicaId, version: build.version }, 'listening')
-  releaseHeap()
+}
+
+/** In the log, and on stdout for the person who has started the server. */
+function sayWhereItListens(logger: Logger, replicaId: string, facts: Omit<BannerFacts, 'version'>): void {
+  const { pollAddress: poll, controlAddress: control, metricsAddress: metrics } = facts
+  const { version } = build
+  logger.info({ poll, control, metrics, replica: replicaId, version }, 'listening')
   // Whoever reads this may have gone already.
   process.stdout.on('error', () => {})
-  process.stdout.write(banner({ version: build.version, pollAddress, controlAddress, tokenPath }))
-
-  return async () => {
-    await Promise.all([polls?.close(), control === null ? null : closePlane(control.plane)])
-    await Promise.all([stopChecks(), stopClock()])
-    for (const stop of stops) await stop()
-    outside.close()
-    await replica.stop()
-    await close()
-  }
+  process.stdout.write(banner({ version, ...facts }))
 }
 
 /** The limits of this process; what limits them is in the log from the start on. */
@@ -156,6 +171,7 @@ interface ControlParts {
   readonly config: Config
   readonly limits: ServerLimits
   readonly logger: Logger
+  readonly lifecycle: Lifecycle
   readonly shared: Omit<Control, 'count'>
   readonly outside: OpenOutside
   readonly facts: ReplicaFacts
@@ -167,6 +183,7 @@ interface ControlParts {
 interface OpenControlPlane {
   readonly plane: FastifyInstance
   readonly address: string
+  readonly registry: Registry
   /** Where the first token is; null where it is given in the configuration. */
   readonly tokenPath: string | null
   /** What goes on beside the listener, to be stopped in this order. */
@@ -175,7 +192,7 @@ interface OpenControlPlane {
 
 /** Opens the control plane, and starts what only its replicas do. */
 async function openControlPlane(parts: ControlParts): Promise<OpenControlPlane> {
-  const { config, limits, logger, shared, outside, facts, polls, connectionsMax } = parts
+  const { config, limits, logger, lifecycle, shared, outside, facts, polls, connectionsMax } = parts
   const { replica, upstreams, clock, warnings } = shared
   const token = await adminToken(config.dataDir, config.adminToken)
   // Loaded only now: the documentation pages and validators take longer to load than the poll plane takes to answer.
@@ -196,7 +213,7 @@ async function openControlPlane(parts: ControlParts): Promise<OpenControlPlane> 
   const github = { secret, verifiedLabel, repositories }
   const { connectionsPerAddressMax } = config
   const plane = await buildControlPlane({
-    ...{ control, facts, registry, github, logger, connectionsMax, connectionsPerAddressMax },
+    ...{ control, facts, lifecycle, registry, github, logger, connectionsMax, connectionsPerAddressMax },
     adminToken: token.text,
   })
   const stops: Stop[] = [restoreHistories(control, logger), startExpiryTask(control, logger)]
@@ -206,7 +223,8 @@ async function openControlPlane(parts: ControlParts): Promise<OpenControlPlane> 
   stops.push(followUpstreams(control, { intervalMs, count: countPoll, ...limits }, logger))
   warnOfGates(control, logger)
   stops.push(driveRollouts(control, outside.evaluate, logger, limits.leaseMs))
-  return { plane, address: await listen(plane, config.control, 'CONTROL'), tokenPath: token.path, stops }
+  const address = await listen(plane, config.control, 'CONTROL')
+  return { plane, address, registry, tokenPath: token.path, stops }
 }
 
 /** What the store could lose is in the log from the start on; a strict server does not start over it. */

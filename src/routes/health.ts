@@ -1,36 +1,68 @@
-// Liveness on both planes, readiness on the control plane.
-import type { FastifyInstance } from 'fastify'
+// Liveness and readiness on both planes: for load balancers on the poll plane, with all that operators ask on the control plane.
+import type { FastifyInstance, FastifyReply } from 'fastify'
 import type { Control } from '../control/control.ts'
 import type { SnapshotHolder } from '../serve/holder.ts'
+import type { Lifecycle } from '../serve/lifecycle.ts'
+import { HEALTH_PATH, READY_PATH } from '../serve/poll.ts'
 
-const LIVE = 'ok'
+const text = (description: string) => ({ description, content: { 'text/plain': { schema: { type: 'string' } } } })
 
 export function healthRoutes(app: FastifyInstance): void {
   app.route({
     method: 'GET',
-    url: '/healthz',
+    url: HEALTH_PATH,
     schema: {
       operationId: 'getHealth',
       summary: 'Is the process alive?',
       description: 'Always `ok`, for as long as the process lives.',
       tags: ['health'],
-      response: { 200: { description: 'Alive.', content: { 'text/plain': { schema: { type: 'string' } } } } },
+      response: { 200: text('Alive.') },
+    },
+    handler: (_request, reply) => sendText(reply, 'ok'),
+  })
+}
+
+/** Readiness on the poll plane, which is public: one word, and nothing of why. */
+export function pollReadinessRoutes(app: FastifyInstance, holder: SnapshotHolder, lifecycle: Lifecycle): void {
+  app.route({
+    method: 'GET',
+    url: READY_PATH,
+    schema: {
+      operationId: 'getPollReadiness',
+      summary: 'Should polls be sent to this process?',
+      description: '200 `ok` while it has channels to serve and does not drain.',
+      response: { 200: text('Ready.'), 503: text('Nothing to serve yet, or the process is about to end.') },
     },
     handler: (_request, reply) =>
-      reply
-        .header('Cache-Control', 'no-store')
-        .header('X-Content-Type-Options', 'nosniff')
-        .type('text/plain; charset=utf-8')
-        .send(LIVE),
+      isReady(holder, lifecycle) ? sendText(reply, 'ok') : sendText(reply.code(503), 'not ready'),
   })
+}
+
+function isReady(holder: SnapshotHolder, lifecycle: Lifecycle): boolean {
+  return holder.current !== null && lifecycle.isServing
+}
+
+function sendText(reply: FastifyReply, body: string): FastifyReply {
+  return reply
+    .header('Cache-Control', 'no-store')
+    .header('X-Content-Type-Options', 'nosniff')
+    .type('text/plain; charset=utf-8')
+    .send(body)
 }
 
 // Plain JSON Schema: the poll plane has these routes too, and it answers before TypeBox would be loaded.
 const readiness = {
   type: 'object',
-  required: ['ready', 'replica', 'status', 'problem', 'epoch', 'seq', 'channels', 'snapshotAgeS', 'staleS', 'warnings'],
+  required: [
+    ...['ready', 'draining', 'replica', 'status', 'problem', 'epoch', 'seq', 'channels', 'snapshotAgeS', 'staleS'],
+    'warnings',
+  ],
   properties: {
-    ready: { type: 'boolean' },
+    ready: { type: 'boolean', description: 'Whether load balancers should send requests here.' },
+    draining: {
+      type: 'boolean',
+      description: 'Whether the process is about to end. Until then it answers polls and carries out writes as before.',
+    },
     replica: { type: 'string', description: 'What this replica is called in `GET /admin/v1/replicas`.' },
     status: { type: 'string', description: 'What the replica is doing: `following` is all well.' },
     problem: { type: ['string', 'null'] },
@@ -55,29 +87,39 @@ const readiness = {
   },
 } as const
 
-export function readinessRoutes(app: FastifyInstance, control: Control, holder: SnapshotHolder): void {
+export function readinessRoutes(
+  app: FastifyInstance,
+  control: Control,
+  holder: SnapshotHolder,
+  lifecycle: Lifecycle,
+): void {
   const { replica, replicaId, clock, warnings } = control
   app.route({
     method: 'GET',
-    url: '/readyz',
+    url: READY_PATH,
     schema: {
       operationId: 'getReadiness',
       summary: 'Can this replica answer polls?',
       description:
-        '200 where it has channels to serve, even while its store is down; `status` and `problem` tell how it is.',
+        '200 where it has channels to serve and does not drain, even while its store is down; `status` and `problem` tell how it is.',
       tags: ['health'],
       response: {
         200: { description: 'Ready.', content: { 'application/json': { schema: readiness } } },
-        503: { description: 'Nothing to serve yet.', content: { 'application/json': { schema: readiness } } },
+        503: {
+          description: 'Nothing to serve yet, or draining.',
+          content: { 'application/json': { schema: readiness } },
+        },
       },
     },
     handler: (_request, reply) => {
       const snapshot = holder.current
+      const ready = isReady(holder, lifecycle)
       return reply
-        .code(snapshot === null ? 503 : 200)
+        .code(ready ? 200 : 503)
         .header('Cache-Control', 'no-store')
         .send({
-          ready: snapshot !== null,
+          ready,
+          draining: !lifecycle.isServing,
           replica: replicaId,
           status: replica.status,
           problem: replica.problem,

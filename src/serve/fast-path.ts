@@ -7,7 +7,8 @@ import type { Clock } from '../lib/clock.ts'
 import { AnswerTexts, IDLE_MAX_MS } from './answer-texts.ts'
 import type { SnapshotHolder } from './holder.ts'
 import type { HttpSlices } from './http-slices.ts'
-import { answerPoll, HEALTH_PATH, matchesEntityTag } from './poll.ts'
+import type { Lifecycle } from './lifecycle.ts'
+import { answerPoll, HEALTH_PATH, matchesEntityTag, READY_PATH } from './poll.ts'
 import type { CutOff, PollCounts } from './poll-counts.ts'
 import { HeadersMemo, recognizePoll, type PollRequest } from './poll-request.ts'
 import type { TurnQueue } from './turn-queue.ts'
@@ -35,6 +36,7 @@ export interface FastPathOptions {
   readonly holder: SnapshotHolder
   readonly counts: PollCounts
   readonly clock: Clock
+  readonly lifecycle: Lifecycle
   /** What the server emits when there is a connection to read from: `connection`, and `secureConnection` over TLS. */
   readonly event: 'connection' | 'secureConnection'
   /** Where connections wait on which more than a slice has come at once. */
@@ -70,7 +72,7 @@ export class FastPath {
   /** Where the search for idle connections goes on. */
   #hand = this.#connections.entries()
   #sweeps = 0
-  #isDraining = false
+  #endsAll = false
 
   /** Puts itself before the HTTP server's own listener. */
   constructor(server: Server, options: FastPathOptions) {
@@ -106,8 +108,8 @@ export class FastPath {
    * Ends connections from now on: idle ones after a moment in which polls that were on their way are still answered, others
    * with their next answer; whoever does not go is cut off by the sweeps. The server is about to accept no more.
    */
-  drain(): void {
-    this.#isDraining = true
+  endConnections(): void {
+    this.#endsAll = true
     // Two turns of the loop: in the first, what has arrived may not have been asked for yet.
     setImmediate(() => setImmediate(() => this.#sweep()))
   }
@@ -163,7 +165,7 @@ export class FastPath {
         this.#giveAway(socket, answers, bytes.subarray(from))
         return
       }
-      const isLast = request.headers.isLast || this.#isDraining
+      const isLast = request.headers.isLast || this.#options.lifecycle.isClosing
       answers += this.#respond(request, answerPoll(snapshot, request.target), isLast)
       if (isLast) {
         this.#finish(socket, connection, answers, request.end === text.length)
@@ -271,7 +273,7 @@ export class FastPath {
   }
 
   #lookAt(socket: Socket, connection: Connection): void {
-    if (this.#isDraining && !connection.isEnding) {
+    if (this.#endsAll && !connection.isEnding) {
       // Polls that wait for their turn get their answer, the first of them as the last one.
       if (socket.readableLength > 0 && this.#sweeps - connection.since <= 1) return
       this.#leave(socket)
@@ -286,7 +288,7 @@ export class FastPath {
 
   #reasonToCutOff(socket: Socket, connection: Connection): CutOff | null {
     const waitedMs = (this.#sweeps - connection.since) * SWEEP_INTERVAL_MS
-    if (connection.isEnding) return this.#isDraining || waitedMs > WRITE_WAIT_MAX_MS ? 'not reading' : null
+    if (connection.isEnding) return this.#endsAll || waitedMs > WRITE_WAIT_MAX_MS ? 'not reading' : null
     if (!connection.hasPolled) return waitedMs > FIRST_POLL_MAX_MS ? 'silent' : null
     if (socket.writableLength > 0) return waitedMs > WRITE_WAIT_MAX_MS ? 'not reading' : null
     return waitedMs > IDLE_MAX_MS ? 'idle' : null
@@ -294,5 +296,5 @@ export class FastPath {
 }
 
 function isCertain(target: string): boolean {
-  return PLAIN_TARGET.test(target) && target !== HEALTH_PATH
+  return PLAIN_TARGET.test(target) && target !== HEALTH_PATH && target !== READY_PATH
 }

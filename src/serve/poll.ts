@@ -11,8 +11,9 @@ const COHORT_SEGMENT = '/cohort/'
 /** What the Teleport proxy serves to an agent whose channel it does not know. */
 export const WEBAPI_FALLBACK = 'default'
 
-/** The one path on the poll plane that is no poll. */
+/** The paths on the poll plane that are no polls: does the process live, and should connections be sent to it. */
 export const HEALTH_PATH = '/healthz'
+export const READY_PATH = '/readyz'
 
 /** The value of which path: both critical paths are answered alike where there is such a channel. */
 type Asked = 'version' | 'critical' | 'webapiVersion' | 'webapiCritical'

@@ -22,7 +22,10 @@ export type ToWorker =
   | { readonly kind: 'serve nothing'; readonly turn: number }
   /** It serves everything there is: it may listen. From now on every change waits for it. */
   | { readonly kind: 'listen' }
+  /** The process is not ready any more; it answers polls as before. */
   | { readonly kind: 'drain' }
+  /** Ends its connections, then itself. */
+  | { readonly kind: 'close' }
 
 export type ToPrimary =
   | { readonly kind: 'started' }

@@ -5,6 +5,7 @@ import { randomBytes } from 'node:crypto'
 import { PollCounts, type PollTotals } from '../serve/poll-counts.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { SnapshotHolder } from '../serve/holder.ts'
+import type { Lifecycle } from '../serve/lifecycle.ts'
 import type { ReplicaLog } from '../serve/replica-log.ts'
 import type { Snapshot } from '../serve/snapshot.ts'
 import type { ToPrimary } from './messages.ts'
@@ -14,8 +15,8 @@ import { WorkerFeed } from './worker-feed.ts'
 const SERVE_WAIT_MAX_MS = 3_000
 /** One that starts loads everything first. */
 const START_WAIT_MAX_MS = 60_000
-/** What drains has this long; a little more than the plane itself takes at most. */
-const DRAIN_WAIT_MAX_MS = 6_000
+/** What closes has this long; a little more than the plane itself takes at most. */
+const CLOSE_WAIT_MAX_MS = 7_000
 /** Pause before one that died is replaced: none at first, ever longer while none lives for a while. */
 const REPLACE_FIRST_MS = 100
 const REPLACE_LONGEST_MS = 5_000
@@ -32,6 +33,7 @@ export interface WorkerPoolOptions {
   readonly log: ReplicaLog
   /** What it has that the workers serve, from the first to the last of their lives. */
   readonly holder: SnapshotHolder
+  readonly lifecycle: Lifecycle
 }
 
 export class WorkerPool {
@@ -48,6 +50,9 @@ export class WorkerPool {
     this.#ticketSecret = options.ticketSecret ?? randomBytes(32).toString('hex')
     // Now, and not when the workers listen: a change that came meanwhile would be missed by those that were fed before it.
     options.holder.spreadBy((next) => this.#spread(next))
+    options.lifecycle.onDrain(() => {
+      for (const feed of this.#feeds.values()) feed.send({ kind: 'drain' })
+    })
   }
 
   /** Workers that answer polls now. */
@@ -92,9 +97,9 @@ export class WorkerPool {
   async stop(): Promise<void> {
     this.#isStopping = true
     const ended = [...this.#feeds.values()].map(async (feed) => {
-      const cancel = this.#options.clock.after(DRAIN_WAIT_MAX_MS, () => feed.worker.process.kill('SIGKILL'))
+      const cancel = this.#options.clock.after(CLOSE_WAIT_MAX_MS, () => feed.worker.process.kill('SIGKILL'))
       const exited = new Promise((resolve) => feed.worker.once('exit', resolve))
-      feed.send({ kind: 'drain' })
+      feed.send({ kind: 'close' })
       await exited
       cancel()
     })
@@ -103,7 +108,7 @@ export class WorkerPool {
 
   /** Starts one worker; resolves once it listens. */
   #fork(): Promise<string> {
-    const { clock, log } = this.#options
+    const { clock, log, lifecycle } = this.#options
     const worker = cluster.fork()
     const feed = new WorkerFeed(worker)
     const startedAt = clock.now()
@@ -116,6 +121,7 @@ export class WorkerPool {
         if (message.kind === 'failed') reject(new Error(message.why))
         if (message.kind === 'started') {
           feed.send({ kind: 'start', ticketSecret: this.#ticketSecret })
+          if (lifecycle.hasDrained) feed.send({ kind: 'drain' })
           void feed.serve(this.#options.holder.current)
         }
         if (message.kind !== 'listening') return

@@ -31,11 +31,14 @@ await t.test('every wait and every count has its limit', async (t) => {
   )
 })
 
-await t.test('the router knows the poll and the health, and nothing else', async (t) => {
+await t.test('the router knows the poll, the health and the readiness, and nothing else', async (t) => {
   const plane = buildPollPlane(new SnapshotHolder())
   t.teardown(() => plane.close())
   await plane.ready()
-  t.equal(plane.printRoutes({ commonPrefix: false }), '└── / (GET, HEAD)\n    └── healthz (GET, HEAD)\n')
+  t.equal(
+    plane.printRoutes({ commonPrefix: false }),
+    '└── / (GET, HEAD)\n    ├── healthz (GET, HEAD)\n    └── readyz (GET, HEAD)\n',
+  )
 })
 
 await t.test('a request that does not end in time is told so', async (t) => {

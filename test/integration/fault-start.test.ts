@@ -35,16 +35,22 @@ await t.test('a second server on the data folder is refused, and the first one g
   await startsWell(t, { dataDir })
 })
 
-for (const plane of ['POLL', 'CONTROL'] as const) {
+/** What is said of a fault; the log tells of planes that were opened before, and of a low limit on open files. */
+function besideLog(lines: readonly string[]): readonly string[] {
+  return lines.filter((line) => !line.startsWith('{"level":'))
+}
+
+for (const plane of ['POLL', 'CONTROL', 'METRICS'] as const) {
   await t.test(`a ${plane.toLowerCase()} port that is in use is said, and frees the data folder`, async (t) => {
     const dataDir = await dataFolder(t)
     const { port, free } = await takenPort(t)
     const env = { [`BELLWETHER_${plane}_PORT`]: String(port) }
     const { code, lines, stdout } = await runToEnd(t, { dataDir, env })
     t.equal(code, 1)
-    t.equal(lines.length, 1)
-    t.match(lines[0], `the ${plane.toLowerCase()} plane cannot listen: port ${port} on 127.0.0.1 is in use`)
-    t.match(lines[0], `set BELLWETHER_${plane}_PORT`)
+    const [line, ...more] = besideLog(lines)
+    t.match(line, `the ${plane.toLowerCase()} plane cannot listen: port ${port} on 127.0.0.1 is in use`)
+    t.match(line, `set BELLWETHER_${plane}_PORT`)
+    t.same(more, [])
     t.equal(stdout, '', 'nothing says that it runs')
     await free()
     await startsWell(t, { dataDir, env })
@@ -55,7 +61,7 @@ await t.test('an address that is not of this machine is said', async (t) => {
   const dataDir = await dataFolder(t)
   const { code, lines } = await runToEnd(t, { dataDir, env: { BELLWETHER_POLL_HOST: '203.0.113.1' } })
   t.equal(code, 1)
-  t.same(lines, [
+  t.same(besideLog(lines), [
     'bellwether: the poll plane cannot listen: 203.0.113.1 is no address of this machine; set BELLWETHER_POLL_HOST',
   ])
 })
@@ -80,8 +86,8 @@ await t.test('an admin token that cannot be read is said', async (t) => {
   await mkdir(join(dataDir, 'admin-token'))
   const { code, lines } = await runToEnd(t, { dataDir, env: { BELLWETHER_ADMIN_TOKEN: '' } })
   t.equal(code, 1)
-  t.equal(lines.length, 1)
-  t.match(lines[0], `bellwether: the admin token in ${join(dataDir, 'admin-token')} cannot be used: `)
+  t.equal(besideLog(lines).length, 1)
+  t.match(besideLog(lines)[0], `bellwether: the admin token in ${join(dataDir, 'admin-token')} cannot be used: `)
   await rm(join(dataDir, 'admin-token'), { recursive: true })
   await startsWell(t, { dataDir, env: { BELLWETHER_ADMIN_TOKEN: '' } })
 })
@@ -136,7 +142,7 @@ await t.test('the roles poll and control open only their own listener', async (t
   })
   t.equal(poll.controlUrl, '')
   t.equal(await poll.asAgent(VERSION_PATH), '15.1.4')
-  for (const path of ['/admin/v1/channels', '/metrics', '/readyz', '/admin/v1/docs']) {
+  for (const path of ['/admin/v1/channels', '/metrics', '/admin/v1/docs']) {
     t.equal((await poll.poll.get(path)).status, 404, `${path} is not on the poll plane`)
   }
   await t.rejects(stat(join(dataDir, 'admin-token')), { code: 'ENOENT' }, 'a poll replica needs no token')

@@ -30,7 +30,8 @@ class Server {
     const kept = Object.entries(process.env).filter(
       ([name]) => !/^_?(BELLWETHER|TAP|npm|NODE_OPTIONS|INIT_CWD)/.test(name),
     )
-    const env = { ...Object.fromEntries(kept), BELLWETHER_POLL_PORT: '0', BELLWETHER_CONTROL_PORT: '0' }
+    const own = { BELLWETHER_POLL_PORT: '0', BELLWETHER_CONTROL_PORT: '0', BELLWETHER_DRAIN_S: '0' }
+    const env = { ...Object.fromEntries(kept), ...own }
     const npm = spawn('npm', ['start'], { cwd: folder, env, stdio: ['ignore', 'pipe', 'pipe'] })
     for (const stream of [npm.stdout, npm.stderr]) {
       stream.setEncoding('utf8').on('data', (text: string) => {

@@ -58,7 +58,7 @@ await t.test('the table promises no redirect, and no 200 that a client could tak
     for (const { status, body, bodiless } of answers) {
       if (![100, 200, 304, 400, 404, 405, 431, 503].includes(status)) t.fail(`${title}: ${status}`)
       const isTarget = /^(?:v?\d+\.\d+\.\d+[\w.+-]*|none|yes|no)$/.test(body)
-      const isHealth = body === 'ok' && /health/.test(title)
+      const isHealth = body === 'ok' && /health|readyz/.test(title)
       if (status === 200 && !bodiless && !isTarget && !isHealth && !/ten requests|good requests/.test(title)) {
         t.fail(`${title}: ${body}`)
       }
@@ -106,7 +106,7 @@ await t.test('a target made of any bytes is found only where it is a poll of the
           return `${good.slice(0, index)}${String.fromCharCode(byte)}${good.slice(index + 1)}`
         }),
     )
-    .filter((target) => !/^\/healthz(?:\?|$)/.test(target))
+    .filter((target) => !/^\/(?:healthz|readyz)(?:\?|$)/.test(target))
   await fc.assert(
     fc.asyncProperty(fc.array(path, { minLength: 1, maxLength: 20 }), async (targets) => {
       const wire = await openWire(t, server)

@@ -16,6 +16,43 @@ t.test('both planes say that they live, to GET and HEAD', async (t) => {
   }
 })
 
+t.test('the poll plane says whether it is ready in one word, to GET and HEAD', async (t) => {
+  for (const [wrapStore, status, body] of [
+    [undefined, 200, 'ok'],
+    [() => unavailableStore('the disk is gone'), 503, 'not ready'],
+  ] as const) {
+    const { planes } = await startAdmin(t, wrapStore === undefined ? {} : { wrapStore })
+    const reply = await planes.poll.inject('/readyz')
+    t.equal(reply.statusCode, status)
+    t.equal(reply.body, body)
+    t.same(Object.keys(reply.headers).toSorted(), [
+      'cache-control',
+      'connection',
+      'content-length',
+      'content-type',
+      'date',
+      'x-content-type-options',
+    ])
+    t.equal(reply.headers['cache-control'], 'no-store')
+    t.equal((await planes.poll.inject({ method: 'HEAD', url: '/readyz' })).statusCode, status)
+  }
+})
+
+t.test('a process that drains is ready on neither plane, lives, answers polls and takes writes', async (t) => {
+  const session = await startAdmin(t)
+  await session.channel('a')
+  session.planes.lifecycle.drain()
+  t.equal((await session.planes.poll.inject('/readyz')).statusCode, 503)
+  const reply = await session.inject({ url: '/readyz' })
+  t.equal(reply.status, 503)
+  t.hasStrict(reply.body, { ready: false, draining: true, status: 'following', problem: null })
+  for (const plane of [session.planes.control, session.planes.poll]) {
+    t.equal((await plane.inject('/healthz')).statusCode, 200)
+  }
+  await session.done('PUT', '/channels/a/version', { version: '15.1.5' })
+  t.equal(await session.planes.asAgent('/v1/a/version'), '15.1.5')
+})
+
 t.test('a replica that follows its store is ready, and tells where it is', async (t) => {
   const session = await startAdmin(t)
   await session.channel('a')
@@ -25,6 +62,7 @@ t.test('a replica that follows its store is ready, and tells where it is', async
   t.equal(reply.status, 200)
   t.strictSame(reply.body, {
     ready: true,
+    draining: false,
     replica: 'this-one',
     status: 'following',
     problem: null,
@@ -57,6 +95,7 @@ t.test(
     t.equal(reply.status, 503)
     t.strictSame(reply.body, {
       ready: false,
+      draining: false,
       replica: 'this-one',
       epoch: null,
       staleS: 0,

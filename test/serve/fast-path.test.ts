@@ -2,6 +2,7 @@
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import t, { type Test } from 'tap'
+import { Lifecycle } from '../../src/serve/lifecycle.ts'
 import { PollCounts } from '../../src/serve/poll-counts.ts'
 import { ReplicaState } from '../../src/serve/replica-state.ts'
 import { FakeClock } from '../fixtures/fake-clock.ts'
@@ -9,7 +10,7 @@ import { NOW } from '../fixtures/channel-samples.ts'
 import { eventually, within } from '../fixtures/poll-clock.ts'
 import { head } from '../fixtures/poll-row.ts'
 import { startPollServer } from '../fixtures/poll-server.ts'
-import { openWire, type Address } from '../fixtures/poll-wire.ts'
+import { openWire, type Address, type Wire } from '../fixtures/poll-wire.ts'
 import { STABLE, stateOf } from '../fixtures/poll-worlds.ts'
 
 /** Few enough to be read and answered at once. */
@@ -25,12 +26,15 @@ const REQUEST_TIMEOUT_MS = 500
 async function startPlane(t: Test, requestTimeoutMs?: number) {
   const clock = new FakeClock()
   const counts = new PollCounts()
+  const lifecycle = new Lifecycle()
   return {
     clock,
     counts,
+    lifecycle,
     ...(await startPollServer(t, stateOf('channels'), {
       clock,
       counts,
+      lifecycle,
       ...(requestTimeoutMs === undefined ? {} : { requestTimeoutMs }),
     })),
   }
@@ -45,6 +49,11 @@ async function taken(t: Test, address: Address & { readonly counts: PollCounts }
   await once(socket, 'connect')
   await eventually(() => address.counts.connections > before)
   return socket
+}
+
+async function statusOf(wire: Wire): Promise<number> {
+  wire.send(head(STABLE))
+  return (await wire.answer()).status
 }
 
 await t.test('polls are counted by their status, and a connection that is handed over once', async (t) => {
@@ -161,6 +170,60 @@ await t.test(
     await closing
   },
 )
+
+await t.test(
+  'a process that drains answers as before; once it closes, each answer ends its connection, and idle ones stay',
+  async (t) => {
+    const server = await startPlane(t)
+    const [fast, http, pipelined, idle] = await Promise.all([1, 2, 3, 4].map(() => openWire(t, server)))
+    if (!fast || !http || !pipelined || !idle) throw new Error('four connections were opened')
+    server.lifecycle.drain()
+    // The HTTP server has the connection from here on.
+    http.send(head('/readyz'))
+    t.match(await http.answer(), { status: 503, body: 'not ready' })
+    for (const wire of [fast, http, pipelined, idle]) {
+      wire.send(head(STABLE))
+      const { status, headers } = await wire.answer()
+      t.ok(status === 200 && headers.includes('connection: keep-alive'), 'answered as before')
+    }
+    t.equal(await statusOf(await openWire(t, server)), 200, 'on new connections too')
+    server.lifecycle.close()
+    fast.send(head(STABLE))
+    http.send(head(STABLE))
+    pipelined.send(head(STABLE).repeat(3))
+    const last = await Promise.all([fast.answer(), http.answer(), pipelined.answer()])
+    for (const { status, headers } of last) t.ok(status === 200 && headers.includes('connection: close'))
+    for (const wire of [fast, http, pipelined]) t.equal(await wire.ended(), '', 'nothing comes behind the last answer')
+    await server.clock.advance(4_000)
+    idle.send(head(STABLE))
+    t.ok((await idle.answer()).headers.includes('connection: close'), 'an idle one is answered once more')
+    t.equal(await idle.ended(), '')
+  },
+)
+
+await t.test('last answers are the same bytes on both paths', async (t) => {
+  const planes = [await startPlane(t), await startPlane(t)]
+  const texts: string[] = []
+  for (const [at, server] of planes.entries()) {
+    const wire = await openWire(t, server)
+    if (at === 1) {
+      wire.send(head('/healthz'))
+      await wire.answer()
+    }
+    server.lifecycle.close()
+    wire.send(head(STABLE))
+    texts.push((await wire.ended()).replace(/^Date: .*$/m, 'Date'))
+  }
+  t.match(texts[0], /^Connection: close\r$/m)
+  t.equal(texts[0], texts[1])
+  t.same(
+    planes.map(({ counts }) => [counts.fast[200], counts.http[200]]),
+    [
+      [1, 0],
+      [0, 1],
+    ],
+  )
+})
 
 await t.test('a client that goes away in the middle of anything leaves nothing behind', async (t) => {
   const server = await startPlane(t)

@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { systemClock } from '../../src/lib/clock.ts'
 import { SnapshotHolder } from '../../src/serve/holder.ts'
+import { Lifecycle } from '../../src/serve/lifecycle.ts'
 import { renderChannel } from '../../src/serve/answers.ts'
 import { Snapshot } from '../../src/serve/snapshot.ts'
 import { WorkerPool } from '../../src/workers/worker-pool.ts'
@@ -32,7 +33,7 @@ await t.test('what is served is complete, whatever was published while the worke
   t.teardown(() => delete process.env['BELLWETHER_POLL_PORT'])
   const holder = new SnapshotHolder()
   const options = { count: WORKERS, entry: ENTRY, ticketSecret: null, clock: systemClock, log: silent }
-  const pool = new WorkerPool({ ...options, holder })
+  const pool = new WorkerPool({ ...options, holder, lifecycle: new Lifecycle() })
   t.teardown(() => pool.stop())
   let seq = 0
   let isOver = false

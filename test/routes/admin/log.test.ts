@@ -10,6 +10,7 @@ import { AllowedHosts } from '../../../src/control/allowed-hosts.ts'
 import { Upstreams } from '../../../src/control/upstreams.ts'
 import { buildMetrics } from '../../../src/routes/metrics.ts'
 import { SnapshotHolder } from '../../../src/serve/holder.ts'
+import { Lifecycle } from '../../../src/serve/lifecycle.ts'
 import { openOutside } from '../../../src/open-outside.ts'
 import { Replica } from '../../../src/serve/replica.ts'
 import { openEmbeddedStore } from '../../../src/store/embedded/embedded-store.ts'
@@ -51,7 +52,11 @@ t.test('a fault is in the log under the request id of its answer, and no token e
   }
   const github = { secret: null, verifiedLabel: 'cloud/verified', repositories: null }
   const facts = { holder, role: 'all', build: 'test', startedAt: 0, processes: () => 1 }
-  const app = await buildControlPlane({ control: deps, facts, registry, adminToken: ADMIN_TOKEN, github, logger })
+  const app = await buildControlPlane({
+    ...{ control: deps, facts, registry, github, logger },
+    lifecycle: new Lifecycle(),
+    adminToken: ADMIN_TOKEN,
+  })
   t.teardown(async () => {
     await app.close()
     await replica.stop()
