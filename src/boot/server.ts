@@ -9,7 +9,7 @@ import { ConfigError, readConfig, type Config } from '../config.ts'
 import { adminToken } from '../control/admin-token.ts'
 import { checkDocument } from '../control/check-document.ts'
 import { startExpiryTask } from '../control/expiry-task.ts'
-import type { Control } from '../control/control.ts'
+import { pauseOf, type Control } from '../control/control.ts'
 import { restoreHistories } from '../control/restore-history.ts'
 import { DuplicateReplicaMonitor } from '../control/duplicate-replicas.ts'
 import { announceReplica, type ReplicaFacts } from '../control/replicas.ts'
@@ -20,23 +20,27 @@ import {
   documentWarnings,
   heldPinWarnings,
   entryWarnings,
+  isUnchecked,
   lastKnownGoodWarnings,
   storeChecks,
   type StoreChecks,
 } from '../control/store-checks.ts'
 import { closePlane, listen } from '../listening.ts'
 import { openPollPlane, type OpenPollPlane } from '../open-poll-plane.ts'
-import { systemClock } from '../lib/clock.ts'
+import { systemClock, type Clock } from '../lib/clock.ts'
 import { SnapshotHolder } from '../serve/holder.ts'
 import { Replica } from '../serve/replica.ts'
 import { connectionLimits, descriptorLimit, listenersOf, type ConnectionLimits } from './connection-limits.ts'
 import { logEnded, openClock } from './open-clock.ts'
 import { newProcessToken, newReplicaId, openStore } from './open-store.ts'
-import type { StoreWarning } from '../store/port.ts'
+import type { StoreWarning } from '../store/warning.ts'
 import type { RedisLimits } from '../store/redis/limits.ts'
 
 /** What is still under way at the end has this long; then the process ends all the same. */
 const CLOSE_GRACE_MS = 10_000
+/** A strict server waits this long for a Redis that starts beside it, or that is slow to connect to. */
+const STRICT_TRIES_MAX = 6
+const STRICT_PAUSE_MS = 1_000
 /** What a log that cannot be written keeps for later; beyond that, lines are dropped. */
 const LOG_BYTES_MAX = 1024 * 1024
 
@@ -86,10 +90,11 @@ async function start(config: Config, limits: ServerLimits, logger: Logger): Prom
   const { dataDir, role, pollMaxAgeS: maxAgeS } = config
   // Before anything is opened: a start that fails here leaves nothing behind.
   const gateSecrets = await openGateSecrets(config)
-  const { store, coordination, damage, warnings, close } = await openStore(config, clock, logger, limits.redis)
+  const opening = await openStore(config, clock, logger, limits.redis)
+  const { store, coordination, damage, close } = opening
   if (damage !== null) logger.error({ damage }, 'the store is damaged; writes are refused')
-  const checks = storeChecks(warnings, clock, logger)
-  const [opened] = await Promise.all([openClock(store, clock, logger), checkStore(config, checks, logger)])
+  const checks = storeChecks(opening.warnings, clock, logger)
+  const [opened] = await Promise.all([openClock(store, clock, logger), checkStore(config, checks, clock)])
   const trusted = opened.clock
   const holder = new SnapshotHolder()
   const replicaParts = { store, holder, clock: trusted, log: logger }
@@ -106,6 +111,7 @@ async function start(config: Config, limits: ServerLimits, logger: Logger): Prom
   const allWarnings = (): readonly StoreWarning[] => [
     ...connections.warnings,
     ...checks.warnings(),
+    ...opening.writeWarnings(),
     ...documentWarnings(replica),
     ...heldPinWarnings(replica),
     ...entryWarnings(replica),
@@ -209,16 +215,19 @@ async function openControlPlane(parts: ControlParts): Promise<OpenControlPlane> 
   return { plane, address: await listen(plane, config.control, 'CONTROL'), tokenPath: token.path, stops }
 }
 
-/** What the store could lose is in the log from the start on; a strict server does not start over it. */
-async function checkStore(config: Config, checks: StoreChecks, logger: Logger): Promise<void> {
-  let found: readonly StoreWarning[] = []
-  try {
+/**
+ * What the store could lose is in the log from the start on; a strict server does not start over it, nor over what it cannot check.
+ * Whether the store takes writes now is no reason not to start: polls need none.
+ */
+async function checkStore(config: Config, checks: StoreChecks, clock: Clock): Promise<void> {
+  let found = await checks.look()
+  if (config.redis?.strict !== true) return
+  for (let tries = 1; tries < STRICT_TRIES_MAX && isUnchecked(found); tries += 1) {
+    await pauseOf(clock, STRICT_PAUSE_MS)
     found = await checks.look()
-  } catch (error) {
-    logger.warn({ err: error }, 'the settings of the store could not be looked at; they will be in a minute')
   }
-  if (config.redis?.strict !== true || found.length === 0) return
-  throw new ConfigError(found.map(({ message }) => `BELLWETHER_REDIS_STRICT is set, and ${message}`))
+  if (found.length > 0)
+    throw new ConfigError(found.map(({ message }) => `BELLWETHER_REDIS_STRICT is set, and ${message}`))
 }
 
 /** Logs go to stderr; stdout has the few lines for whoever has just started the server. */
