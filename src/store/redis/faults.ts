@@ -14,6 +14,9 @@ import {
 const NOT_SENT =
   /isn't writeable and enableOfflineQueue|isn't ready and enableOfflineQueue|None of startup nodes is available|Failed to refresh slots cache/
 
+/** What ioredis says of a command whose connection has gone: not why. */
+const LOST = /^Reached the max retries per request|^Connection is closed/
+
 /** The errors by which Redis refuses a command before it does anything. */
 const NOT_BEGUN =
   /^(?:NOPERM|NOAUTH|WRONGPASS|READONLY|OOM|MISCONF|NOREPLICAS|LOADING|BUSY|MASTERDOWN|CLUSTERDOWN|MOVED|ASK|TRYAGAIN|CROSSSLOT|NOSCRIPT|NOGOODSLAVE|WRONGTYPE)\b|^ERR unknown command|^ERR Protocol error/
@@ -68,7 +71,9 @@ export function readFault(error: unknown, doing: string, why: string): Error {
   }
   const reason = refusalIn(error)
   if (reason !== null) return new StoreUnavailable(`${doing}: ${reason}`, { reason })
-  return new StoreUnavailable(`${doing}: ${isNotSent(error) ? `Redis cannot be reached (${why})` : text}`)
+  return new StoreUnavailable(
+    `${doing}: ${isNotSent(error) || LOST.test(text) ? `Redis cannot be reached (${why})` : text}`,
+  )
 }
 
 /**
@@ -83,6 +88,12 @@ export function writeFault(error: unknown, doing: string, why: string): Error {
 function isRefused(error: unknown): boolean {
   if (!(error instanceof Error) || error.name !== 'ReplyError') return false
   return NOT_BEGUN.test(error.message) || OF_SCRIPT.test(error.message)
+}
+
+/** What Redis says to a connection that has not logged in; null where an error says something else. */
+export function loginFault(error: unknown): string | null {
+  const text = textOf(error)
+  return /^(?:NOAUTH|WRONGPASS)\b/.test(text) ? text : null
 }
 
 /** Whether a connection may still deliver the answer to a command that was given up. */

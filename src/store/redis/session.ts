@@ -1,8 +1,8 @@
 // The connections of one store and the one way to use them: every call waits a bounded time for a connection, ends within
 // its limit, and fails as one of the port's errors. A connection whose command was given up is made anew.
 import { StoreUnavailable } from '../port.ts'
-import { connect, reconnect, untilReady, whyLost, whyUnusable, type RedisClient } from './connection.ts'
-import { isTimeout, readFault, refusalIn, writeFault } from './faults.ts'
+import { connect, reconnect, refusedLogin, untilReady, whyLost, whyUnusable, type RedisClient } from './connection.ts'
+import { isTimeout, loginFault, readFault, refusalIn, writeFault } from './faults.ts'
 import { withForeignKeys } from './foreign-keys.ts'
 import type { Keys } from './keys.ts'
 import type { RedisLimits } from './limits.ts'
@@ -90,6 +90,8 @@ export class Session {
       return await Promise.race([action(client), limit.passed])
     } catch (error) {
       if (isTimeout(error) && !this.#closed) reconnect(client)
+      const login = loginFault(error)
+      if (login !== null) refusedLogin(client, login)
       const refusal = refusalIn(error)
       if (refusal !== null) this.writes.refused(refusal)
       throw await withForeignKeys(error, faultOf(error, doing, whyLost(client)), client, this.keys)
