@@ -31,6 +31,7 @@ import { systemClock, type Clock } from '../lib/clock.ts'
 import { SnapshotHolder } from '../serve/holder.ts'
 import { Replica } from '../serve/replica.ts'
 import { connectionLimits, descriptorLimit, listenersOf, type ConnectionLimits } from './connection-limits.ts'
+import { logConsole } from './console-log.ts'
 import { logEnded, openClock } from './open-clock.ts'
 import { newProcessToken, newReplicaId, openStore } from './open-store.ts'
 import type { StoreWarning } from '../store/warning.ts'
@@ -59,6 +60,7 @@ export interface ServerLimits {
 export async function runServer(limits: ServerLimits = {}): Promise<void> {
   const config = readConfig()
   const logger = openLog(config)
+  logConsole(logger)
   // The signals are listened to before anything is opened: one that comes during the start waits for the start's end.
   const starting = Promise.resolve().then(() => start(config, limits, logger))
   closeWithGrace({ delay: CLOSE_GRACE_MS, logger }, async (why) => {

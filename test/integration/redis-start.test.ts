@@ -69,6 +69,15 @@ await redisTest(t, 'a Redis that refuses writes is told of by /readyz, replicas,
   t.equal((await server.control.admin('POST', '/channels', body)).status, 201)
 })
 
+await redisTest(t, 'the log has JSON lines only, also of what the Redis client writes to the console', async (t) => {
+  const redis = await startRedis(t, { keeps: 'aof' })
+  const env = { BELLWETHER_REDIS_URL: redis.url.replace('//', '//:needless@') }
+  const server = await run(t, { dataDir: await dataFolder(t), env })
+  const { stderr } = server.output()
+  t.match(stderr, /does not require a password/)
+  for (const line of stderr.trimEnd().split('\n')) t.doesNotThrow(() => void JSON.parse(line), line)
+})
+
 await redisTest(t, 'a replica of one plane has only that one, and all are listed', async (t) => {
   const redis = await startRedis(t)
   const start = async (id: string, role: string) => {
