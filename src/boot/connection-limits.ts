@@ -1,7 +1,7 @@
 // How many connections each listener takes, so that polls never use up the file descriptors that the control plane and the store need.
 import { readFileSync } from 'node:fs'
 import type { Config } from '../config.ts'
-import type { StoreWarning } from '../store/port.ts'
+import type { StoreWarning } from '../store/warning.ts'
 
 /** Agents come one connection each; past this the kernel's queue and their next try are the better place to wait. */
 const POLL_CONNECTIONS_MAX = 50_000

@@ -11,7 +11,8 @@ import { readLastKnownGood } from '../store/last-known-good.ts'
 import { localCoordination } from '../store/local-coordination.ts'
 import { openNotes, type NotesLog } from '../store/notes-keeper.ts'
 import type { RedisLimits } from '../store/redis/limits.ts'
-import { StoreDamaged, type Coordination, type Store, type StoreWarning } from '../store/port.ts'
+import { StoreDamaged, type Coordination, type Store } from '../store/port.ts'
+import type { StoreWarning } from '../store/warning.ts'
 import { unavailableStore } from '../store/unavailable-store.ts'
 
 export interface OpenStore {
@@ -21,6 +22,8 @@ export interface OpenStore {
   readonly damage: string | null
   /** What is wrong with the store's settings; rejects where it cannot be asked. */
   readonly warnings: () => Promise<readonly StoreWarning[]>
+  /** Whether the store takes writes now, as far as is known. */
+  readonly writeWarnings: () => readonly StoreWarning[]
   readonly close: () => Promise<void>
 }
 
@@ -34,7 +37,7 @@ export async function openStore(
   log: NotesLog,
   limits: Partial<RedisLimits> = {},
 ): Promise<OpenStore> {
-  return config.redis === null ? openEmbedded(config.dataDir, clock, log) : openRedis(config, config.redis, limits)
+  return config.redis === null ? openEmbedded(config.dataDir, clock, log) : openRedis(config, config.redis, log, limits)
 }
 
 /** A name that no other process has, and that says which machine it is on. */
@@ -55,6 +58,7 @@ export function newProcessToken(): string {
 export async function openEmbedded(dataDir: string, clock: Clock, log: NotesLog): Promise<OpenStore> {
   const now = (): number => clock.now()
   const warnings = (): Promise<[]> => Promise.resolve([])
+  const writeWarnings = (): [] => []
   try {
     const store = await openEmbeddedStore(dataDir)
     // Only now: the folder is locked as long as the store is open.
@@ -64,7 +68,7 @@ export async function openEmbedded(dataDir: string, clock: Clock, log: NotesLog)
       await keeper.close()
       await store.close()
     }
-    return { store: checkedStore(store, checkDocument), coordination, damage: null, warnings, close }
+    return { store: checkedStore(store, checkDocument), coordination, damage: null, warnings, writeWarnings, close }
   } catch (error) {
     if (!(error instanceof StoreDamaged)) throw error
     const good = await readLastKnownGood(dataDir)
@@ -72,7 +76,7 @@ export async function openEmbedded(dataDir: string, clock: Clock, log: NotesLog)
       const store = unavailableStore(error.message)
       // Nothing is driven while nothing can be committed, and the folder stays as it is: there is nothing to note in it.
       const coordination = localCoordination(now)
-      return { store, coordination, damage: error.message, warnings, close: () => store.close() }
+      return { store, coordination, damage: error.message, warnings, writeWarnings, close: () => store.close() }
     }
     const also = good.outcome === 'absent' ? 'there is no last-known-good file to serve from' : good.why
     const advice = `restore ${dataDir} from a backup, or set BELLWETHER_DATA_DIR to another folder`
@@ -84,6 +88,7 @@ export async function openEmbedded(dataDir: string, clock: Clock, log: NotesLog)
 async function openRedis(
   { dataDir }: Config,
   { url, prefix, waitReplicas }: RedisConfig,
+  log: NotesLog,
   limits: Partial<RedisLimits>,
 ): Promise<OpenStore> {
   // Loaded only where it is used: the embedded store's users need not pay for it.
@@ -94,12 +99,13 @@ async function openRedis(
   const target = parseRedisUrl(url)
   if (target.outcome === 'unparsed') throw new ConfigError([`BELLWETHER_REDIS_URL ${target.message}`])
   const lock = lockFolder(dataDir)
-  const store = openRedisStore({ target: target.value, prefix, waitReplicas, limits })
+  const store = openRedisStore({ target: target.value, prefix, waitReplicas, limits, log })
   return {
     store: checkedStore(store, checkDocument),
     coordination: store.coordination,
     damage: null,
     warnings: () => store.serverWarnings(),
+    writeWarnings: () => store.writeWarnings(),
     async close() {
       await store.close()
       lock.release()

@@ -9,7 +9,7 @@ import { ConfigError, readConfig, type Config } from '../config.ts'
 import { adminToken } from '../control/admin-token.ts'
 import { checkDocument } from '../control/check-document.ts'
 import { startExpiryTask } from '../control/expiry-task.ts'
-import type { Control } from '../control/control.ts'
+import { pauseOf, type Control } from '../control/control.ts'
 import { restoreHistories } from '../control/restore-history.ts'
 import { DuplicateReplicaMonitor } from '../control/duplicate-replicas.ts'
 import { announceReplica, type ReplicaFacts } from '../control/replicas.ts'
@@ -20,24 +20,29 @@ import {
   documentWarnings,
   heldPinWarnings,
   entryWarnings,
+  isUnchecked,
   lastKnownGoodWarnings,
   storeChecks,
   type StoreChecks,
 } from '../control/store-checks.ts'
 import { closePlane, listen } from '../listening.ts'
 import { openPollPlane, type OpenPollPlane } from '../open-poll-plane.ts'
-import { systemClock } from '../lib/clock.ts'
+import { systemClock, type Clock } from '../lib/clock.ts'
 import { SnapshotHolder } from '../serve/holder.ts'
 import { Lifecycle } from '../serve/lifecycle.ts'
 import { Replica } from '../serve/replica.ts'
 import { closeOnSignals } from './close-on-signals.ts'
 import { connectionLimits, descriptorLimit, listenersOf, type ConnectionLimits } from './connection-limits.ts'
+import { logConsole } from './console-log.ts'
 import { logEnded, openClock } from './open-clock.ts'
 import { openMetricsPlane } from './open-metrics-plane.ts'
-import { newProcessToken, newReplicaId, openStore } from './open-store.ts'
-import type { StoreWarning } from '../store/port.ts'
+import { newProcessToken, newReplicaId, openStore, type OpenStore } from './open-store.ts'
+import type { StoreWarning } from '../store/warning.ts'
 import type { RedisLimits } from '../store/redis/limits.ts'
 
+/** A strict server waits this long for a Redis that starts beside it, or that is slow to connect to. */
+const STRICT_TRIES_MAX = 6
+const STRICT_PAUSE_MS = 1_000
 /** What a log that cannot be written keeps for later; beyond that, lines are dropped. */
 const LOG_BYTES_MAX = 1024 * 1024
 
@@ -57,6 +62,7 @@ export async function runServer(limits: ServerLimits = {}): Promise<void> {
   const config = readConfig()
   const logger = openLog(config)
   const lifecycle = new Lifecycle()
+  logConsole(logger)
   // The signals are listened to before anything is opened: one that comes during the start waits for the start's end.
   const starting = Promise.resolve().then(() => start(config, limits, logger, lifecycle))
   const stop: Stop = async () => (await starting)()
@@ -77,10 +83,11 @@ async function start(config: Config, limits: ServerLimits, logger: Logger, lifec
   const { dataDir, role, pollMaxAgeS: maxAgeS } = config
   // Before anything is opened: a start that fails here leaves nothing behind.
   const gateSecrets = await openGateSecrets(config)
-  const { store, coordination, damage, warnings, close } = await openStore(config, clock, logger, limits.redis)
+  const opening = await openStore(config, clock, logger, limits.redis)
+  const { store, coordination, damage, close } = opening
   if (damage !== null) logger.error({ damage }, 'the store is damaged; writes are refused')
-  const checks = storeChecks(warnings, clock, logger)
-  const [opened] = await Promise.all([openClock(store, clock, logger), checkStore(config, checks, logger)])
+  const checks = storeChecks(opening.warnings, clock, logger)
+  const [opened] = await Promise.all([openClock(store, clock, logger), checkStore(config, checks, clock)])
   const trusted = opened.clock
   const holder = new SnapshotHolder()
   const replicaParts = { store, holder, clock: trusted, log: logger }
@@ -94,7 +101,7 @@ async function start(config: Config, limits: ServerLimits, logger: Logger, lifec
   const upstreams = new Upstreams(new AllowedHosts(config.upstreamAllow, 'BELLWETHER_UPSTREAM_ALLOW'))
   const outside = openOutside(config, logger, gateSecrets)
   const connections = limitConnections(config, logger)
-  const allWarnings = warningsOf(connections, checks, replica, duplicates)
+  const allWarnings = warningsOf({ connections, checks, opening, replica, duplicates })
   const stores = { store, coordination, replica, warnings: allWarnings }
   const shared = { ...stores, replicaId, processToken, clock: trusted, upstreams, outside }
   const pollParts = { config, holder, lifecycle, clock, log: logger, connectionsMax: connections.poll }
@@ -132,16 +139,20 @@ async function start(config: Config, limits: ServerLimits, logger: Logger, lifec
   }
 }
 
+interface Warners {
+  readonly connections: ConnectionLimits
+  readonly checks: StoreChecks
+  readonly opening: Pick<OpenStore, 'writeWarnings'>
+  readonly replica: Replica
+  readonly duplicates: DuplicateReplicaMonitor
+}
+
 /** Everything that is wrong although all works, when it is asked for. */
-function warningsOf(
-  connections: ConnectionLimits,
-  checks: StoreChecks,
-  replica: Replica,
-  duplicates: DuplicateReplicaMonitor,
-): () => readonly StoreWarning[] {
+function warningsOf({ connections, checks, opening, replica, duplicates }: Warners): () => readonly StoreWarning[] {
   return () => [
     ...connections.warnings,
     ...checks.warnings(),
+    ...opening.writeWarnings(),
     ...documentWarnings(replica),
     ...heldPinWarnings(replica),
     ...entryWarnings(replica),
@@ -227,16 +238,19 @@ async function openControlPlane(parts: ControlParts): Promise<OpenControlPlane> 
   return { plane, address, registry, tokenPath: token.path, stops }
 }
 
-/** What the store could lose is in the log from the start on; a strict server does not start over it. */
-async function checkStore(config: Config, checks: StoreChecks, logger: Logger): Promise<void> {
-  let found: readonly StoreWarning[] = []
-  try {
+/**
+ * What the store could lose is in the log from the start on; a strict server does not start over it, nor over what it cannot check.
+ * Whether the store takes writes now is no reason not to start: polls need none.
+ */
+async function checkStore(config: Config, checks: StoreChecks, clock: Clock): Promise<void> {
+  let found = await checks.look()
+  if (config.redis?.strict !== true) return
+  for (let tries = 1; tries < STRICT_TRIES_MAX && isUnchecked(found); tries += 1) {
+    await pauseOf(clock, STRICT_PAUSE_MS)
     found = await checks.look()
-  } catch (error) {
-    logger.warn({ err: error }, 'the settings of the store could not be looked at; they will be in a minute')
   }
-  if (config.redis?.strict !== true || found.length === 0) return
-  throw new ConfigError(found.map(({ message }) => `BELLWETHER_REDIS_STRICT is set, and ${message}`))
+  if (found.length > 0)
+    throw new ConfigError(found.map(({ message }) => `BELLWETHER_REDIS_STRICT is set, and ${message}`))
 }
 
 /** Logs go to stderr; stdout has the few lines for whoever has just started the server. */

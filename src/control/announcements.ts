@@ -1,5 +1,6 @@
 // What replicas announce of themselves, read strictly: any program with the store's password can write there.
-import type { Coordination, Json, JsonObject, StoreWarning } from '../store/port.ts'
+import type { Coordination, Json, JsonObject } from '../store/port.ts'
+import type { StoreWarning } from '../store/warning.ts'
 
 /** What one replica announces. */
 export interface Announcement {

@@ -1,12 +1,6 @@
 // What every command and query works with.
-import {
-  StoreUnavailable,
-  type Coordination,
-  type Document,
-  type JournalEntry,
-  type Store,
-  type StoreWarning,
-} from '../store/port.ts'
+import { StoreUnavailable, type Coordination, type Document, type JournalEntry, type Store } from '../store/port.ts'
+import type { StoreWarning } from '../store/warning.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { TrustedClock } from '../serve/trusted-clock.ts'
 import type { GateRefusal } from '../rollouts/pipeline-draft.ts'

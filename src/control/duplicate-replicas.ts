@@ -3,7 +3,7 @@
 import type { Clock } from '../lib/clock.ts'
 import { startPeriodicTask, type StopTask } from '../lib/periodic-task.ts'
 import type { ReplicaLog } from '../serve/replica-log.ts'
-import type { StoreWarning } from '../store/port.ts'
+import type { StoreWarning } from '../store/warning.ts'
 import { announcementKey, readAnnouncements, type Announcement } from './announcements.ts'
 import type { Control } from './control.ts'
 

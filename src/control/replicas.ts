@@ -2,7 +2,8 @@
 import type { SnapshotHolder } from '../serve/holder.ts'
 import type { ReplicaLog } from '../serve/replica-log.ts'
 import { momentOf } from '../channels/time.ts'
-import { NewerFormat, StoreDamaged, StoreUnavailable, type StoreWarning } from '../store/port.ts'
+import { NewerFormat, StoreDamaged, StoreUnavailable } from '../store/port.ts'
+import { REFUSES_WRITES, type StoreWarning } from '../store/warning.ts'
 import {
   announcementKey,
   readAnnouncements,
@@ -76,7 +77,8 @@ export function announceReplica(control: Control, facts: ReplicaFacts, log: Repl
 export async function listReplicas(control: Control, facts: ReplicaFacts): Promise<ReplicaList> {
   const own = announcementOf(control, facts)
   const known = new Map<string, Announcement>()
-  const warnings: StoreWarning[] = []
+  // Replicas whose announcements the store refuses are not in the list.
+  const warnings = control.warnings().filter(({ code }) => code === REFUSES_WRITES)
   let newest: { readonly epoch: string; readonly seq: number } | null = null
   try {
     const { announcements, unreadable } = await readAnnouncements(control.coordination)

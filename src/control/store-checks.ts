@@ -9,7 +9,7 @@ import { startPeriodicTask, type StopTask } from '../lib/periodic-task.ts'
 import type { Replica } from '../serve/replica.ts'
 import type { ReplicaState } from '../serve/replica-state.ts'
 import type { ReplicaLog } from '../serve/replica-log.ts'
-import type { StoreWarning } from '../store/port.ts'
+import { SETTINGS_UNCHECKED, type StoreWarning } from '../store/warning.ts'
 import { TOKEN_KIND } from './tokens.ts'
 
 const KINDS: ReadonlySet<string> = new Set([
@@ -22,6 +22,8 @@ const KINDS: ReadonlySet<string> = new Set([
 ])
 
 const CHECK_INTERVAL_MS = 60_000
+/** What could not be checked is looked at again soon: it may be what the store loses changes by. */
+const RECHECK_INTERVAL_MS = 5_000
 
 /** Warnings name this many documents, and entries, at most; the metrics count all. */
 const NAMED_MAX = 20
@@ -91,11 +93,11 @@ export function lastKnownGoodWarnings({ lastKnownGood }: Pick<Replica, 'lastKnow
 }
 
 export interface StoreChecks {
-  /** As of the last look that succeeded. */
+  /** As of the last look; settings that could not be checked then are as of the last look that could. */
   readonly warnings: () => readonly StoreWarning[]
-  /** Looks once; rejects where the store cannot be asked. */
+  /** Looks once. A store that cannot be asked is the warning `settings_unchecked`. */
   look(): Promise<readonly StoreWarning[]>
-  /** Looks every minute from now on; the answer stops it. */
+  /** Looks every minute from now on, and sooner where something could not be checked; the answer stops it. */
   start(): StopTask
 }
 
@@ -103,7 +105,7 @@ export interface StoreChecks {
 export function storeChecks(ask: () => Promise<readonly StoreWarning[]>, clock: Clock, log: ReplicaLog): StoreChecks {
   let current: readonly StoreWarning[] = []
   const look = async (): Promise<readonly StoreWarning[]> => {
-    const found = await ask()
+    const found = await askOrWarn(ask, current)
     for (const { code, message } of found) {
       if (!current.some((known) => known.code === code)) log.warn({ code }, message)
     }
@@ -119,12 +121,29 @@ export function storeChecks(ask: () => Promise<readonly StoreWarning[]>, clock: 
     start: () =>
       startPeriodicTask({
         clock,
-        intervalMs: CHECK_INTERVAL_MS,
+        intervalMs: () => (isUnchecked(current) ? RECHECK_INTERVAL_MS : CHECK_INTERVAL_MS),
         async run() {
           await look()
         },
-        // A store that is down is said to be so by the replica; it is asked again in a minute.
-        failed: () => {},
+        failed: (error) => log.error({ err: error }, 'the settings of the store could not be checked'),
       }),
+  }
+}
+
+/** Whether these warnings say that something could not be checked. */
+export function isUnchecked(warnings: readonly StoreWarning[]): boolean {
+  return warnings.some(({ code }) => code === SETTINGS_UNCHECKED)
+}
+
+async function askOrWarn(
+  ask: () => Promise<readonly StoreWarning[]>,
+  before: readonly StoreWarning[],
+): Promise<readonly StoreWarning[]> {
+  try {
+    return await ask()
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error)
+    const message = `the settings of the store could not be checked (${why}); they are checked again in ${RECHECK_INTERVAL_MS / 1_000} s`
+    return [...before.filter(({ code }) => code !== SETTINGS_UNCHECKED), { code: SETTINGS_UNCHECKED, message }]
   }
 }

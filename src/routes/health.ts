@@ -77,7 +77,7 @@ const readiness = {
     warnings: {
       type: 'array',
       description:
-        'What is wrong although all works: settings by which the store could lose what it was given, `clock_unconfirmed`, `unreadable_document`, `unreadable_entry`, `pin_held`, `duplicate_replica_id`, `last_known_good_unsaved` or `open_files_limited`. No token is asked for, so of documents only channels are named.',
+        'What is wrong although all works: settings by which the store could lose what it was given (or `settings_unchecked`), `refuses_writes`, `memory_nearly_full`, `clock_unconfirmed`, `unreadable_document`, `unreadable_entry`, `pin_held`, `duplicate_replica_id`, `last_known_good_unsaved` or `open_files_limited`. No token is asked for, so of documents only channels are named.',
       items: {
         type: 'object',
         required: ['code', 'message'],

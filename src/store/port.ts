@@ -231,16 +231,9 @@ export interface Coordination {
   remembered(name: string): Promise<string | null>
 }
 
-/** Something about a store's settings by which it could lose what it was given; `message` says what to do. */
-export interface StoreWarning {
-  readonly code: string
-  readonly message: string
-}
-
 /** A change whose entry would be too large; nothing was changed, and no retry helps. */
 export class CommitTooLarge extends Error {
   override readonly name = 'CommitTooLarge'
-
   constructor(bytes: number) {
     super(`The change would make a journal entry of ${bytes} bytes; one has ${COMMIT_BYTES_MAX} at most`)
   }
@@ -249,6 +242,12 @@ export class CommitTooLarge extends Error {
 /** The store cannot be reached or cannot write now; nothing was changed. */
 export class StoreUnavailable extends Error {
   override readonly name: string = 'StoreUnavailable'
+  /** Why the store refuses, in its own words, for operators; null where it was not reached, or has not said why. */
+  readonly reason: string | null
+  constructor(message: string, options: ErrorOptions & { readonly reason?: string } = {}) {
+    super(message, options)
+    this.reason = options.reason ?? null
+  }
 }
 
 /** The change was sent, and no answer came, or one that it ended halfway: it may be committed, now or in a moment, or never. */

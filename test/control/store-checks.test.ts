@@ -1,12 +1,14 @@
 // Looking at the store's settings: what is wrong is logged when it comes and when it goes, and shown while it lasts.
 import t from 'tap'
 import { storeChecks } from '../../src/control/store-checks.ts'
-import { StoreUnavailable, type StoreWarning } from '../../src/store/port.ts'
+import { StoreUnavailable } from '../../src/store/port.ts'
+import type { StoreWarning } from '../../src/store/warning.ts'
 import { at } from '../fixtures/admin-json.ts'
 import { startAdmin } from '../fixtures/admin-session.ts'
 import { FakeClock } from '../fixtures/fake-clock.ts'
 
 const MINUTE_MS = 60_000
+const RECHECK_MS = 5_000
 const EVICTION: StoreWarning = { code: 'eviction', message: 'Redis may throw away what it holds' }
 const PERSISTENCE: StoreWarning = { code: 'no_persistence', message: 'Redis keeps nothing on disk' }
 
@@ -47,20 +49,28 @@ t.test('a warning is logged once when it comes, once when it goes, and shown in 
   t.equal(store.looks, 5)
 })
 
-t.test('a store that cannot be asked keeps its warnings, and is asked again', async (t) => {
-  const { checks, clock, logged, store } = checking()
-  store.found = [EVICTION]
-  await checks.look()
-  const stop = checks.start()
-  store.found = new StoreUnavailable('down')
-  await clock.advance(MINUTE_MS * 2)
-  t.strictSame(checks.warnings(), [EVICTION])
-  store.found = []
-  await clock.advance(MINUTE_MS)
-  t.strictSame(checks.warnings(), [])
-  t.equal(logged.length, 2)
-  await stop()
-})
+t.test(
+  'a store that cannot be asked keeps its warnings, has one of its own, and is asked again within seconds',
+  async (t) => {
+    const { checks, clock, logged, store } = checking()
+    store.found = [EVICTION]
+    await checks.look()
+    const stop = checks.start()
+    store.found = new StoreUnavailable('down')
+    await clock.advance(MINUTE_MS * 2)
+    t.match(checks.warnings(), [EVICTION, { code: 'settings_unchecked', message: /could not be checked \(down\)/ }])
+    t.equal(checks.warnings().length, 2)
+    const { looks } = store
+    store.found = []
+    await clock.advance(RECHECK_MS)
+    t.strictSame(checks.warnings(), [])
+    t.equal(store.looks, looks + 1)
+    t.equal(logged.length, 4, 'each warning is logged when it comes and when it goes')
+    await clock.advance(MINUTE_MS - 1)
+    t.equal(store.looks, looks + 1)
+    await stop()
+  },
+)
 
 t.test('warnings are in /readyz and a metric', async (t) => {
   const session = await startAdmin(t, { warnings: () => [EVICTION] })

@@ -4,6 +4,7 @@ import { dataFolder, jsonOf, run, runToEnd } from '../fixtures/fault-process.ts'
 import { redisTest, until } from '../fixtures/redis-process.ts'
 import { startRedis } from '../fixtures/redis-server.ts'
 
+const MINUTE_MS = 60_000
 const WARNING = /keeps nothing on disk/
 
 await redisTest(t, 'a Redis that keeps nothing is warned of; a strict server does not start on it', async (t) => {
@@ -24,6 +25,57 @@ await redisTest(t, 'on a Redis that keeps what it is given a strict server start
   const env = { BELLWETHER_REDIS_URL: redis.url, BELLWETHER_REDIS_STRICT: 'true' }
   const server = await run(t, { dataDir: await dataFolder(t), env })
   t.strictSame(jsonOf(await server.control.get('/readyz'))['warnings'], [])
+})
+
+await redisTest(
+  t,
+  'a strict server does not start on a Redis that it cannot look at; another one warns of it',
+  async (t) => {
+    const redis = await startRedis(t, { keeps: 'aof' })
+    await redis.kill()
+    const env = { BELLWETHER_REDIS_URL: redis.url }
+    const ended = await runToEnd(t, { dataDir: await dataFolder(t), env: { ...env, BELLWETHER_REDIS_STRICT: 'true' } })
+    t.equal(ended.code, 1)
+    t.match(ended.lines.at(-1), /^bellwether: BELLWETHER_REDIS_STRICT is set, and the settings .* could not be checked/)
+    const server = await run(t, { dataDir: await dataFolder(t), env })
+    const warnings = async () => jsonOf(await server.control.get('/readyz'))['warnings'] as readonly { code: string }[] // The route's schema.
+    t.match(
+      (await warnings()).find(({ code }) => code === 'settings_unchecked'),
+      { message: /could not be checked/ },
+    )
+    await redis.start()
+    const isUnchecked = async () => (await warnings()).some(({ code }) => code === 'settings_unchecked')
+    await until('it is looked at again', async () => !(await isUnchecked()), MINUTE_MS)
+  },
+)
+
+await redisTest(t, 'a Redis that refuses writes is told of by /readyz, replicas, a metric and every 503', async (t) => {
+  const redis = await startRedis(t, { keeps: 'aof' })
+  const server = await run(t, { dataDir: await dataFolder(t), env: { BELLWETHER_REDIS_URL: redis.url } })
+  const isWarned = async (): Promise<boolean> =>
+    /"refuses_writes".*OOM command not allowed/.test((await server.control.get('/readyz')).body)
+  await redis.call('CONFIG', 'SET', 'maxmemory', '1kb')
+  // No one writes: it is the replica's own announcement that fails.
+  await until('it is in /readyz', isWarned)
+  t.match(jsonOf(await server.control.get('/readyz')), { ready: true, status: 'following' })
+  t.match(jsonOf(await server.control.admin('GET', '/replicas')), { warnings: [{ code: 'refuses_writes' }] })
+  t.match((await server.control.get('/metrics')).body, /^bellwether_store_warning\{code="refuses_writes"\} 1$/m)
+  const body = { name: 'stable/cloud', source: { kind: 'static', version: '15.1.4' } }
+  const refused = await server.control.admin('POST', '/channels', body)
+  t.equal(refused.status, 503)
+  t.match(jsonOf(refused), { code: 'store_unavailable', detail: /nothing was changed.*OOM command not allowed/ })
+  await redis.call('CONFIG', 'SET', 'maxmemory', '0')
+  await until('it is over', async () => !(await isWarned()))
+  t.equal((await server.control.admin('POST', '/channels', body)).status, 201)
+})
+
+await redisTest(t, 'the log has JSON lines only, also of what the Redis client writes to the console', async (t) => {
+  const redis = await startRedis(t, { keeps: 'aof' })
+  const env = { BELLWETHER_REDIS_URL: redis.url.replace('//', '//:needless@') }
+  const server = await run(t, { dataDir: await dataFolder(t), env })
+  const { stderr } = server.output()
+  t.match(stderr, /does not require a password/)
+  for (const line of stderr.trimEnd().split('\n')) t.doesNotThrow(() => void JSON.parse(line), line)
 })
 
 await redisTest(t, 'a replica of one plane has only that one, and all are listed', async (t) => {

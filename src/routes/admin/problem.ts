@@ -175,6 +175,10 @@ function storeFault(
     const detail = `${still}. The store is damaged; an admin can restore it: POST store/restore (see docs/runbooks/store-damaged.md)`
     return { code: 'store_unavailable', detail }
   }
+  if (thrown instanceof StoreUnavailable && thrown.reason !== null) {
+    const detail = `${still}. The store refuses: ${thrown.reason}. Try again when it does not any more (see /readyz and docs/redis.md)`
+    return { code: 'store_unavailable', detail }
+  }
   if (thrown instanceof StoreUnavailable || thrown instanceof StoreDamaged) {
     return { code: 'store_unavailable', detail: `${still}. Try again when the store is back (see /readyz)` }
   }

@@ -33,7 +33,7 @@ const ReplicaList = Type.Object({
   next: Nullable(Type.String()),
   warnings: Type.Array(Type.Object({ code: Type.String(), message: Type.String() }), {
     description:
-      '`unreadable_announcement`: something announced is not a replica of this build; it is not in the list. `duplicate_replica_id`: several processes have one name; all of them are in the list.',
+      '`unreadable_announcement`: something announced is not a replica of this build; it is not in the list. `duplicate_replica_id`: several processes have one name; all of them are in the list. `refuses_writes`: the store takes no writes, so replicas that only announce themselves are missing.',
   }),
 })
 

@@ -1,8 +1,10 @@
 // Connections to Redis, whatever form it has: they are made in the background for as long as they are open, and no command
 // on them can hang. Nothing is queued while there is no connection, and nothing is ever sent twice by itself.
 import { Cluster, Redis, type RedisOptions } from 'ioredis'
+import { endpointless, watchSlots } from './cluster-slots.ts'
 import type { RedisLimits } from './limits.ts'
 import type { RedisTarget } from './redis-url.ts'
+import { watchSentinels } from './sentinel-reasons.ts'
 
 export type RedisClient = Redis | Cluster
 
@@ -13,6 +15,15 @@ const KEEP_ALIVE_MS = 10_000
 const MOVED_ON = /\b(?:READONLY|LOADING|MASTERDOWN|UNBLOCKED)\b/
 
 const NO_DATABASE = /DB index|SELECT is not allowed/
+
+const NOT_ANSWERED = 'it has not answered yet'
+
+/** What ioredis says of many servers, after it has said what is wrong with each, or with the one that it was sent to. */
+const SAYS_NOTHING =
+  /^Failed to refresh slots cache|^None of startup nodes|^All sentinels are unreachable[^:]*$|Connection is closed/
+
+/** It comes after the reason. */
+const CLOSED = /Connection is closed/
 
 /** Any number of calls may wait for a connection or be given up with it. */
 const LISTENERS_MAX = 0
@@ -31,17 +42,24 @@ const conditions = new WeakMap<RedisClient, Condition>()
 /** Begins to connect. `commandMs` is how long a command may take on this connection. */
 export function connect(target: RedisTarget, limits: RedisLimits, commandMs: number): RedisClient {
   const client = clientOf(target, limits, commandMs)
-  const condition: Condition = { why: 'it has not answered yet', isElsewhere: false, isEnding: false }
+  const condition: Condition = { why: NOT_ANSWERED, isElsewhere: false, isEnding: false }
   conditions.set(client, condition)
   client.setMaxListeners(LISTENERS_MAX)
   client.on('connect', () => (condition.isElsewhere = false))
   client.on('close', () => (condition.isEnding = false))
   // Every command fails by itself; without a listener ioredis would write to the console.
   client.on('error', ({ message }: Error) => {
-    condition.why = message
+    if (!SAYS_NOTHING.test(message) || condition.why === NOT_ANSWERED) condition.why = message
     // ioredis goes on in database 0, which is another store.
     if (NO_DATABASE.test(message)) condition.isElsewhere = true
   })
+  // What a Cluster itself says has no reason in it; that of each node is told only here.
+  const nodeFailed = (why: string): void => {
+    if (!CLOSED.test(why)) condition.why = why
+  }
+  client.on('node error', ({ message }: Error, node: string) => nodeFailed(`${node}: ${message}`))
+  if (client instanceof Cluster) watchSlots(client, nodeFailed)
+  else if (target.kind === 'sentinel') watchSentinels(client, nodeFailed)
   return client
 }
 
@@ -54,6 +72,12 @@ export function whyUnusable(client: RedisClient): string | null {
 /** What was last wrong with a connection. */
 export function whyLost(client: RedisClient): string {
   return conditions.get(client)?.why ?? ''
+}
+
+/** Keeps what a server has answered that ends the connection: the next call only sees that there is none. */
+export function refusedLogin(client: RedisClient, why: string): void {
+  const condition = conditions.get(client)
+  if (condition !== undefined) condition.why = why
 }
 
 /** Begins anew: nobody knows what a connection still delivers on which a command was given up, or whether it is one. */
@@ -140,12 +164,17 @@ function clientOf(target: RedisTarget, limits: RedisLimits, commandMs: number): 
         ...(target.password === null ? {} : { sentinelPassword: target.password }),
         ...(target.username === null ? {} : { sentinelUsername: target.username }),
       })
-    case 'cluster':
+    case 'cluster': {
+      const host = target.nodes[0]?.host ?? ''
       return new Cluster([...target.nodes], {
         redisOptions: shared,
         enableOfflineQueue: false,
         clusterRetryStrategy: retry,
         slotsRefreshTimeout: limits.connectMs,
+        // Names stay names: certificates are made out to them, and a name that is not found is told as such.
+        dnsLookup: (name, callback) => callback(null, name),
+        natMap: (key) => endpointless(host, key),
       })
+    }
   }
 }

@@ -33,11 +33,16 @@ export function redisCoordination(session: Session): Coordination {
     async lease(name, owner, ttlMs, tookOver) {
       // A lease of no time at all is one that is given back.
       const [outcome, detail = '', value = ''] = await lease(name, owner, Math.max(1, Math.ceil(ttlMs)))
+      // What another owner has is not written.
+      if (outcome !== 'refused') session.writes.accepted()
       if (outcome === 'taken_over') tookOver?.({ value, detail })
       return outcome !== 'refused'
     },
     release: async (name, owner) => void (await lease(name, owner, 0)),
-    announce: async (id, body, ttlMs) => void (await announce([id, JSON.stringify(body), String(Math.ceil(ttlMs))])),
+    async announce(id, body, ttlMs) {
+      await announce([id, JSON.stringify(body), String(Math.ceil(ttlMs))])
+      session.writes.accepted()
+    },
     async announced() {
       const list = await announce([String(ANNOUNCEMENTS_MAX), String(ANNOUNCEMENT_BYTES_MAX)])
       const replicas = new Map<string, JsonObject | null>()

@@ -14,9 +14,19 @@ import {
 const NOT_SENT =
   /isn't writeable and enableOfflineQueue|isn't ready and enableOfflineQueue|None of startup nodes is available|Failed to refresh slots cache/
 
+/** What ioredis says of a command whose connection has gone: not why. */
+const LOST = /^Reached the max retries per request|^Connection is closed/
+
 /** The errors by which Redis refuses a command before it does anything. */
 const NOT_BEGUN =
   /^(?:NOPERM|NOAUTH|WRONGPASS|READONLY|OOM|MISCONF|NOREPLICAS|LOADING|BUSY|MASTERDOWN|CLUSTERDOWN|MOVED|ASK|TRYAGAIN|CROSSSLOT|NOSCRIPT|NOGOODSLAVE|WRONGTYPE)\b|^ERR unknown command|^ERR Protocol error/
+
+/** The errors by which Redis refuses writes for as long as it is in some state; scripts before 7.0 have more words before it. */
+const REFUSES = /(?:^|^ERR |: -)((?:OOM|MISCONF|NOREPLICAS|READONLY|LOADING|MASTERDOWN|CLUSTERDOWN)\b.*)/s
+/** What Redis adds to an error of a script. */
+const OF_WHICH_SCRIPT = /[.,]?\s*script: [0-9a-f]{40}.*$/s
+/** Longer than any reason that Redis gives. */
+const REASON_LENGTH_MAX = 400
 
 /** An error in a script itself, from 7.0 on and before, where it can also be the reply to one command of it. What fails after a script's first write is no error but a reply. */
 const OF_SCRIPT = /\bscript: [0-9a-f]{40}\b|Error (?:running|compiling) script|user_script: ?\d+:/
@@ -35,6 +45,18 @@ function isPortError(error: unknown): error is Error {
   return kinds.some((kind) => error instanceof kind) || error instanceof RangeError
 }
 
+/** Why Redis refuses in the state that it is in, in its own words; null where an error says something else. */
+export function refusalIn(error: unknown): string | null {
+  if (!(error instanceof Error) || error.name !== 'ReplyError') return null
+  const [, reason] = REFUSES.exec(error.message) ?? []
+  return (
+    reason
+      ?.replace(OF_WHICH_SCRIPT, '')
+      .replace(/\.\s*$/, '')
+      .slice(0, REASON_LENGTH_MAX) ?? null
+  )
+}
+
 /** An error of a command that reads: nothing was changed in any case. `why` is what is wrong with the connection. */
 export function readFault(error: unknown, doing: string, why: string): Error {
   if (isPortError(error)) return error
@@ -47,7 +69,11 @@ export function readFault(error: unknown, doing: string, why: string): Error {
     const advice = 'set the last id of the stream back to that of its newest entry (XSETID)'
     return new StoreDamaged(`The store is damaged: an entry was taken out of the journal by hand; ${advice}`)
   }
-  return new StoreUnavailable(`${doing}: ${isNotSent(error) ? `Redis cannot be reached (${why})` : text}`)
+  const reason = refusalIn(error)
+  if (reason !== null) return new StoreUnavailable(`${doing}: ${reason}`, { reason })
+  return new StoreUnavailable(
+    `${doing}: ${isNotSent(error) || LOST.test(text) ? `Redis cannot be reached (${why})` : text}`,
+  )
 }
 
 /**
@@ -62,6 +88,12 @@ export function writeFault(error: unknown, doing: string, why: string): Error {
 function isRefused(error: unknown): boolean {
   if (!(error instanceof Error) || error.name !== 'ReplyError') return false
   return NOT_BEGUN.test(error.message) || OF_SCRIPT.test(error.message)
+}
+
+/** What Redis says to a connection that has not logged in; null where an error says something else. */
+export function loginFault(error: unknown): string | null {
+  const text = textOf(error)
+  return /^(?:NOAUTH|WRONGPASS)\b/.test(text) ? text : null
 }
 
 /** Whether a connection may still deliver the answer to a command that was given up. */

@@ -21,8 +21,8 @@ import {
   type Store,
   type StorePosition,
   type StoreState,
-  type StoreWarning,
 } from '../port.ts'
+import type { StoreWarning } from '../warning.ts'
 import { Turns } from '../turns.ts'
 import { confirmations } from './confirm.ts'
 import { reconnect, serverOf, type RedisClient } from './connection.ts'
@@ -41,6 +41,7 @@ import { refusal } from './refusal.ts'
 import { runScript } from './scripts.ts'
 import { serverWarnings } from './server-warnings.ts'
 import { Session } from './session.ts'
+import type { WriteLog } from './write-state.ts'
 
 export interface RedisStoreOptions {
   readonly target: RedisTarget
@@ -49,11 +50,16 @@ export interface RedisStoreOptions {
   /** A write is acknowledged once this many Redis replicas have it. */
   readonly waitReplicas: number
   readonly limits?: Partial<RedisLimits>
+  /** Is told when Redis begins to refuse writes, and when it takes them again. */
+  readonly log?: WriteLog
 }
 
+const NO_LOG: WriteLog = { info() {}, warn() {} }
+
 /** Opens the store; Redis need not be up, and is connected to in the background. */
-export function openRedisStore({ target, prefix, waitReplicas, limits }: RedisStoreOptions): RedisStore {
-  return new RedisStore(new Session(target, keysOf(prefix), { ...REDIS_LIMITS, ...limits }), waitReplicas)
+export function openRedisStore(options: RedisStoreOptions): RedisStore {
+  const { target, prefix, waitReplicas, limits, log = NO_LOG } = options
+  return new RedisStore(new Session(target, keysOf(prefix), { ...REDIS_LIMITS, ...limits }, log), waitReplicas)
 }
 
 /** Made by `openRedisStore` only. */
@@ -185,6 +191,7 @@ export class RedisStore implements Store {
     await this.#session.restore('Writing to the store', async (client) => {
       const reply = listOf(await runScript(client, 'start-epoch', writtenKeys(keys), args))
       if (reply[0] !== 'started') throw refusal(reply, known)
+      this.#session.writes.accepted()
       await this.#confirm(client, last)
     })
     return { epoch, seq: last.seq, mark: last.mark }
@@ -193,6 +200,11 @@ export class RedisStore implements Store {
   /** What is wrong with the settings of Redis, by which it could lose what it was given. */
   serverWarnings(): Promise<readonly StoreWarning[]> {
     return serverWarnings(this.#session)
+  }
+
+  /** Whether Redis takes writes, as of this process' last write and the last look. */
+  writeWarnings(): readonly StoreWarning[] {
+    return this.#session.writes.warnings
   }
 
   async close(): Promise<void> {
@@ -222,6 +234,7 @@ export class RedisStore implements Store {
     switch (verdict) {
       case 'committed':
       case 'repeated': {
+        if (verdict === 'committed') this.#session.writes.accepted()
         const place = { seq: Number(second), mark: third, bytes: first.length, storeFormat: FORMAT }
         const entry = knownEntry(readEntry(first, place))
         return { outcome: 'committed', entry, repeated: verdict === 'repeated', foreign: others }

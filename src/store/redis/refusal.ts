@@ -19,8 +19,10 @@ export function refusal([verdict, first = '', seq, mark = '']: readonly string[]
       return newerFormat('the store', Number(first))
     case 'too-large':
       return new CommitTooLarge(Number(first))
-    case 'forbidden':
-      return new StoreUnavailable(missingRight(first, String(seq)))
+    case 'forbidden': {
+      const reason = missingRight(first, String(seq))
+      return new StoreUnavailable(reason, { reason })
+    }
     case 'halfway':
       return new StoreOutcomeUnknown(`Writing to the store: it has ended halfway (${first})`)
     default:

@@ -1,12 +1,13 @@
 // The connections of one store and the one way to use them: every call waits a bounded time for a connection, ends within
 // its limit, and fails as one of the port's errors. A connection whose command was given up is made anew.
 import { StoreUnavailable } from '../port.ts'
-import { connect, reconnect, untilReady, whyLost, whyUnusable, type RedisClient } from './connection.ts'
-import { isTimeout, readFault, writeFault } from './faults.ts'
+import { connect, reconnect, refusedLogin, untilReady, whyLost, whyUnusable, type RedisClient } from './connection.ts'
+import { isTimeout, loginFault, readFault, refusalIn, writeFault } from './faults.ts'
 import { withForeignKeys } from './foreign-keys.ts'
 import type { Keys } from './keys.ts'
 import type { RedisLimits } from './limits.ts'
 import type { RedisTarget } from './redis-url.ts'
+import { WriteState, type WriteLog } from './write-state.ts'
 
 /** Reads and writes have connections of their own: WAIT holds up what comes after it, and so does what is long to read. */
 type Purpose = 'read' | 'read-much' | 'write' | 'restore'
@@ -17,14 +18,17 @@ const CALL_COMMANDS_MAX = 2
 export class Session {
   readonly keys: Keys
   readonly limits: RedisLimits
+  /** Whether Redis takes writes: every refused call is told to it; the caller tells it of each write that was carried out. */
+  readonly writes: WriteState
   readonly #target: RedisTarget
   readonly #clients = new Map<Purpose, RedisClient>()
   #closed = false
 
-  constructor(target: RedisTarget, keys: Keys, limits: RedisLimits) {
+  constructor(target: RedisTarget, keys: Keys, limits: RedisLimits, log: WriteLog) {
     this.#target = target
     this.keys = keys
     this.limits = limits
+    this.writes = new WriteState(log)
     // Connected from the start on, so that the first calls need not wait.
     for (const purpose of ['read', 'read-much', 'write'] as const) this.#client(purpose)
   }
@@ -86,6 +90,10 @@ export class Session {
       return await Promise.race([action(client), limit.passed])
     } catch (error) {
       if (isTimeout(error) && !this.#closed) reconnect(client)
+      const login = loginFault(error)
+      if (login !== null) refusedLogin(client, login)
+      const refusal = refusalIn(error)
+      if (refusal !== null) this.writes.refused(refusal)
       throw await withForeignKeys(error, faultOf(error, doing, whyLost(client)), client, this.keys)
     } finally {
       limit.cancel()

@@ -4,8 +4,8 @@ import { StoreUnavailable } from '../../../src/store/port.ts'
 import type { RedisStore } from '../../../src/store/redis/redis-store.ts'
 import { followLasting } from '../../fixtures/redis-follower.ts'
 import { redisTest, until } from '../../fixtures/redis-process.ts'
-import { startCluster, type RedisServer } from '../../fixtures/redis-server.ts'
-import { answers, openImpatient, reached } from '../../fixtures/redis-store.ts'
+import { isOld, startCluster, startRedis, type RedisServer } from '../../fixtures/redis-server.ts'
+import { answers, openAt, openImpatient, reached } from '../../fixtures/redis-store.ts'
 import { commit, positionAt, put, range, seqs } from '../../fixtures/store-changes.ts'
 
 /** Far above what the slowest machine needs. */
@@ -78,4 +78,18 @@ await redisTest(t, 'the slot of the store moves to another node: following and w
   await one.reached(20)
   t.same(seqs(one.entries), range(1, 20))
   t.equal(await holder.call('DBSIZE'), 0)
+})
+
+await redisTest(t, 'servers of a Cluster that name no endpoint are at the address that was asked', async (t) => {
+  const server = await startRedis(t, { args: ['--cluster-enabled', 'yes'] })
+  if (await isOld(server)) return void t.pass('endpoints', { skip: 'NOT TESTED: Redis before 7.0 always names them' })
+  await server.call('CONFIG', 'SET', 'cluster-preferred-endpoint-type', 'unknown-endpoint')
+  await server.call('CLUSTER', 'ADDSLOTSRANGE', 0, 16_383)
+  await until('it is whole', async () => String(await server.call('CLUSTER', 'INFO')).includes('cluster_state:ok'))
+  const store = openAt(t, `redis+cluster://localhost:${server.port}`)
+  t.equal((await commit(store, [put('a', 0)])).seq, 1)
+  t.same(
+    (await store.serverWarnings()).map(({ code }) => code),
+    ['no_persistence'],
+  )
 })

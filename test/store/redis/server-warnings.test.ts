@@ -9,7 +9,7 @@ const noConfig = ['--rename-command', 'CONFIG', '']
 
 const settings: Readonly<Record<string, { options: RedisOptions; codes: readonly string[] }>> = {
   'keeps every write': { options: { keeps: 'aof' }, codes: [] },
-  'saves now and then': { options: { keeps: 'rdb' }, codes: [] },
+  'saves now and then': { options: { keeps: 'rdb' }, codes: ['snapshots_only'] },
   'keeps nothing': { options: { keeps: 'nothing' }, codes: ['no_persistence'] },
   'throws away what it likes': {
     options: { keeps: 'aof', args: ['--maxmemory-policy', 'allkeys-lru'] },

@@ -61,3 +61,10 @@ await redisTest(t, 'a certificate that is made out to somebody else is refused',
   const url = `rediss://127.0.0.1:${tls.server.port}`
   t.match(await commitFrom(url, tls.certificate), /^StoreUnavailable: .*(?:does not match|not in the cert)/)
 })
+
+await redisTest(t, 'a node of a Cluster is asked for by its name, and the reason names it', async (t) => {
+  const tls = await startTls(t, 'DNS:elsewhere.example')
+  if (tls === null) return
+  const url = `rediss+cluster://localhost:${tls.server.port}`
+  t.match(await commitFrom(url, tls.certificate), /^StoreUnavailable: .*localhost.*(?:does not match|not in the cert)/)
+})
