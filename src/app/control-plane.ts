@@ -12,6 +12,7 @@ import type { Control } from '../control/control.ts'
 import { applyGithubEvent } from '../control/github-event.ts'
 import { PageReaders } from '../control/page-readers.ts'
 import type { ReplicaFacts } from '../control/replicas.ts'
+import { traceRefusedAccess } from '../routes/admin/access-trace.ts'
 import { authenticate } from '../routes/admin/authenticate.ts'
 import { limitBodies } from '../routes/admin/body-room.ts'
 import { blockedVersionRoutes } from '../routes/admin/blocked-versions.ts'
@@ -101,6 +102,7 @@ export async function buildControlPlane(options: ControlPlaneOptions): Promise<F
   await app.register(helmet, { contentSecurityPolicy: false })
   await app.register(swagger, openApiInfo)
 
+  traceRefusedAccess(app, registry, control.clock)
   healthRoutes(app)
   readinessRoutes(app, control, holder)
   metricsRoutes(app, registry)

@@ -6,6 +6,7 @@ import { covers, coversAll, roleReaches, type Identity, type Role } from '../../
 import { identify } from '../../control/tokens.ts'
 import { secretsFor } from '../../control/embargoes.ts'
 import type { Control } from '../../control/control.ts'
+import { markExpired } from './access-trace.ts'
 import { sendProblem } from './problem.ts'
 import { COUNTED_MAX, limitFailures, limitRequests } from './rate-limits.ts'
 
@@ -53,7 +54,10 @@ export async function authenticate(app: FastifyInstance, control: Control, admin
     verifyErrorLogLevel: 'debug',
     auth: (text, request) => {
       const found = identify(control, adminToken, text)
-      if (found.outcome === 'expired') expired.set(request, found.at)
+      if (found.outcome === 'expired') {
+        expired.set(request, found.at)
+        markExpired(request)
+      }
       if (found.outcome === 'not-loaded') undecided.add(request)
       if (found.outcome === 'identified') request.identity = found.identity
       return found.outcome === 'identified'

@@ -20,13 +20,13 @@ t.test('a problem of a code that nobody has thought of is looked through', async
   hideEmbargoed(app, session.planes.deps)
   const detail = `somebody has written ${FIX}`
   const errors = [{ field: 'reason', message: detail }]
-  app.get('/known', (_request, reply) => sendProblem(reply, 'invalid_request', detail, { errors }))
+  app.get('/known', (request, reply) => sendProblem(request, reply, 'invalid_request', { detail, errors }))
   app.get('/new', (_request, reply) =>
     reply.code(409).send({ type: 'urn:bellwether:error:new_code', title: 'New', code: 'new_code', detail, errors }),
   )
   app.get('/none', (_request, reply) => reply.code(409).send({ type: 'urn:bellwether:error:', title: 'New', detail }))
   for (const code of ['held_back', 'guard_refused', 'release_over', 'rollout_over'] satisfies ErrorCode[])
-    app.get(`/${code}`, (_request, reply) => sendProblem(reply, code, detail, { errors }))
+    app.get(`/${code}`, (request, reply) => sendProblem(request, reply, code, { detail, errors }))
   const known = await app.inject('/known')
   t.match(known.json(), { detail, errors }, 'it only says back what was sent')
   for (const path of ['/new', '/none', '/held_back', '/guard_refused', '/release_over', '/rollout_over']) {
