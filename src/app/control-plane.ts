@@ -37,6 +37,7 @@ import { sharedSchemas } from '../routes/admin/schemas.ts'
 import { replicaRoutes } from '../routes/admin/replicas.ts'
 import { storeRoutes } from '../routes/admin/store.ts'
 import { tokenRoutes } from '../routes/admin/tokens.ts'
+import { refuseUnsafeText } from '../routes/admin/refuse-unsafe-text.ts'
 import { refuseUnreadable } from '../routes/admin/unreadable.ts'
 import { answerWrites } from '../routes/admin/write-request.ts'
 import { limitConnectionsPerAddress } from '../serve/address-limit.ts'
@@ -126,6 +127,7 @@ export async function buildControlPlane(options: ControlPlaneOptions): Promise<F
         readBodies(guarded)
         await authenticate(guarded, control, adminToken)
         limitBodies(guarded)
+        refuseUnsafeText(guarded)
         answerWrites(guarded, control)
         hideEmbargoed(guarded, control)
         tagDocuments(guarded)
