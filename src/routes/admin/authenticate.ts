@@ -12,6 +12,11 @@ import { COUNTED_MAX, limitFailures, limitRequests } from './rate-limits.ts'
 
 /** Dry runs of one caller in a minute: far more than people and their tools try, and no load to speak of. */
 const DRY_RUNS_MAX = 600
+/**
+ * The same while something is hidden from the caller: what a dry run says back is masked where it is a secret, so each tells whether a
+ * guess was right. Operators who try their changes need no more, and numbers of fixes cannot be tried through in a day.
+ */
+const DRY_RUNS_UNDER_EMBARGO_MAX = 60
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -42,6 +47,11 @@ export async function authenticate(app: FastifyInstance, control: Control, admin
   const countDryRun = limitRequests(app, {
     max: DRY_RUNS_MAX,
     why: `with more dry runs than ${DRY_RUNS_MAX} a minute`,
+    keyOf: (request) => callerOf(request).actor,
+  })
+  const countUnderEmbargo = limitRequests(app, {
+    max: DRY_RUNS_UNDER_EMBARGO_MAX,
+    why: `with more dry runs than ${DRY_RUNS_UNDER_EMBARGO_MAX} a minute while there is an embargo`,
     keyOf: (request) => callerOf(request).actor,
   })
   const expired = new WeakMap<FastifyRequest, string>()
@@ -82,14 +92,23 @@ export async function authenticate(app: FastifyInstance, control: Control, admin
     }
     const identity = callerOf(request)
     // What a dry run says back is masked where it is a secret, so guesses would be answered; a real write leaves its trace.
-    const mayTry = isDryRun && dryRunRole !== undefined && secretsFor(control.replica.state, identity) === null
+    const isUnderEmbargo = isDryRun && secretsFor(control.replica.state, identity) !== null
+    const mayTry = isDryRun && dryRunRole !== undefined && !isUnderEmbargo
     const role = mayTry ? dryRunRole : ownRole
     if (!roleReaches(identity.role, role)) {
       const detail = `this needs role ${role}; the token ${identity.actor} has role ${identity.role}`
       return sendProblem(request, reply, 'role_too_low', { detail, needs: role })
     }
     if (wholeServer === true && !coversAll(identity)) return refuseScope(request, reply, identity, '*')
-    return isDryRun ? ((await countDryRun(request, reply)) ?? undefined) : undefined
+    if (!isDryRun) return undefined
+    const refused = await (isUnderEmbargo ? countUnderEmbargo : countDryRun)(request, reply)
+    if (refused !== null) return refused
+    // As many lines as the limit lets through.
+    if (isUnderEmbargo) {
+      const { method, routeOptions } = request
+      request.log.info({ actor: identity.actor, method, route: routeOptions.url }, 'dry run under an embargo')
+    }
+    return undefined
   })
   app.addHook('preHandler', refuseBeyondScope)
 }
