@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import { fileURLToPath } from 'node:url'
 import { buildPollPlane, schemeOf } from './app/poll-plane.ts'
-import type { Config } from './config.ts'
+import { withheldFromWorkers, type Config } from './config.ts'
 import { closePlane, listen } from './listening.ts'
 import type { Clock } from './lib/clock.ts'
 import type { SnapshotHolder } from './serve/holder.ts'
@@ -67,6 +67,7 @@ async function openWorkers({ config, holder, clock, log }: PollPlaneParts): Prom
     // Beside this file, built or not.
     entry: fileURLToPath(new URL(`poll-worker${import.meta.url.slice(-'.ts'.length)}`, import.meta.url)),
     ticketSecret: config.pollTls?.ticketSecret ?? null,
+    withheld: withheldFromWorkers(),
     clock,
     log,
     holder,
