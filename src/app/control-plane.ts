@@ -100,7 +100,8 @@ export async function buildControlPlane(options: ControlPlaneOptions): Promise<F
   // What is sent is put together member by member (presentChannel and the like), and the tests hold it against the
   // schemas; compiled serializers would cost memory and start-up time to do no more than that.
   app.setSerializerCompiler(() => (value) => JSON.stringify(value))
-  await app.register(helmet, { contentSecurityPolicy: false })
+  // Over plain HTTP the header means nothing (RFC 6797, 7.2), and a proxy that passed it on would decide for its whole host.
+  await app.register(helmet, { contentSecurityPolicy: false, strictTransportSecurity: false })
   await app.register(swagger, openApiInfo)
 
   traceRefusedAccess(app, registry, control.clock)
