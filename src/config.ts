@@ -178,14 +178,9 @@ export class ConfigError extends Error {
   }
 }
 
-/** What a poll worker reads: of the configuration nothing secret (the ticket secret is sent to it), and what Node.js and libraries read. */
-const OF_WORKERS =
-  /^(?:BELLWETHER_POLL_(?:HOST|PORT|MAX_AGE_S|TLS_CERT|TLS_KEY)|PATH|TZ|TMPDIR|LANG|(?:NODE|LC|LD|UV|SSL_CERT|OPENSSL|MALLOC)_\w+)$/
-
-/** All other variables, each undefined. Workers read what strangers send, so no secret of ours or of the platform may be there. */
-export function withheldFromWorkers(env: NodeJS.ProcessEnv = process.env): Readonly<Record<string, undefined>> {
-  const withheld = Object.keys(env).filter((name) => !OF_WORKERS.test(name))
-  return Object.fromEntries(withheld.map((name) => [name, undefined]))
+/** The names of all variables that this process was given, whoever they are for. */
+export function environmentNames(): readonly string[] {
+  return Object.keys(process.env)
 }
 
 /** Reads and checks the configuration. Throws ConfigError with one line for every mistake. */

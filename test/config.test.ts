@@ -1,7 +1,7 @@
 // Configuration: each variable, each mistake with a line of its own, and no secret in any of them.
 import { availableParallelism } from 'node:os'
 import t from 'tap'
-import { ConfigError, readConfig, withheldFromWorkers } from '../src/config.ts'
+import { ConfigError, readConfig } from '../src/config.ts'
 
 const defaults = {
   role: 'all',
@@ -312,27 +312,5 @@ await t.test('TLS of the poll plane has its files and, if given, the secret of i
   t.same(readConfig(env).pollTls, { cert: 'c.pem', key: 'k.pem', ticketSecret: null })
   const ticketSecret = readConfig({ ...env, BELLWETHER_POLL_TLS_TICKET_SECRET: SECRET }).pollTls?.ticketSecret
   t.equal(ticketSecret, SECRET)
-  t.end()
-})
-
-t.test('poll workers get what they need of the environment, and no name that nobody has thought of', (t) => {
-  const needed = [
-    'BELLWETHER_POLL_PORT',
-    'BELLWETHER_POLL_TLS_KEY',
-    'PATH',
-    'NODE_OPTIONS',
-    'LC_ALL',
-    'LD_LIBRARY_PATH',
-  ]
-  const withheld = [
-    'BELLWETHER_ADMIN_TOKEN',
-    'BELLWETHER_REDIS_URL',
-    'BELLWETHER_POLL_TLS_TICKET_SECRET',
-    'AWS_SECRET_ACCESS_KEY',
-  ]
-  const env = Object.fromEntries([...needed, ...withheld, 'PATHS', 'BELLWETHER_NEW'].map((name) => [name, 'x']))
-  const taken = withheldFromWorkers(env)
-  t.strictSame(Object.keys(taken).toSorted(), [...withheld, 'BELLWETHER_NEW', 'PATHS'].toSorted())
-  t.ok(Object.values(taken).every((value) => value === undefined))
   t.end()
 })
