@@ -3,7 +3,7 @@
 
 /** What a poll worker reads: of the configuration nothing secret (the ticket secret is sent to it), and what Node.js and libraries read. */
 const OF_WORKERS =
-  /^(?:BELLWETHER_POLL_(?:HOST|PORT|MAX_AGE_S|TLS_CERT|TLS_KEY)|PATH|TZ|TMPDIR|LANG|(?:NODE|LC|LD|UV|SSL_CERT|OPENSSL|MALLOC)_\w+)$/
+  /^(?:BELLWETHER_(?:POLL_(?:HOST|PORT|MAX_AGE_S|TLS_CERT|TLS_KEY)|CONNECTIONS_PER_ADDRESS)|PATH|TZ|TMPDIR|LANG|(?:NODE|LC|LD|UV|SSL_CERT|OPENSSL|MALLOC)_\w+)$/
 
 /** All other variables of these names, each undefined. */
 export function withheldFromWorkers(names: readonly string[]): Readonly<Record<string, undefined>> {

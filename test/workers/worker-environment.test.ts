@@ -6,6 +6,7 @@ t.test('poll workers get what they need of the environment, and no name that nob
   const needed = [
     'BELLWETHER_POLL_PORT',
     'BELLWETHER_POLL_TLS_KEY',
+    'BELLWETHER_CONNECTIONS_PER_ADDRESS',
     'PATH',
     'NODE_OPTIONS',
     'LC_ALL',
