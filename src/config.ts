@@ -187,6 +187,11 @@ export class ConfigError extends Error {
   }
 }
 
+/** The names of all variables that this process was given, whoever they are for. */
+export function environmentNames(): readonly string[] {
+  return Object.keys(process.env)
+}
+
 /** Reads and checks the configuration. Throws ConfigError with one line for every mistake. */
 export function readConfig(env: Readonly<Record<string, string | undefined>> = process.env): Config {
   const names = Object.keys(schema.properties)

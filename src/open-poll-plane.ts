@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import { fileURLToPath } from 'node:url'
 import { buildPollPlane, schemeOf } from './app/poll-plane.ts'
-import type { Config } from './config.ts'
+import { environmentNames, type Config } from './config.ts'
 import { closePlane, listen } from './listening.ts'
 import type { Clock } from './lib/clock.ts'
 import type { SnapshotHolder } from './serve/holder.ts'
@@ -65,11 +65,13 @@ async function openTls({ pollTls }: Config, clock: Clock) {
 
 async function openWorkers({ config, holder, lifecycle, clock, log }: PollPlaneParts): Promise<OpenPollPlane> {
   const { WorkerPool } = await import('./workers/worker-pool.ts')
+  const { withheldFromWorkers } = await import('./workers/worker-environment.ts')
   const pool = new WorkerPool({
     count: config.pollWorkers,
     // Beside this file, built or not.
     entry: fileURLToPath(new URL(`poll-worker${import.meta.url.slice(-'.ts'.length)}`, import.meta.url)),
     ticketSecret: config.pollTls?.ticketSecret ?? null,
+    withheld: withheldFromWorkers(environmentNames()),
     clock,
     log,
     holder,

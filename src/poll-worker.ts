@@ -17,6 +17,7 @@ import { WorkerSnapshots } from './workers/worker-snapshots.ts'
 /** How often the primary is told of what was counted. */
 const COUNTS_INTERVAL_MS = 1_000
 
+// A variable that is read here for the first time must be named in workers/worker-environment.ts, or it has its default.
 const config = readConfig()
 const counts = new PollCounts()
 const holder = new SnapshotHolder()

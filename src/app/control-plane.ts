@@ -13,6 +13,7 @@ import { applyGithubEvent } from '../control/github-event.ts'
 import { PageReaders } from '../control/page-readers.ts'
 import type { ReplicaFacts } from '../control/replicas.ts'
 import type { Lifecycle } from '../serve/lifecycle.ts'
+import { traceRefusedAccess } from '../routes/admin/access-trace.ts'
 import { authenticate } from '../routes/admin/authenticate.ts'
 import { limitBodies } from '../routes/admin/body-room.ts'
 import { blockedVersionRoutes } from '../routes/admin/blocked-versions.ts'
@@ -37,6 +38,7 @@ import { sharedSchemas } from '../routes/admin/schemas.ts'
 import { replicaRoutes } from '../routes/admin/replicas.ts'
 import { storeRoutes } from '../routes/admin/store.ts'
 import { tokenRoutes } from '../routes/admin/tokens.ts'
+import { refuseUnsafeText } from '../routes/admin/refuse-unsafe-text.ts'
 import { refuseUnreadable } from '../routes/admin/unreadable.ts'
 import { answerWrites } from '../routes/admin/write-request.ts'
 import { limitConnectionsPerAddress } from '../serve/address-limit.ts'
@@ -101,10 +103,12 @@ export async function buildControlPlane(options: ControlPlaneOptions): Promise<F
   // What is sent is put together member by member (presentChannel and the like), and the tests hold it against the
   // schemas; compiled serializers would cost memory and start-up time to do no more than that.
   app.setSerializerCompiler(() => (value) => JSON.stringify(value))
-  await app.register(helmet, { contentSecurityPolicy: false })
+  // Over plain HTTP the header means nothing (RFC 6797, 7.2), and a proxy that passed it on would decide for its whole host.
+  await app.register(helmet, { contentSecurityPolicy: false, strictTransportSecurity: false })
   await app.register(swagger, openApiInfo)
 
   endAfterAnswer(app, lifecycle)
+  traceRefusedAccess(app, registry, control.clock)
   healthRoutes(app)
   readinessRoutes(app, control, holder, lifecycle)
   metricsRoutes(app, registry)
@@ -128,6 +132,7 @@ export async function buildControlPlane(options: ControlPlaneOptions): Promise<F
         readBodies(guarded)
         await authenticate(guarded, control, adminToken)
         limitBodies(guarded)
+        refuseUnsafeText(guarded)
         answerWrites(guarded, control)
         hideEmbargoed(guarded, control)
         tagDocuments(guarded)

@@ -84,6 +84,8 @@ export function buildPollPlane(holder: SnapshotHolder, options: PollPlaneOptions
   })
   app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response))
   app.addHook('preClose', async () => lifecycle.close())
+  // First: what has no TLS yet can be told nothing, and to wait for its end would double the time of a handshake.
+  app.server.prependListener('tlsClientError', (_error: Error, socket: Socket) => socket.destroy())
   const event = tls === null ? 'connection' : 'secureConnection'
   if (options.fastPath === false) {
     app.server.on(event, (socket: Socket) => slices.take(socket))
@@ -153,7 +155,7 @@ const refused = new WeakSet<Socket>()
 
 /** Ends a connection with a refusal, behind the answers to the requests before. */
 function refuse(socket: Socket, unreadable: Unreadable): void {
-  if (refused.has(socket)) return
+  if (refused.has(socket) || socket.destroyed) return
   refused.add(socket)
   // Node would wait for as long as the other side keeps its half open, and for answers that nobody takes.
   const cutOff = setTimeout(() => socket.destroy(), REFUSAL_TIMEOUT_MS).unref()

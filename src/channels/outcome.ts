@@ -1,6 +1,8 @@
 // What the rules answer: a value, or a refusal that says what is wrong and what to do about it.
 // Expected outcomes are values here; nothing in channels/ throws for what an operator or an upstream may send.
 
+import { escapeUnsafe } from './unsafe-text.ts'
+
 /** The guards of every change of a served version, by the names the API shows. */
 export type GuardName =
   | 'not-a-version'
@@ -86,8 +88,5 @@ export function quoted(text: string): string {
 
 /** JSON's escapes, and the same for what JSON lets stand: C1 controls, line separators, marks that turn the direction of writing. */
 function escaped(text: string): string {
-  const inJson = JSON.stringify(text).slice(1, -1)
-  return inJson.replaceAll(/[\p{Cc}\p{Zl}\p{Zp}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu, (character) => {
-    return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`
-  })
+  return escapeUnsafe(JSON.stringify(text).slice(1, -1))
 }

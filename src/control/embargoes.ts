@@ -5,11 +5,11 @@ import type { Release } from '../rollouts/release.ts'
 import type { ReplicaState } from '../serve/replica-state.ts'
 import type { Json } from '../store/port.ts'
 import { embargoView, readView } from './core/views.ts'
-import type { Identity } from './identity.ts'
+import { seesAll, type Identity } from './identity.ts'
 
 /** What must be hidden from this caller; null where nothing is. */
 export function secretsFor(state: ReplicaState | null, identity: Identity): Secrets | null {
-  if (state === null || identity.role === 'admin') return null
+  if (state === null || seesAll(identity)) return null
   const { secrets } = readView(state, embargoView)
   return secrets.isEmpty ? null : secrets
 }

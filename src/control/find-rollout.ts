@@ -9,7 +9,9 @@ import type { ReplicaState } from '../serve/replica-state.ts'
 import type { Document } from '../store/port.ts'
 import { readerOf, type Reader } from './core/transaction.ts'
 import { readView, underWayView } from './core/views.ts'
+import type { Identity } from './identity.ts'
 import { bare } from './release-result.ts'
+import { pipelineFor, rolloutFor } from './scoped-rollouts.ts'
 
 /** Which rollout of a pipeline a request is about; without a release the one that it can only be. */
 export interface RolloutChoice {
@@ -47,9 +49,11 @@ export function rolloutsOf(state: ReplicaState, version: string): readonly Rollo
   })
 }
 
-/** Whether there is anything to show of a pipeline. */
-export function isKnownPipeline(state: ReplicaState, name: string): boolean {
-  return state.document(pipelineKey(name)) !== undefined || rolloutDocuments(readerOf(state), name).length > 0
+/** Whether there is anything to show of a pipeline to this caller. */
+export function isKnownPipeline(state: ReplicaState, identity: Identity, name: string): boolean {
+  const pipeline = state.document(pipelineKey(name))
+  if (pipeline !== undefined && pipelineFor(identity, pipelineOf(pipeline)) !== null) return true
+  return rolloutDocuments(readerOf(state), name, (rollout) => rolloutFor(identity, rollout) !== null).length > 0
 }
 
 export function isRunning({ state }: Rollout): boolean {

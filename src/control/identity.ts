@@ -23,6 +23,11 @@ export function coversAll({ channels }: Identity): boolean {
   return channels === null || channels.includes('*')
 }
 
+/** Whether a caller may see everything: an admin of the whole server. */
+export function seesAll(identity: Identity): boolean {
+  return identity.role === 'admin' && coversAll(identity)
+}
+
 export function covers(identity: Identity, channel: string): boolean {
   return identity.channels === null || identity.channels.some((pattern) => patternCovers(pattern, channel))
 }

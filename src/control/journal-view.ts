@@ -1,7 +1,7 @@
 // The journal as it may be shown: without secrets, and without what is outside the caller's scope.
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { channelNameOf } from '../channels/channel.ts'
 import {
+  EPOCH_SUBJECT,
   JournalTrimmed,
   StoreUnavailable,
   type Document,
@@ -16,34 +16,30 @@ import { UnreadableEntry } from '../store/entry-parts.ts'
 import { TURN_BYTES_MAX } from '../store/turns.ts'
 import { asStored, unreadBody } from '../store/stored-form.ts'
 import type { Secrets } from '../rollouts/embargo.ts'
-import { isKeptLabelKey } from '../rollouts/github-label.ts'
-import { isPipelineKey } from '../rollouts/pipeline.ts'
 import { isReleaseKey, releaseBody, releaseOf } from '../rollouts/release.ts'
-import { isRolloutKey } from '../rollouts/rollout.ts'
 import { secretsFor } from './embargoes.ts'
 import { knownState, type Control } from './control.ts'
 import { callersId } from './core/commit.ts'
-import { isIndexKey } from './core/views.ts'
-import { covers, coversAll, type Identity } from './identity.ts'
+import { coversAll, seesAll, type Identity } from './identity.ts'
+import { HIDDEN } from './scoped-rollouts.ts'
 import { isTokenKey } from './tokens.ts'
-
-const BLANK = '(hidden)'
+import { isSearchable, kindOf, visibleChange } from './visible-documents.ts'
 
 /**
  * One page of the journal for this caller; entries that are wholly outside the caller's scope are left out. What may be shown
  * is said by documents, so callers that may not see everything see no entry that this replica has not applied.
  */
 export async function readJournal(control: Control, identity: Identity, query: JournalQuery): Promise<VisiblePage> {
-  const { entries, next } = await control.store.journalInParts(query)
+  const { entries, next } = await control.store.journalInParts(searchFor(identity, query))
   const newest = entries[0]?.head.seq ?? 0
-  if (identity.role !== 'admin' && !(await isKnownHere(control, newest))) {
+  if (!seesAll(identity) && !(await isKnownHere(control, newest))) {
     throw control.replica.fault ?? new StoreUnavailable(`journal entry ${newest} is not served here yet`)
   }
   const items: string[] = []
   const unreadable: UnreadableEntryView[] = []
   let charactersInTurn = 0
   for (const entry of entries) {
-    const shown = await jsonOf(control, entry, identity)
+    const shown = await jsonOf(control, entry, identity, query)
     if (shown.outcome === 'unreadable') unreadable.push(shown.view)
     if (shown.outcome !== 'shown') continue
     items.push(shown.json)
@@ -56,28 +52,53 @@ export async function readJournal(control: Control, identity: Identity, query: J
   return { items, unreadable, next }
 }
 
+/**
+ * What of a query the store may look for. A page says how far it has looked, so a store that looks for what the caller may not see
+ * would say where that is; such filters are held against what the caller is shown instead.
+ */
+function searchFor(identity: Identity, query: JournalQuery): JournalQuery {
+  if (coversAll(identity)) return query
+  const { actor: _actor, kind: _kind, subject, ...rest } = query
+  return subject !== undefined && isSearchable(identity, subject) ? { ...rest, subject } : rest
+}
+
+/** Whether an entry, as it is shown, is what a query asks for. */
+function isAskedFor({ actor, kind, subjects }: JournalEntry, query: JournalQuery): boolean {
+  const { actor: askedActor = actor, kind: askedKind = kind, subject } = query
+  return actor === askedActor && kind === askedKind && (subject === undefined || subjects.includes(subject))
+}
+
 type ShownEntry =
   | { readonly outcome: 'shown'; readonly json: string }
   | { readonly outcome: 'unreadable'; readonly view: UnreadableEntryView }
   | { readonly outcome: 'outside' }
 
 /** An entry as viewOf shows it, written as JSON a part at a time. */
-async function jsonOf(control: Control, entry: EntryInParts, identity: Identity): Promise<ShownEntry> {
+async function jsonOf(
+  control: Control,
+  entry: EntryInParts,
+  identity: Identity,
+  query: JournalQuery,
+): Promise<ShownEntry> {
   const { head } = entry
-  const unreadable = unreadableOf(head)
+  const unreadable = unreadableOf(head, identity)
   if (unreadable !== null) return { outcome: 'unreadable', view: unreadable }
   const parts: string[] = []
+  const seen = new Set<string>()
   try {
     for await (const changes of entry.changes()) {
       const shown = changesFor(control, changes, identity)
+      for (const { key } of shown) seen.add(key)
       if (shown.length > 0) parts.push(JSON.stringify(shown).slice(1, -1))
     }
   } catch (error) {
     if (!(error instanceof UnreadableEntry)) throw error
-    return { outcome: 'unreadable', view: { seq: head.seq, detail: error.message } }
+    return { outcome: 'unreadable', view: unreadableView(identity, head.seq, error.message) }
   }
   if (parts.length === 0) return { outcome: 'outside' }
-  const { changes: _, ...rest } = headFor(control, head, identity)
+  const shown = headFor(control, head, identity, seen)
+  if (!coversAll(identity) && !isAskedFor(shown, query)) return { outcome: 'outside' }
+  const { changes: _, ...rest } = shown
   return { outcome: 'shown', json: `${JSON.stringify(rest).slice(0, -1)},"changes":[${parts.join(',')}]}` }
 }
 
@@ -87,8 +108,16 @@ export interface UnreadableEntryView {
   readonly detail: string
 }
 
-export function unreadableOf({ seq, unreadable: detail }: JournalEntry): UnreadableEntryView | null {
-  return detail === undefined ? null : { seq, detail }
+export function unreadableOf(
+  { seq, unreadable: detail }: JournalEntry,
+  identity: Identity,
+): UnreadableEntryView | null {
+  return detail === undefined ? null : unreadableView(identity, seq, detail)
+}
+
+/** What is wrong with an entry may have a part of it in it. */
+function unreadableView(identity: Identity, seq: number, detail: string): UnreadableEntryView {
+  return { seq, detail: coversAll(identity) ? detail : 'it cannot be read by this build' }
 }
 
 interface VisiblePage {
@@ -125,19 +154,30 @@ export function isAppliedHere({ replica }: Control, seq: number): boolean {
 /** A journal entry as this caller may see it, null where nothing of it is theirs to see. */
 export function viewOf(control: Control, entry: JournalEntry, identity: Identity): JournalEntry | null {
   const changes = changesFor(control, entry.changes, identity)
-  return changes.length === 0 ? null : { ...headFor(control, entry, identity), changes }
+  const seen = new Set(changes.map(({ key }) => key))
+  return changes.length === 0 ? null : { ...headFor(control, entry, identity, seen), changes }
 }
 
-/** An entry without what its head says that is not the caller's to see; its changes are not looked at. */
-function headFor(control: Control, entry: JournalEntry, identity: Identity): JournalEntry {
+/** An entry without what its head says that is not the caller's to see; `seen` are the keys of the changes that are. */
+function headFor(control: Control, entry: JournalEntry, identity: Identity, seen: ReadonlySet<string>): JournalEntry {
   const secrets = secretsFor(control.replica.state, identity)
   const { requestHash: _, ...rest } = entry
-  return {
-    ...rest,
-    reason: worded(entry.reason, secrets),
-    requestId: worded(callersId(entry), secrets),
-    subjects: entry.subjects.filter((key) => maySee(identity, key)),
+  const subjects = entry.subjects.filter((key) => seen.has(key) || key === EPOCH_SUBJECT)
+  if (!isHeadSeen(entry, identity, seen)) {
+    return { ...rest, actor: HIDDEN, kind: HIDDEN, reason: null, requestId: null, subjects }
   }
+  return { ...rest, reason: worded(entry.reason, secrets), requestId: worded(callersId(entry), secrets), subjects }
+}
+
+/**
+ * Whether the caller may see what the head of an entry is about: its main subject, or a document of the kind that the entry's kind
+ * begins with. A release that is registered with its rollouts is not shown by them.
+ */
+function isHeadSeen({ kind, subjects }: JournalEntry, identity: Identity, seen: ReadonlySet<string>): boolean {
+  const [main] = subjects
+  if (coversAll(identity) || main === EPOCH_SUBJECT || (main !== undefined && seen.has(main))) return true
+  const [about] = kind.split('.', 1)
+  return [...seen].some((key) => kindOf(key) === about)
 }
 
 /** Those of an entry's changes that the caller may see, as far as that goes. */
@@ -146,13 +186,14 @@ function changesFor(
   changes: readonly DocumentChange[],
   identity: Identity,
 ): readonly DocumentChange[] {
-  const secrets = secretsFor(control.replica.state, identity)
+  const { state } = control.replica
+  const secrets = secretsFor(state, identity)
   const shown = (document: Document | null): Document | null => {
     const view = hidden(blanked(document), secrets)
     return view === null ? null : asStored(view)
   }
   return changes
-    .filter(({ key }) => maySee(identity, key))
+    .flatMap((change) => visibleChange(state, identity, change) ?? [])
     .map(({ key, before, after }) => ({ key, before: shown(before), after: shown(after) }))
 }
 
@@ -172,16 +213,7 @@ function hidden(document: Document | null, secrets: Secrets | null): Document | 
   return { ...document, body: secrets.hide(body) as JsonObject } // What hides a text in an object gives an object.
 }
 
-function maySee(identity: Identity, key: string): boolean {
-  if (isTokenKey(key)) return identity.role === 'admin' && coversAll(identity)
-  // They name channels of all kinds.
-  if (isIndexKey(key)) return coversAll(identity)
-  if (isReleaseKey(key) || isPipelineKey(key) || isRolloutKey(key) || isKeptLabelKey(key)) return coversAll(identity)
-  const name = channelNameOf(key)
-  return name === null || covers(identity, name)
-}
-
 function blanked(document: Document | null): Document | null {
   if (document === null || !isTokenKey(document.key)) return document
-  return { ...document, body: { ...document.body, hash: BLANK } }
+  return { ...document, body: { ...document.body, hash: HIDDEN } }
 }

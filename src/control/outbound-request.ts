@@ -2,6 +2,7 @@
 // time of all of it and one for the body. Nothing here rejects; whatever is not an answer is a problem in words.
 import { Agent as HttpAgent, request as httpRequest, type IncomingHttpHeaders, type IncomingMessage } from 'node:http'
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https'
+import { escapeUnsafe } from '../channels/unsafe-text.ts'
 import type { AllowedHosts } from './allowed-hosts.ts'
 
 const HEAD_BYTES_MAX = 16 * 1_024
@@ -122,8 +123,9 @@ export class Outbound {
   }
 }
 
+/** The other side can have a part in the words of an error. */
 function problem(kind: OutboundProblem['kind'], message: string): OutboundProblem {
-  return { outcome: 'problem', kind, message }
+  return { outcome: 'problem', kind, message: escapeUnsafe(message) }
 }
 
 /** A response's body, null where it is longer than the limit or in an encoding that was not asked for. */

@@ -1,12 +1,14 @@
 // Pipelines as they are shown, and which of them moves a channel.
 import { PIPELINE_KIND, pipelineKey, pipelineOf, type Pipeline } from '../rollouts/pipeline.ts'
 import type { RolloutRefusal } from '../rollouts/outcome.ts'
-import { rolloutOf, type Rollout } from '../rollouts/rollout.ts'
+import { rolloutKey, rolloutOf, type Rollout } from '../rollouts/rollout.ts'
 import type { ReplicaState } from '../serve/replica-state.ts'
 import type { Stale } from './control.ts'
+import { coversAll, type Identity } from './identity.ts'
 import type { Unfinished } from './core/execute.ts'
 import { readerOf, type Reader } from './core/transaction.ts'
 import { channelOwnersView, underWayView } from './core/views.ts'
+import { pipelineFor, rolloutFor } from './scoped-rollouts.ts'
 
 export interface PipelineRecord {
   readonly pipeline: Pipeline
@@ -25,6 +27,19 @@ export type PipelineOutcome =
 /** Every pipeline by name. */
 export function listPipelines(state: ReplicaState): readonly Pipeline[] {
   return [...state.documentsOf(PIPELINE_KIND)].map(pipelineOf).toSorted((a, b) => (a.name < b.name ? -1 : 1))
+}
+
+/** A pipeline as a caller may see it; null where there is none, or nothing of it is theirs to see. */
+export function readPipeline(state: ReplicaState, identity: Identity, name: string): PipelineRecord | null {
+  const record = pipelineRecord(state, name)
+  if (record === null || coversAll(identity)) return record
+  const pipeline = pipelineFor(identity, record.pipeline)
+  if (pipeline === null) return null
+  const isSeen = (release: string): boolean => {
+    const document = state.document(rolloutKey(name, release))
+    return document !== undefined && rolloutFor(identity, rolloutOf(document)) !== null
+  }
+  return { ...record, pipeline, otherRules: record.otherRules.filter(isSeen) }
 }
 
 export function pipelineRecord(state: ReplicaState, name: string): PipelineRecord | null {

@@ -1,6 +1,7 @@
 // What Prometheus' answer to an instant query says of a gate. Whatever is not exactly such an answer is an error in words: a
 // gate passes only where every series was there, was a number and was on the right side of the threshold.
 import { parsed, unparsed, type Parsed, type Unparsed } from '../channels/outcome.ts'
+import { escapeUnsafe } from '../channels/unsafe-text.ts'
 import type { Gate, GateOp } from '../rollouts/pipeline.ts'
 import type { GateReading } from '../rollouts/rollout.ts'
 
@@ -176,8 +177,8 @@ function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
-/** What the other side says, cut, and without the characters that could break or forge a line or are no text. */
+/** What the other side says, cut, with the characters escaped that could break or forge a line or are no text. */
 function shown(text: string): string {
-  const cut = text.slice(0, SHOWN_LENGTH_MAX)
-  return cut.replaceAll(/[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu, ' ')
+  // Half of a character is not kept.
+  return escapeUnsafe(text.slice(0, SHOWN_LENGTH_MAX).replace(/[\ud800-\udbff]$/, ''))
 }

@@ -29,6 +29,8 @@ export interface WorkerPoolOptions {
   readonly entry: string
   /** Tells how connections over TLS are taken up again, the same for all workers; null to make one up. */
   readonly ticketSecret: string | null
+  /** Variables of the environment that workers do not get, each undefined; cluster gives them all others. */
+  readonly withheld: Readonly<Record<string, undefined>>
   readonly clock: Clock
   readonly log: ReplicaLog
   /** What it has that the workers serve, from the first to the last of their lives. */
@@ -108,8 +110,9 @@ export class WorkerPool {
 
   /** Starts one worker; resolves once it listens. */
   #fork(): Promise<string> {
-    const { clock, log, lifecycle } = this.#options
-    const worker = cluster.fork()
+    const { clock, log, withheld, lifecycle } = this.#options
+    // Node.js leaves out what is undefined.
+    const worker = cluster.fork(withheld)
     const feed = new WorkerFeed(worker)
     const startedAt = clock.now()
     this.#feeds.set(worker.id, feed)

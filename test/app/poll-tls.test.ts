@@ -11,7 +11,7 @@ import { PollTls } from '../../src/app/poll-tls.ts'
 import { PollCounts } from '../../src/serve/poll-counts.ts'
 import { makeCertificate, type CertificateFiles } from '../../bench/certificate.ts'
 import { FakeClock } from '../fixtures/fake-clock.ts'
-import { eventually } from '../fixtures/poll-clock.ts'
+import { eventually, within } from '../fixtures/poll-clock.ts'
 import { head } from '../fixtures/poll-row.ts'
 import { startPollServer } from '../fixtures/poll-server.ts'
 import { STABLE, stateOf } from '../fixtures/poll-worlds.ts'
@@ -20,10 +20,17 @@ import { freshFolder } from '../fixtures/store-process.ts'
 const SECRET = 'a-secret-for-tickets-of-40-characters-ok'
 const HALF_A_DAY_MS = 12 * 3_600_000
 
-async function startPlane(t: Test, files: CertificateFiles, { ticketSecret = SECRET, clock = new FakeClock() } = {}) {
+/** Far above the timeout of a test, and below the ten seconds for which a connection with TLS is waited for when it is refused. */
+const CUT_OFF_MS = 8_000
+
+async function startPlane(
+  t: Test,
+  files: CertificateFiles,
+  { ticketSecret = SECRET, clock = new FakeClock(), requestTimeoutMs = 10_000 } = {},
+) {
   const counts = new PollCounts()
   const tls = await PollTls.open({ ...files, ticketSecret }, clock)
-  const { plane, port } = await startPollServer(t, stateOf('channels'), { counts, tls })
+  const { plane, port } = await startPollServer(t, stateOf('channels'), { counts, tls, requestTimeoutMs })
   const told: string[] = []
   const tell = (_fields: object, message: string): void => void told.push(message)
   t.teardown(tls.keepCurrent(plane.server, { info: tell, warn: tell }))
@@ -87,6 +94,27 @@ await t.test('polls over TLS', async (t) => {
       t.match(text, /^HTTP\/1\.1 200 OK\r\n[^]*\r\nConnection: close\r\n\r\n15\.1\.4$/)
     }
     t.match(counts, { fast: { 200: 2 }, connections: 2, handedOver: 0 })
+  })
+
+  await t.test('need a handshake that ends in time, and what is none ends at once', async (t) => {
+    const { port } = await startPlane(t, first, { requestTimeoutMs: 1_000 })
+    /** A connection that sends some bytes and reads whatever comes. */
+    const half = (bytes: string): { isOver: boolean; got: string } => {
+      const seen = { isOver: false, got: '' }
+      const socket = connectTcp({ host: '127.0.0.1', port })
+      t.teardown(() => socket.destroy())
+      socket.on('error', () => {}).on('close', () => (seen.isOver = true))
+      socket.on('data', (chunk) => (seen.got += chunk.toString('latin1')))
+      if (bytes !== '') socket.write(bytes, 'latin1')
+      return seen
+    }
+    // Silence, the head of a record, the begin of a ClientHello that never goes on; and no TLS at all.
+    const slow = [half(''), half('\x16\x03\x01\x02\x00'), half('\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03abc')]
+    const wrong = [half(head(STABLE)), half('\x16\x03\x01\x00\x02\x01\x00junk')]
+    t.ok(await within(CUT_OFF_MS, () => [...slow, ...wrong].every(({ isOver }) => isOver)))
+    for (const { got } of [...slow, ...wrong]) t.notMatch(got, /HTTP/)
+    await t.rejects(poll(port, { maxVersion: 'TLSv1.1', ciphers: 'DEFAULT@SECLEVEL=0', minVersion: 'TLSv1' }))
+    t.match((await poll(port)).text, /15\.1\.4$/)
   })
 
   await t.test('are taken up again by every plane with the same secret, and by no other', async (t) => {

@@ -29,6 +29,9 @@ t.test('without a list, internal addresses are refused in every spelling', (t) =
     ...['2130706433', '0x7f000001', '0177.0.0.1', '127.1', '017700000001'],
     ...['[::1]', '[::]', '[::ffff:127.0.0.1]', '[::ffff:a00:1]', '[fd00::1]', '[fc00::1]', '[fe80::1]', '[fec0::1]'],
     ...['[ff02::1]', '[64:ff9b::7f00:1]', '[2002:7f00:1::]'],
+    ...['168.63.129.16', '192.88.99.1', '192.0.2.1', '198.51.100.7', '203.0.113.255'],
+    ...['[::7f00:1]', '[::8.8.8.8]', '[::ffff:0:7f00:1]', '[::ffff:0:8.8.8.8]', '[2001::1]', '[2001:0:ffff::1]'],
+    ...['[2001:db8::1]', '[3fff:fff::1]', '[::ffff:168.63.129.16]', '[::ffff:203.0.113.1]'],
     ...['localhost', 'LOCALHOST', 'localhost.', 'a.localhost'],
   ]
   for (const host of internal) {
@@ -38,7 +41,19 @@ t.test('without a list, internal addresses are refused in every spelling', (t) =
       host,
     )
   }
-  for (const host of ['a.example', '8.8.8.8', '172.32.0.1', '100.128.0.1', '[2606:4700::1]', 'localhost.example']) {
+  for (const host of [
+    'a.example',
+    '8.8.8.8',
+    '172.32.0.1',
+    '100.128.0.1',
+    '[2606:4700::1]',
+    'localhost.example',
+    '168.63.129.17',
+    '192.88.98.1',
+    '[2001:1::1]',
+    '[::ffff:8.8.8.8]',
+    '[2001:4860::1]',
+  ]) {
     t.equal(refusalOf(hosts, `http://${host}/v1/x`), null, host)
   }
   t.end()

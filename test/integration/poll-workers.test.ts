@@ -84,6 +84,38 @@ await t.test('an acknowledged change is served by every worker, on every connect
   t.equal(await server.end(), 0)
 })
 
+await t.test('no secret is in the environment of a worker, the first or one that replaces it', async (t) => {
+  const server = await start(t, {
+    BELLWETHER_GITHUB_WEBHOOK_SECRET: 'very-secret-0001-of-the-webhook',
+    SOMETHING_OF_THE_PLATFORM: 'very-secret-0002',
+    BELLWETHER_POLL_MAX_AGE_S: '17',
+  })
+  const check = (): void => {
+    const workers = workersOf(server)
+    t.equal(workers.length, WORKERS)
+    for (const worker of workers) {
+      const names = readFileSync(`/proc/${worker}/environ`, 'utf8').split('\0')
+      t.strictSame(
+        names.filter((one) => /very-secret|TOKEN|SECRET|REDIS|DATA_DIR/i.test(one)),
+        [],
+      )
+      t.ok(names.includes('BELLWETHER_POLL_MAX_AGE_S=17'), 'it has what it needs')
+    }
+  }
+  t.match(
+    readFileSync(`/proc/${server.pid}/environ`, 'utf8'),
+    /very-secret-0001.*|very-secret-0002/,
+    'the primary has them',
+  )
+  check()
+  const [victim = 0] = workersOf(server)
+  process.kill(victim, 'SIGKILL')
+  await untilReplaced(server, victim)
+  check()
+  const answer = await fetch(server.pollUrl + PATH)
+  t.equal(answer.headers.get('cache-control'), 'public, max-age=17')
+})
+
 await t.test('a worker that is killed is replaced, and no poll fails on another one', async (t) => {
   const server = await start(t)
   const wires = await Promise.all(Array.from({ length: CONNECTIONS }, () => openWire(t, addressOf(server))))

@@ -32,7 +32,7 @@ await t.test('what is served is complete, whatever was published while the worke
   process.env['BELLWETHER_POLL_PORT'] = '0'
   t.teardown(() => delete process.env['BELLWETHER_POLL_PORT'])
   const holder = new SnapshotHolder()
-  const options = { count: WORKERS, entry: ENTRY, ticketSecret: null, clock: systemClock, log: silent }
+  const options = { count: WORKERS, entry: ENTRY, ticketSecret: null, withheld: {}, clock: systemClock, log: silent }
   const pool = new WorkerPool({ ...options, holder, lifecycle: new Lifecycle() })
   t.teardown(() => pool.stop())
   let seq = 0

@@ -6,11 +6,17 @@ import { covers, coversAll, roleReaches, type Identity, type Role } from '../../
 import { identify } from '../../control/tokens.ts'
 import { secretsFor } from '../../control/embargoes.ts'
 import type { Control } from '../../control/control.ts'
+import { markExpired } from './access-trace.ts'
 import { sendProblem } from './problem.ts'
-import { COUNTED_MAX, limitFailures, limitRequests } from './rate-limits.ts'
+import { COUNTED_MAX, limitFailures, limitRequests, type CountRequest } from './rate-limits.ts'
 
 /** Dry runs of one caller in a minute: far more than people and their tools try, and no load to speak of. */
 const DRY_RUNS_MAX = 600
+/**
+ * The same while something is hidden from the caller: what a dry run says back is masked where it is a secret, so each tells whether a
+ * guess was right. Operators who try their changes need no more, and numbers of fixes cannot be tried through in a day.
+ */
+const DRY_RUNS_UNDER_EMBARGO_MAX = 60
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -38,11 +44,7 @@ export async function authenticate(app: FastifyInstance, control: Control, admin
   app.decorateRequest('identity', null)
   await app.register(rateLimit, { global: false, cache: COUNTED_MAX })
   const countFailure = limitFailures(app, 'before you try another token')
-  const countDryRun = limitRequests(app, {
-    max: DRY_RUNS_MAX,
-    why: `with more dry runs than ${DRY_RUNS_MAX} a minute`,
-    keyOf: (request) => callerOf(request).actor,
-  })
+  const countDryRun = limitDryRuns(app, control)
   const expired = new WeakMap<FastifyRequest, string>()
   const undecided = new WeakSet<FastifyRequest>()
   await app.register(bearerAuth, {
@@ -53,7 +55,10 @@ export async function authenticate(app: FastifyInstance, control: Control, admin
     verifyErrorLogLevel: 'debug',
     auth: (text, request) => {
       const found = identify(control, adminToken, text)
-      if (found.outcome === 'expired') expired.set(request, found.at)
+      if (found.outcome === 'expired') {
+        expired.set(request, found.at)
+        markExpired(request)
+      }
       if (found.outcome === 'not-loaded') undecided.add(request)
       if (found.outcome === 'identified') request.identity = found.identity
       return found.outcome === 'identified'
@@ -94,6 +99,24 @@ export async function authenticate(app: FastifyInstance, control: Control, admin
 export function refuseLimited(request: FastifyRequest, reply: FastifyReply): FastifyReply | null {
   const identity = callerOf(request)
   return coversAll(identity) ? null : refuseScope(request, reply, identity, '*')
+}
+
+/** Counts dry runs of each caller, and logs those while something is hidden from them: a guess must leave a trace. */
+function limitDryRuns(app: FastifyInstance, control: Control): CountRequest {
+  const keyOf = (request: FastifyRequest): string => callerOf(request).actor
+  const limited = (max: number, when: string): CountRequest =>
+    limitRequests(app, { max, why: `with more dry runs than ${max} a minute${when}`, keyOf })
+  const count = limited(DRY_RUNS_MAX, '')
+  const countUnderEmbargo = limited(DRY_RUNS_UNDER_EMBARGO_MAX, ' while there is an embargo')
+  return async (request, reply) => {
+    const { actor } = callerOf(request)
+    if (secretsFor(control.replica.state, callerOf(request)) === null) return count(request, reply)
+    const refused = await countUnderEmbargo(request, reply)
+    // As many lines as the limit lets through.
+    const { method, routeOptions } = request
+    if (refused === null) request.log.info({ actor, method, route: routeOptions.url }, 'dry run under an embargo')
+    return refused
+  }
 }
 
 /** Refuses what the role and the scope of the caller do not cover, by what the request is about. */

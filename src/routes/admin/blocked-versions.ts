@@ -6,12 +6,15 @@ import { blockVersion } from '../../control/block-version.ts'
 import { listBlockedVersions } from '../../control/blocked-versions.ts'
 import { unblockVersion } from '../../control/unblock-version.ts'
 import { knownState, type Control } from '../../control/control.ts'
+import { covers } from '../../control/identity.ts'
 import { readerOf } from '../../control/core/transaction.ts'
 import { servedBy, servedByOf } from '../../control/served-by.ts'
 import { malformed } from '../../channels/outcome.ts'
 import { orderVersions, parseVersion } from '../../channels/version.ts'
 import type { Document } from '../../store/port.ts'
+import { isBlockedSeen } from '../../control/visible-documents.ts'
 import { answers, page, writeAnswers } from './answers.ts'
+import { callerOf } from './authenticate.ts'
 import { sendRefusal, sendStale, sendUnfinished } from './change.ts'
 import { sendDocument } from './entity-tag.ts'
 import { sendProblem } from './problem.ts'
@@ -51,7 +54,8 @@ function listBlockedVersionsRoute(app: App, lists: Lists): void {
     schema: {
       operationId: 'listBlockedVersions',
       summary: 'List blocked versions',
-      description: 'Every version that must not be served again, lowest first.',
+      description:
+        'Every version that must not be served again, lowest first. What is on the list for a release is for tokens that may read releases.',
       tags: ['blocked versions'],
       querystring: PageQuery,
       response: answers({ 200: page(ref('BlockedVersion')) }),
@@ -59,7 +63,12 @@ function listBlockedVersionsRoute(app: App, lists: Lists): void {
     handler: (request, reply) =>
       sendList(lists, request, reply, {
         after: (name, count) =>
-          afterVersion(listBlockedVersions(control), { versionOf, compare: orderVersions }, name, count),
+          afterVersion(
+            listBlockedVersions(knownState(control), callerOf(request)),
+            { versionOf, compare: orderVersions },
+            name,
+            count,
+          ),
         nameOf: versionOf,
         present: (blocked) => blocked,
       }),
@@ -173,7 +182,11 @@ function getBlockedVersionRoute(app: App, control: Control): void {
       if (parsed.outcome === 'unparsed') return sendRefusal(request, reply, malformed('version', parsed.message))
       const version = parsed.value
       const state = knownState(control)
-      const document = readerOf(state).readable(blockedVersionKey(version))
+      const identity = callerOf(request)
+      const key = blockedVersionKey(version)
+      const stored = state.stored(key)
+      const isSeen = stored !== undefined && isBlockedSeen(state, identity, stored)
+      const document = isSeen ? readerOf(state).readable(key) : undefined
       if (document === undefined) {
         return sendProblem(request, reply, 'not_blocked', `${version} is not on the block list`)
       }
@@ -181,7 +194,7 @@ function getBlockedVersionRoute(app: App, control: Control): void {
       return sendDocument(reply, revision, {
         ...blockedVersionOf(document),
         revision,
-        ...servedByOf(servedBy(state, version)),
+        ...servedByOf(servedBy(state, version).filter((channel) => covers(identity, channel))),
       })
     },
   })

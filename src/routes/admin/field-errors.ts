@@ -8,7 +8,7 @@ export interface FieldError {
 }
 
 /** Errors are reported up to this number; a body of 64 KB could have thousands. */
-const FIELD_ERRORS_MAX = 20
+export const FIELD_ERRORS_MAX = 20
 
 /** A field's name is shown up to this length; what nobody knows here can have a name of 64 KB. */
 const FIELD_LENGTH_MAX = 100

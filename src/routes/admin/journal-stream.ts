@@ -4,7 +4,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { ServerResponse } from 'node:http'
 import { Type } from 'typebox'
 import { knownState, type Control } from '../../control/control.ts'
-import type { Identity } from '../../control/identity.ts'
+import { seesAll, type Identity } from '../../control/identity.ts'
 import { isAppliedHere, isKnownHere, positionAfter, unreadableOf, viewOf } from '../../control/journal-view.ts'
 import { isStillIdentified } from '../../control/tokens.ts'
 import type { Clock } from '../../lib/clock.ts'
@@ -125,7 +125,7 @@ async function stream(
   // What may be shown of an entry is said by documents that this replica must have applied first; admins see everything.
   const tell = async (entry: JournalEntry): Promise<void> => {
     if (stop.signal.aborted) return
-    if (identity.role === 'admin' || (await isKnownHere(control, entry.seq))) {
+    if (seesAll(identity) || (await isKnownHere(control, entry.seq))) {
       return send(eventOf(control, entry, identity))
     }
     // The reader may have gone, or the server be about to end, while it was waited for.
@@ -140,7 +140,7 @@ async function stream(
       const pause = new AbortController()
       const give = (entry: JournalEntry): void => {
         position = { epoch: after.epoch, seq: entry.seq, mark: entry.mark }
-        if (!isWaiting && (identity.role === 'admin' || isAppliedHere(control, entry.seq))) {
+        if (!isWaiting && (seesAll(identity) || isAppliedHere(control, entry.seq))) {
           send(eventOf(control, entry, identity))
           if (response.writableLength > UNSENT_BYTES_MAX) pause.abort()
           return
@@ -207,7 +207,7 @@ function behindAt(seq: number): string {
 
 /** An entry outside the caller's scope is a comment with its id, so that a resumed stream still knows where it was. */
 function eventOf(control: Control, entry: JournalEntry, identity: Identity): string {
-  const unreadable = unreadableOf(entry)
+  const unreadable = unreadableOf(entry, identity)
   if (unreadable !== null) return `id: ${entry.seq}\nevent: unreadable\ndata: ${JSON.stringify(unreadable)}\n\n`
   const view = viewOf(control, entry, identity)
   return view === null ? `id: ${entry.seq}\n\n` : `id: ${entry.seq}\nevent: entry\ndata: ${JSON.stringify(view)}\n\n`

@@ -4,9 +4,11 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import { knownState, type Control } from '../../control/control.ts'
 import { deletePipeline } from '../../control/delete-pipeline.ts'
-import { listPipelines, pipelineRecord } from '../../control/pipelines.ts'
+import { listPipelines, readPipeline } from '../../control/pipelines.ts'
+import { pipelineFor } from '../../control/scoped-rollouts.ts'
 import { putPipeline } from '../../control/put-pipeline.ts'
 import { answers, page, writeAnswers } from './answers.ts'
+import { callerOf } from './authenticate.ts'
 import { sendDocument } from './entity-tag.ts'
 import { OptionalReasonBody, PageQuery } from './request-schemas.ts'
 import { sendList, type Lists } from './list-page.ts'
@@ -18,7 +20,7 @@ import { writing } from './write-request.ts'
 
 type App = Parameters<FastifyPluginAsyncTypebox>[0]
 
-const reading = { role: 'viewer', wholeServer: true } as const
+const reading = { role: 'viewer' } as const
 const changing = { role: 'admin', dryRunRole: 'viewer', wholeServer: true } as const
 const tags = ['pipelines']
 
@@ -41,21 +43,23 @@ function listPipelinesRoute(app: App, lists: Lists): void {
     schema: {
       operationId: 'listPipelines',
       summary: 'List pipelines',
-      description: 'Every pipeline by name.',
+      description:
+        'Every pipeline by name. A token that is limited to channels reads those that move channels of its own: of their stages those that do, and of these its own channels.',
       tags,
       querystring: PageQuery,
       response: answers({ 200: page(ref('Pipeline')) }),
     },
     handler: (request, reply) => {
       const state = knownState(control)
+      const identity = callerOf(request)
       return sendList(lists, request, reply, {
         after: (name, count) =>
           listPipelines(state)
-            .filter((one) => one.name > name)
+            .filter((one) => one.name > name && pipelineFor(identity, one) !== null)
             .slice(0, count),
         nameOf: ({ name }) => name,
         present({ name }) {
-          const record = pipelineRecord(state, name)
+          const record = readPipeline(state, identity, name)
           return record === null ? null : presentPipeline(record)
         },
       })
@@ -71,13 +75,13 @@ function getPipelineRoute(app: App, control: Control): void {
     schema: {
       operationId: 'getPipeline',
       summary: 'Read a pipeline',
-      description: 'Its rules, and which rollouts go by others.',
+      description: 'Its rules, and which rollouts go by others; cut to the scope of the token, as in the list.',
       tags,
       params: PipelineParams,
       response: answers({ 200: ref('Pipeline'), 304: Type.Null() }, 404),
     },
     handler: async (request, reply) => {
-      const record = pipelineRecord(knownState(control), request.params.pipeline)
+      const record = readPipeline(knownState(control), callerOf(request), request.params.pipeline)
       if (record === null) return sendRolloutRefusal(request, reply, unknownPipeline(request.params.pipeline))
       return sendDocument(reply, record.revision, presentPipeline(record))
     },

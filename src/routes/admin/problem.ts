@@ -31,6 +31,14 @@ export interface ProblemDetail {
   readonly [member: string]: unknown
 }
 
+/** The code of the problem that was sent for each request. */
+const sentCodes = new WeakMap<FastifyRequest, ErrorCode>()
+
+/** The code of the problem that a request was answered with; undefined for none. */
+export function sentProblem(request: FastifyRequest): ErrorCode | undefined {
+  return sentCodes.get(request)
+}
+
 /** Sends a problem document; a text is the `detail` of one without other members. */
 export function sendProblem(
   request: FastifyRequest,
@@ -40,6 +48,7 @@ export function sendProblem(
 ): FastifyReply {
   const { detail, ...members }: ProblemDetail = typeof told === 'string' ? { detail: told } : told
   const status = statusOf(code)
+  sentCodes.set(request, code)
   // What is stored already must not be sent again, not by a client that repeats by itself either.
   if (status === 503 && code !== 'not_served_yet') void reply.header('Retry-After', String(RETRY_AFTER_S))
   const problem = { ...problemOf(code, detail, request.id), ...members }

@@ -6,8 +6,9 @@ import { previewOf, readerOf } from '../../control/core/transaction.ts'
 import { shownRelease } from '../../control/embargoes.ts'
 import type { Identity } from '../../control/identity.ts'
 import type { PipelineOutcome, PipelineRecord } from '../../control/pipelines.ts'
-import { rolloutRecord, type RolloutRecord } from '../../control/rollout-record.ts'
+import { rolloutRecord } from '../../control/rollout-record.ts'
 import type { RolloutOutcome } from '../../control/rollout-result.ts'
+import type { ScopedRollout } from '../../control/scoped-rollouts.ts'
 import { named } from '../../rollouts/conditions.ts'
 import { samplesOf } from '../../rollouts/advance.ts'
 import type { RolloutRefusal } from '../../rollouts/outcome.ts'
@@ -46,7 +47,7 @@ export function presentPipeline({ pipeline, revision, otherRules }: PipelineReco
   return { name, revision, ...rest, otherRules }
 }
 
-export function presentRollout({ rollout, revision, stages }: RolloutRecord): object {
+export function presentRollout({ rollout, revision, stages }: ScopedRollout): object {
   const { pipeline, release, rules, stages: _, ...rest } = rollout
   const { grace, requirePackages } = rules
   const shown = stages.map(({ state, blockers, leftBehind, gates }, index) => {

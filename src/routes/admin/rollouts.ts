@@ -4,7 +4,6 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { Type, type TSchema } from 'typebox'
 import { editRollout } from '../../control/edit-rollout.ts'
-import { isKnownPipeline } from '../../control/find-rollout.ts'
 import { promoteStage } from '../../control/promote-stage.ts'
 import { startRollout } from '../../control/start-rollout.ts'
 import { knownState, type Conditions, type Control, type Request } from '../../control/control.ts'
@@ -12,14 +11,16 @@ import { endRollback } from '../../control/end-rollback.ts'
 import { rollBack } from '../../control/roll-back.ts'
 import { rolloutRecord } from '../../control/rollout-record.ts'
 import { readerOf } from '../../control/core/transaction.ts'
-import { documentsNewestFirst, type RolloutChoice } from '../../control/find-rollout.ts'
+import { documentsNewestFirst, isKnownPipeline, type RolloutChoice } from '../../control/find-rollout.ts'
 import { readRollout } from '../../control/rollout-record.ts'
+import { rolloutFor, rolloutRecordFor } from '../../control/scoped-rollouts.ts'
 import type { RolloutOutcome } from '../../control/rollout-result.ts'
 import { refuse, unknownPipeline } from '../../rollouts/outcome.ts'
 import { compareReleases } from '../../rollouts/cloud-version.ts'
 import { rolloutOf } from '../../rollouts/rollout.ts'
 import type { Document } from '../../store/port.ts'
 import { answers, page, writeAnswers } from './answers.ts'
+import { callerOf } from './authenticate.ts'
 import { sendDocument } from './entity-tag.ts'
 import { afterVersion, sendList, type List, type Lists } from './list-page.ts'
 import { ROLLOUTS_PAGE_LIMIT_DEFAULT, RolloutsPageQuery } from './request-schemas.ts'
@@ -41,7 +42,7 @@ import { writing } from './write-request.ts'
 
 type App = Parameters<FastifyPluginAsyncTypebox>[0]
 
-const reading = { role: 'viewer', wholeServer: true } as const
+const reading = { role: 'viewer' } as const
 const tags = ['rollouts']
 
 export function rolloutRoutes(lists: Lists): FastifyPluginAsyncTypebox {
@@ -63,7 +64,8 @@ function listRolloutsRoute(app: App, lists: Lists): void {
     schema: {
       operationId: 'listRollouts',
       summary: 'List the rollouts of a pipeline',
-      description: 'The newest release first, each with how its stages stand and what holds them back.',
+      description:
+        'The newest release first, each with how its stages stand and what holds them back. A token that is limited to channels reads the stages of its own channels; `out_of_scope` among the blockers stands for what is not about those.',
       tags,
       params: PipelineParams,
       querystring: RolloutsPageQuery,
@@ -72,12 +74,15 @@ function listRolloutsRoute(app: App, lists: Lists): void {
     handler: async (request, reply) => {
       const { pipeline } = request.params
       const state = knownState(control)
-      if (!isKnownPipeline(state, pipeline)) return sendRolloutRefusal(request, reply, unknownPipeline(pipeline))
+      const identity = callerOf(request)
+      if (!isKnownPipeline(state, identity, pipeline))
+        return sendRolloutRefusal(request, reply, unknownPipeline(pipeline))
       const nameOf = (document: Document): string => rolloutOf(document).release
+      const isSeen = (document: Document): boolean => rolloutFor(identity, rolloutOf(document)) !== null
       const list: List<Document> = {
         after: (name, count) =>
           afterVersion(
-            documentsNewestFirst(state, pipeline),
+            documentsNewestFirst(state, pipeline).filter(isSeen),
             { versionOf: nameOf, compare: (a, b) => compareReleases(b, a) },
             name,
             count,
@@ -86,7 +91,9 @@ function listRolloutsRoute(app: App, lists: Lists): void {
         async present(document) {
           // A turn for the polls before each: one can have 880 channels. It is judged by the channels of then.
           await nextTurn()
-          return presentRollout(await rolloutRecord(control, readerOf(state), state.document(document.key) ?? document))
+          const current = state.document(document.key) ?? document
+          const seen = rolloutRecordFor(identity, await rolloutRecord(control, readerOf(state), current))
+          return seen === null ? null : presentRollout(seen)
         },
       }
       return sendList(lists, request, reply, { ...list, limitDefault: ROLLOUTS_PAGE_LIMIT_DEFAULT })
@@ -109,7 +116,8 @@ function getRolloutRoute(app: App, control: Control): void {
     },
     handler: async (request, reply) => {
       const { pipeline, version } = request.params
-      const record = await readRollout(control, pipeline, version)
+      const found = await readRollout(control, pipeline, version)
+      const record = found === null ? null : rolloutRecordFor(callerOf(request), found)
       if (record === null) {
         const message = `release ${version} has no rollout in the pipeline ${pipeline}`
         return sendRolloutRefusal(request, reply, refuse('unknown_rollout', message))

@@ -2,9 +2,11 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { channelNameOf, channelOf } from '../../channels/channel.ts'
 import { cohortsAt, targetAt } from '../../channels/target.ts'
-import { knownState, type Control, type Preview } from '../../control/control.ts'
+import { knownState, type Control } from '../../control/control.ts'
 import { isIndexKey } from '../../control/core/views.ts'
+import { visibleChange } from '../../control/visible-documents.ts'
 import type { Document } from '../../store/port.ts'
+import { callerOf } from './authenticate.ts'
 import { weakTag } from './entity-tag.ts'
 
 export interface Written {
@@ -22,23 +24,28 @@ export function sendWritten(
   reply: FastifyReply,
   { status = 200, revision, body }: Written,
 ): FastifyReply {
-  const { isDryRun, preview, isUnchanged } = request.write
+  const { isDryRun, isUnchanged } = request.write
   const unchanged = isUnchanged ? { unchanged: true } : {}
-  if (isDryRun) return reply.send({ ...body, ...unchanged, dryRun: true, wouldChange: wouldChange(control, preview) })
+  if (isDryRun) return reply.send({ ...body, ...unchanged, dryRun: true, wouldChange: wouldChange(control, request) })
   if (revision !== null) void reply.header('ETag', weakTag(revision))
   return reply.code(isUnchanged ? 200 : status).send({ ...body, ...unchanged })
 }
 
 /** Sends that what a request names is deleted. */
 export function sendDeleted(control: Control, request: FastifyRequest, reply: FastifyReply): FastifyReply {
-  const { isDryRun, preview } = request.write
-  return isDryRun ? reply.send({ dryRun: true, wouldChange: wouldChange(control, preview) }) : reply.code(204).send()
+  return request.write.isDryRun
+    ? reply.send({ dryRun: true, wouldChange: wouldChange(control, request) })
+    : reply.code(204).send()
 }
 
-/** The documents that a dry run would change; none where it is so already. */
-function wouldChange(control: Control, preview: Preview | null): readonly object[] {
-  const changes = (preview?.changes ?? []).filter(({ key }) => !isIndexKey(key))
-  return changes.map(({ key, before, after }) => ({
+/** The documents of the caller's that a dry run would change; none where it is so already. */
+function wouldChange(control: Control, request: FastifyRequest): readonly object[] {
+  const { changes = [] } = request.write.preview ?? {}
+  const identity = callerOf(request)
+  const seen = changes.filter(
+    (change) => !isIndexKey(change.key) && visibleChange(control.replica.state, identity, change) !== null,
+  )
+  return seen.map(({ key, before, after }) => ({
     key,
     change: before === null ? 'created' : after === null ? 'deleted' : 'updated',
     revision: after?.revision ?? null,

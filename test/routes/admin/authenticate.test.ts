@@ -171,12 +171,12 @@ t.test('a token limited to channels changes and reads only those: out_of_scope',
       if (scope === 'whole server') {
         t.equal(reply.status, 403, id)
         t.hasStrict(reply.body, { code: 'out_of_scope', missingScope: '*' })
-      } else t.equal(reply.status, id === 'streamJournal' ? 400 : 200, id)
+      } else t.equal(reply.status, scope === 'stages' ? 404 : id === 'streamJournal' ? 400 : 200, id)
     }
     for (const token of outside) {
       const reply = await session.call(method, url, body, { token })
-      if (scope === 'list') {
-        t.equal(reply.status, id === 'streamJournal' ? 400 : 200, id)
+      if (scope === 'list' || scope === 'stages') {
+        t.equal(reply.status, scope === 'stages' ? 404 : id === 'streamJournal' ? 400 : 200, id)
         continue
       }
       t.equal(reply.status, 403, id)

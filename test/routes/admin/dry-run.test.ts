@@ -1,5 +1,8 @@
 // dryRun on every write: it says what the real request would, and writes nothing at all.
+import { Writable } from 'node:stream'
+import { pino } from 'pino'
 import t from 'tap'
+import type { AdminOptions } from '../../fixtures/planes.ts'
 import { at, type Fields } from '../../fixtures/admin-json.ts'
 import { prepareForRoutes, writeRoutes } from '../../fixtures/admin-routes.ts'
 import { channelPath, startAdmin, type Method } from '../../fixtures/admin-session.ts'
@@ -149,6 +152,36 @@ t.test('more dry runs than 600 a minute are rate_limited; the writes themselves 
   t.equal((await session.call('PUT', `${CLOUD}/halt?dryRun=true`, { reason })).status, 200, 'each caller by itself')
   t.equal((await session.call('PUT', `${CLOUD}/halt`, { reason })).status, 200)
 })
+
+t.test(
+  'while a fix is embargoed a caller has 60 dry runs a minute, each in the log; admins have as many as ever',
+  async (t) => {
+    const lines: unknown[] = []
+    const write = (chunk: Buffer, _encoding: string, done: () => void): void => {
+      const line: unknown = JSON.parse(chunk.toString())
+      if (at(line, 'msg') === 'dry run under an embargo') lines.push(line)
+      done()
+    }
+    const session = await startAdmin(t, { controlLog: pino({ level: 'info' }, new Writable({ write })) })
+    await session.channel('stable/cloud')
+    const operator = { token: await session.token('operator', null, null, 'otto') }
+    const dryRun = (more: AdminOptions = {}) =>
+      session.call('PUT', `${CLOUD}/halt?dryRun=true`, { reason: 'a guess' }, more)
+    t.equal((await dryRun(operator)).status, 200)
+    t.strictSame(lines, [], 'nothing is hidden yet')
+    const security = { embargoed: true, fixes: ['CVE-2026-0001'] }
+    await session.done('POST', '/releases', { version: '15.4.0', commit: 'aabbcc', kind: 'full', security })
+    for (let n = 0; n < 60; n += 1) t.equal((await dryRun(operator)).status, 200)
+    const refused = await dryRun(operator)
+    t.match(refused.body, { status: 429, code: 'rate_limited', detail: /60 a minute while there is an embargo/ })
+    t.equal(lines.length, 60)
+    t.match(lines[0], { level: 30, actor: /^otto\//, method: 'PUT', route: '/admin/v1/channels/:name/halt' })
+    t.notMatch(JSON.stringify(lines), /a guess/)
+    for (let n = 0; n < 61; n += 1) await dryRun()
+    t.equal((await dryRun()).status, 200)
+    t.equal(lines.length, 60)
+  },
+)
 
 t.test('what a forced change overrules is in its verdicts', async (t) => {
   const session = await startAdmin(t)

@@ -318,7 +318,7 @@ async function say(session: RolloutSession, words: string): Promise<void> {
 }
 
 t.test('a title is hidden in whatever form it is written, and however it is kept', async (t) => {
-  const padded = '  Session tokens leak\tto proxy logs '
+  const padded = '  Session tokens leak \u00a0to proxy logs '
   const accented = 'Größenprüfung der Schlüssel fehlt'
   const { session, token } = await startTitled(t, [padded, accented])
   const texts = ['Session tokens leak to proxy logs', accented.normalize('NFC'), accented.normalize('NFD')]

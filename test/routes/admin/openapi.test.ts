@@ -30,5 +30,19 @@ t.test('the pages are there', async (t) => {
   t.match(response.headers['content-type'], /^text\/html/)
   t.equal(response.headers['x-content-type-options'], 'nosniff')
   t.ok(response.headers['content-security-policy'])
+  for (const path of [
+    '/admin/v1/docs/',
+    '/admin/v1/whoami',
+    '/admin/v1/openapi.json',
+    '/healthz',
+    '/readyz',
+    '/metrics',
+    '/none',
+  ])
+    t.equal(
+      (await control.inject(path)).headers['strict-transport-security'],
+      undefined,
+      `${path} is served without TLS`,
+    )
   t.equal((await control.inject('/admin/v1/docs/../../metrics')).statusCode < 500, true)
 })
