@@ -24,6 +24,16 @@ const REQUESTS_MAX = 80
 const START_KILL_EVERY = 5
 const START_KILL_MS = 600
 
+/** Members of a channel that the API adds to its document. */
+const VIEWED: ReadonlySet<string> = new Set([
+  'revision',
+  'effective',
+  'upstream',
+  'ramp',
+  'allowBuildMetadata',
+  'warnings',
+])
+
 await t.test(`${KILLS} kills in the middle of writes lose nothing acknowledged and tear nothing`, async (t) => {
   const random = seededRandom(SEED)
   const dataDir = await dataFolder(t)
@@ -70,16 +80,6 @@ async function killStart(dataDir: string, afterMs: number): Promise<void> {
   if (launched.outcome === 'listening') await launched.server.ended
   clearTimeout(timer)
 }
-
-/** Members of a channel that the API adds to its document. */
-const VIEWED: ReadonlySet<string> = new Set([
-  'revision',
-  'effective',
-  'upstream',
-  'ramp',
-  'allowBuildMetadata',
-  'warnings',
-])
 
 /** Holds everything a server shows against its journal, and the journal against what was acknowledged. */
 async function check(t: Test, server: Running, model: CrashModel, writers: Writers): Promise<void> {

@@ -1,12 +1,10 @@
 // Every key of the store replaced by one of another type, and every number of its head by junk, under a server and before its start:
 // agents are served as before, a change is made or says which key it is, and what can be mended is.
-import { setTimeout as pause } from 'node:timers/promises'
 import t from 'tap'
 import { otherFaults, prepareOthers, OTHER_VERSION } from '../../fixtures/broken-store.ts'
 import { at } from '../../fixtures/admin-json.ts'
 import type { AdminSession } from '../../fixtures/admin-session.ts'
-import { startRedisAdmin, type RedisSession } from '../../fixtures/redis-planes.ts'
-import type { FakeClock } from '../../fixtures/fake-clock.ts'
+import { startRedisAdmin, whileTimePasses, type RedisSession } from '../../fixtures/redis-planes.ts'
 import { redisTest, until } from '../../fixtures/redis-process.ts'
 import { startRedis, type RedisServer } from '../../fixtures/redis-server.ts'
 import { openAt } from '../../fixtures/redis-store.ts'
@@ -42,17 +40,6 @@ async function changes({
     replies.push({ status: statusCode, text })
   }
   return replies
-}
-
-/** Waits for what may wait for a replica that is behind, whose clock stands still in a test. */
-async function whileTimePasses<T>(clock: FakeClock, work: Promise<T>): Promise<T> {
-  let isOver = false
-  const done = work.finally(() => (isOver = true))
-  for (let turn = 1; !isOver; turn += 1) {
-    await Promise.race([done, pause(20)])
-    if (turn % 5 === 0) await clock.advance(1_000)
-  }
-  return done
 }
 
 async function pollFaults({ planes }: AdminSession): Promise<readonly string[]> {
