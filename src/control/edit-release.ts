@@ -20,8 +20,8 @@ export function editRelease(
   const change: ReleaseChange = {
     version,
     kind: 'release.edit',
-    draft(release, { reason }, _, tx) {
-      const drafted = draftEdit(release, edit, reason)
+    draft(release, context, _, tx) {
+      const drafted = draftEdit(release, edit, context)
       if (drafted.outcome === 'refused' || (edit.changes ?? edit.repository) === undefined) return drafted
       const { repository = null } = release
       // A change whose pull request was known is signed off again where it is another one now.

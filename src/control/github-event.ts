@@ -19,6 +19,7 @@ import type { Applied, Transaction } from './core/transaction.ts'
 import { keptLabelsView } from './core/views.ts'
 import { fitting } from './fitting.ts'
 import type { GithubOutcome } from './github-outcome.ts'
+import { peopleIn } from './people.ts'
 import { isSameCommit, registerRelease } from './register-release.ts'
 import { releaseRecord } from './releases.ts'
 
@@ -55,8 +56,9 @@ function applyLabelEvent(control: Control, request: Request, event: Label): Prom
 function decideLabel(tx: Transaction, label: LabelEvent): Decision<GithubOutcome, string> {
   // The view's index document is written with every release that brings other changes: none is overlooked.
   const labels = tx.view(keptLabelsView)
+  const people = peopleIn(tx)
   const outcomes = [...tx.untracked.documentsOf(RELEASE_KIND)].flatMap(
-    (document) => applyLabel(releaseOf(document), label, tx.now) ?? [],
+    (document) => applyLabel(releaseOf(document), label, { now: tx.now, people }) ?? [],
   )
   const applied = outcomes.flatMap((one) => (one.outcome === 'applied' ? one.release : []))
   const [refused] = outcomes.flatMap((one) => (one.outcome === 'refused' ? one.why : []))

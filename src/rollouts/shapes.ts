@@ -6,7 +6,7 @@ import { GATE_VERDICTS } from './rollout.ts'
 const { finite, flag, listOf, minutes, moment, nullable, objectWith, oneOf, optional, recordOf, text, version, whole } =
   shape
 
-const withdrawal = objectWith({ reason: text, by: text, at: moment })
+const withdrawal = objectWith({ reason: text, by: text, at: moment, person: optional(text) })
 const words = objectWith({ fixes: listOf(text), texts: listOf(text) })
 
 /** What a release's document must be. */
@@ -27,9 +27,10 @@ export const releaseShape = objectWith({
         author: text,
         url: nullable(text),
         significant: flag,
-        signedOff: nullable(objectWith({ by: text, at: moment })),
+        signedOff: nullable(objectWith({ by: text, at: moment, person: optional(text) })),
         withdrawn: nullable(withdrawal),
         labelAt: nullable(moment),
+        addedBy: optional(listOf(text)),
       }),
     ),
   ),
@@ -48,6 +49,7 @@ export const releaseShape = objectWith({
   withdrawn: nullable(withdrawal),
   bad: nullable(withdrawal),
   edition: whole(1),
+  authors: optional(listOf(text)),
 })
 
 /** What the document of a kept label must be. */
@@ -117,7 +119,7 @@ const stageProgress = objectWith({
   startedAt: nullable(moment),
   since: nullable(moment),
   doneAt: nullable(moment),
-  approvals: listOf(objectWith({ by: text, at: moment, edition: whole(1) })),
+  approvals: listOf(objectWith({ by: text, at: moment, edition: whole(1), person: optional(text) })),
   moved: listOf(objectWith({ channel: text, before: nullable(version) })),
   gates: recordOf(listOf(sample)),
 })
