@@ -9,6 +9,7 @@ import { withKeptLabels } from '../rollouts/github-label.ts'
 import { pullRequestOf } from '../rollouts/pull-request.ts'
 import type { Conditions, Control, Request } from './control.ts'
 import { keptLabelsView } from './core/views.ts'
+import { peopleIn } from './people.ts'
 import { changeRelease, type ReleaseChange, type ReleaseOutcome } from './release-result.ts'
 
 export function editRelease(
@@ -43,7 +44,7 @@ export function judgeChange(
   const change: ReleaseChange = {
     version,
     kind: `release.${verdict}`,
-    draft: (release, context) => draftVerdict(release, id, verdict, context),
+    draft: (release, context, _, tx) => draftVerdict(release, id, verdict, { ...context, people: peopleIn(tx) }),
   }
   return changeRelease(control, request, change, conditions)
 }

@@ -17,6 +17,7 @@ import { TURN_BYTES_MAX } from '../store/turns.ts'
 import { asStored, unreadBody } from '../store/stored-form.ts'
 import type { Secrets } from '../rollouts/embargo.ts'
 import { isKeptLabelKey } from '../rollouts/github-label.ts'
+import { PEOPLE_KEY } from '../rollouts/people.ts'
 import { isPipelineKey } from '../rollouts/pipeline.ts'
 import { isReleaseKey, releaseBody, releaseOf } from '../rollouts/release.ts'
 import { isRolloutKey } from '../rollouts/rollout.ts'
@@ -177,6 +178,7 @@ function maySee(identity: Identity, key: string): boolean {
   // They name channels of all kinds.
   if (isIndexKey(key)) return coversAll(identity)
   if (isReleaseKey(key) || isPipelineKey(key) || isRolloutKey(key) || isKeptLabelKey(key)) return coversAll(identity)
+  if (key === PEOPLE_KEY) return coversAll(identity)
   const name = channelNameOf(key)
   return name === null || covers(identity, name)
 }

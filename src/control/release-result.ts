@@ -2,14 +2,13 @@
 import { isDeepStrictEqual } from 'node:util'
 import { unknownRelease, type RolloutRefusal } from '../rollouts/outcome.ts'
 import { isReleaseKey, releaseBody, releaseKey, releaseOf, type Release } from '../rollouts/release.ts'
-import type { PeopleContext, RuleContext } from '../rollouts/release-draft.ts'
+import type { RuleContext } from '../rollouts/release-draft.ts'
 import { isRolloutKey, rolloutOf, type Rollout } from '../rollouts/rollout.ts'
 import type { ReplicaState } from '../serve/replica-state.ts'
 import { isExpected, type Conditions, type Control, type Request, type Stale } from './control.ts'
 import { commitWith, executeCommand, leaveUnchanged, replyWith, type Unfinished } from './core/execute.ts'
 import { documentAfter, type Applied, type Transaction } from './core/transaction.ts'
 import type { PackageCheck } from './package-client.ts'
-import { peopleIn } from './people.ts'
 import { ruleContext } from './rollout-result.ts'
 import { servedBy, servedByOf, type ServedBy } from './served-by.ts'
 
@@ -54,7 +53,7 @@ export interface ReleaseChange<P = null> {
   /** The journal's name for it. */
   readonly kind: string
   readonly prepare?: () => Promise<P>
-  readonly draft: (release: Release, context: PeopleContext, prepared: P, tx: Transaction) => ReleaseDraft
+  readonly draft: (release: Release, context: RuleContext, prepared: P, tx: Transaction) => ReleaseDraft
   /** Puts what changes beside the release, which is drafted as given. */
   readonly beside?: (tx: Transaction, drafted: Release, context: RuleContext) => void
 }
@@ -78,7 +77,7 @@ export function changeRelease<P = null>(
       if (document === undefined) return replyWith(unknownRelease(version))
       if (!isExpected(expectedRevisions, document)) return replyWith({ outcome: 'stale', current: document })
       const before = releaseOf(document)
-      const context = { ...ruleContext(request, tx.times), people: peopleIn(tx) }
+      const context = ruleContext(request, tx.times)
       const drafted = draft(before, context, prepared, tx)
       if (drafted.outcome !== 'drafted') return replyWith(drafted)
       tx.put(key, releaseBody(drafted.release))

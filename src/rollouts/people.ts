@@ -1,4 +1,5 @@
 // Who is who: the person behind a token or a GitHub login, and which people what they wrote bars from approving or signing off.
+import { malformed, quoted, type Malformed } from '../channels/outcome.ts'
 import type { Document, JsonObject } from '../store/port.ts'
 import { personOf, type Release, type ReleaseChange, type SignedOff } from './release.ts'
 
@@ -26,8 +27,7 @@ export interface People {
 
 /** The kind of document, as keys of the store begin. There is one. */
 export const PEOPLE_KIND = 'people'
-export const PEOPLE_NAME = 'all'
-export const PEOPLE_KEY = `${PEOPLE_KIND}/${PEOPLE_NAME}`
+export const PEOPLE_KEY = `${PEOPLE_KIND}/all`
 
 export const NO_PEOPLE: People = { logins: new Map(), isUnreadable: false }
 
@@ -41,6 +41,22 @@ export function storedPeopleOf(document: Document): StoredPeople {
 export function peopleBody(people: StoredPeople): JsonObject {
   // Made of strings, and lists and objects of them.
   return people as unknown as JsonObject
+}
+
+/** What is wrong with a list: no person, and no login, is there twice, whatever its case. */
+export function peopleMistake(people: readonly Person[]): Malformed | null {
+  const [persons, logins] = [new Set<string>(), new Set<string>()]
+  for (const [index, one] of people.entries()) {
+    if (persons.has(folded(one.person)))
+      return malformed(`people/${index}/person`, `${quoted(one.person)} is there twice`)
+    persons.add(folded(one.person))
+    for (const [place, login] of one.logins.entries()) {
+      if (logins.has(folded(login)))
+        return malformed(`people/${index}/logins/${place}`, `${quoted(login)} is there twice`)
+      logins.add(folded(login))
+    }
+  }
+  return null
 }
 
 /** What decisions read of the stored document; undefined where there is none. */

@@ -1,4 +1,4 @@
-// What the documents of releases, pipelines, rollouts and kept labels must be for this build to act on them.
+// What the documents of releases, pipelines, rollouts, kept labels and people must be for this build to act on them.
 import * as shape from '../channels/shape.ts'
 import { GATE_OPS, WEEKDAYS } from './pipeline.ts'
 import { GATE_VERDICTS } from './rollout.ts'
@@ -62,6 +62,13 @@ export const keptLabelShape = objectWith({
   by: text,
   at: moment,
   expiresAt: moment,
+})
+
+/** What the document of people must be. */
+export const peopleShape = objectWith({
+  people: listOf(objectWith({ person: text, logins: listOf(text) })),
+  updatedAt: moment,
+  updatedBy: text,
 })
 
 const gate = objectWith({
