@@ -40,6 +40,7 @@ const catalogue = {
   not_approver: [409, 'Who cut or wrote the release may not approve it'],
   own_change: [409, 'Who wrote or listed the change may not sign it off'],
   too_many_authors: [409, 'Too many people have written the release'],
+  approvals_required: [409, 'The new rules ask fewer people'],
   other_edition: [409, 'The release is another than the one that was looked at'],
   nothing_reached: [409, 'The release has not reached any channel'],
   not_rebased: [409, 'The new rules do not fit the rollout'],

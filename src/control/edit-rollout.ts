@@ -65,7 +65,8 @@ function draftEdit(
     case 'rebase': {
       const document = tx.get(pipelineKey(rollout.pipeline))
       if (document === undefined) return unknownPipeline(rollout.pipeline)
-      return rebaseRollout(rollout, pipelineOf(document), document.revision, context.now)
+      const rules = { pipeline: pipelineOf(document), revision: document.revision }
+      return rebaseRollout(rollout, rules, { release: releaseIn(tx, rollout), people: peopleIn(tx) }, context.now)
     }
   }
 }

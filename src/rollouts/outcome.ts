@@ -26,6 +26,7 @@ export type RolloutProblem =
   | 'not_approver'
   | 'own_change'
   | 'too_many_authors'
+  | 'approvals_required'
   | 'other_edition'
   | 'nothing_reached'
   | 'not_rebased'

@@ -237,7 +237,9 @@ export function judgeChange(release: Release, id: string, verdict: ChangeVerdict
       if (change.withdrawn?.reason === reason) return { outcome: 'drafted', release }
       const next = withChange(release, { ...change, withdrawn: { reason, ...stamp } })
       // That is no judgement of somebody else: who approves the release must know of it.
-      return isOwn ? nextEdition(next, release, context) : { outcome: 'drafted', release: next }
+      return isOwn && change.withdrawn === null
+        ? nextEdition(next, release, context)
+        : { outcome: 'drafted', release: next }
     }
   }
 }

@@ -5,7 +5,8 @@ import { compareReleases, releaseOrder } from './cloud-version.ts'
 import { refuse, type RolloutRefusal } from './outcome.ts'
 import type { Pipeline, PipelineRules, StageRules } from './pipeline.ts'
 import { supersede } from './promotion.ts'
-import { authorOf, barredFromApproving, signatureOf, signerOf } from './people.ts'
+import { loweringRefusal } from './lowered-rules.ts'
+import { authorOf, barredFromApproving, signatureOf, signerOf, type People } from './people.ts'
 import { personOf, type Release } from './release.ts'
 import { endedRelease, type PeopleContext, type RuleContext } from './release-draft.ts'
 import { PIPELINE_CHANNELS_MAX } from './pipeline-draft.ts'
@@ -147,8 +148,16 @@ export function resumeRollout(rollout: Rollout, { now, reason }: RuleContext): D
   return { outcome: 'drafted', rollout: restarted({ ...rollout, paused: null }, now) }
 }
 
-/** Takes the rules that the pipeline has now. What was promoted must still be there, at the same places. */
-export function rebaseRollout(rollout: Rollout, pipeline: Pipeline, pipelineRevision: number, now: number): Drafted {
+/**
+ * Takes the rules that the pipeline has now. What was promoted must still be there, at the same places, and rules that ask fewer
+ * people need the approvals of those that the rollout has.
+ */
+export function rebaseRollout(
+  rollout: Rollout,
+  { pipeline, revision: pipelineRevision }: { readonly pipeline: Pipeline; readonly revision: number },
+  approved: { readonly release: Release; readonly people: People },
+  now: number,
+): Drafted {
   const ended = overRefusal(rollout)
   if (ended !== null) return ended
   const rules = rulesOf(pipeline)
@@ -171,6 +180,8 @@ export function rebaseRollout(rollout: Rollout, pipeline: Pipeline, pipelineRevi
     const message = `with the channels that it has moved already it would have ${channels.length}; a rollback takes ${PIPELINE_CHANNELS_MAX} at most`
     return refuse('not_rebased', message)
   }
+  const lowering = loweringRefusal(rollout, rules, approved)
+  if (lowering !== null) return lowering
   // What was found by other gates, or waited for by other rules, says nothing of these.
   const rebased = restarted({ ...rollout, rules, pipelineRevision, stages }, now)
   const isDone = stages.every(({ state }) => state === 'done')
