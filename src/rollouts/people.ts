@@ -94,7 +94,7 @@ export function signerOf({ by, person }: Pick<SignedOff, 'by' | 'person'>, peopl
 }
 
 /** The person behind a stored author; null for a GitHub login that is mapped to nobody. */
-export function personBehind(author: string, { logins }: People): string | null {
+function personBehind(author: string, { logins }: People): string | null {
   return isGithub(author) ? (logins.get(loginIn(author)) ?? null) : author
 }
 
