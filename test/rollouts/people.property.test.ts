@@ -188,7 +188,8 @@ t.test('whoever has written some of a release is none of those that a promotion 
           take(world, NAMES, required, one)
           const name = nameOf(one)
           if (contentOf(world.release) !== before) writers.add(name)
-          if (one.what === 'approve' && one.choice % 2 === 1 && world.rollout !== rollout) approvedBy.set(name, contentOf(world.release))
+          if (one.what === 'approve' && one.choice % 2 === 1 && world.rollout !== rollout)
+            approvedBy.set(name, contentOf(world.release))
           const [was, is] = [known?.[0], world.release.changes?.[0]]
           if (is === undefined) listedBy = new Set()
           else if (was?.title !== is.title || was.author !== is.author) listedBy.add(name)
