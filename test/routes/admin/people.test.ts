@@ -2,6 +2,7 @@
 import t from 'tap'
 import { at } from '../../fixtures/admin-json.ts'
 import { startAdmin } from '../../fixtures/admin-session.ts'
+import { cloud, startRollouts } from '../../fixtures/rollout-session.ts'
 
 const people = [
   { person: 'alice', logins: ['octocat', 'alice-at-work'] },
@@ -66,4 +67,24 @@ t.test('a token says whose it is: its name unless another person is named', asyn
     { name: 'ci', person: 'bob' },
   ])
   t.equal((await session.call('POST', '/tokens', { name: 'x', role: 'viewer', person: 'a/github' })).status, 400)
+})
+
+t.test('admins are bound, too: own_change, too_many_authors, approvals_required', async (t) => {
+  const session = await startRollouts(t)
+  const rules = (approvals: number) => session.pipeline([{ name: 'all', channels: ['all'], approvals }])
+  await rules(1)
+  await session.register(1, { changes: [{ id: '7', title: 'Faster joins', author: 'ada' }] })
+  const own = await session.call('POST', `/releases/${cloud(1)}/changes/7/verify`, {})
+  t.match([own.status, at(own.body, 'code')], [409, 'own_change'])
+  await rules(0)
+  const lowered = await session.step('rebase', {}, 1)
+  t.match([lowered.status, at(lowered.body, 'code')], [409, 'approvals_required'])
+  const edit = (index: number, token: string) =>
+    session.call('PATCH', `/releases/${cloud(1)}`, { minAgentVersion: `14.0.${index}` }, { token })
+  for (let index = 1; index < 100; index += 1) {
+    const token = await session.token('operator', null, null, `p${index}`)
+    t.equal((await edit(index, token)).status, 200)
+  }
+  const last = await edit(100, await session.token('operator', null, null, 'late'))
+  t.match([last.status, at(last.body, 'code')], [409, 'too_many_authors'])
 })

@@ -256,9 +256,9 @@ t.test(
     t.equal(stale.headers.etag, 'W/"2"')
     const reply = await session.call('PATCH', path(1), edited, match('"2"'))
     t.equal(reply.headers.etag, 'W/"3"')
-    t.hasStrict(reply.body, {
+    t.match(reply.body, {
       changes: [
-        { id: '#12', signedOff: { by: 'admin' } },
+        { id: '#12', signedOff: { by: /^signer\// } },
         { id: '14', signedOff: null },
       ],
     })
