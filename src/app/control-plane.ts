@@ -28,6 +28,7 @@ import { journalStreamRoutes } from '../routes/admin/journal-stream.ts'
 import { journalRoutes } from '../routes/admin/journal.ts'
 import { BODY_BYTES_MAX, readBodies } from '../routes/admin/json-body.ts'
 import { mirrorRoutes } from '../routes/admin/mirror.ts'
+import { peopleRoutes } from '../routes/admin/people.ts'
 import { pipelineRoutes } from '../routes/admin/pipelines.ts'
 import { sendError, sendProblem } from '../routes/admin/problem.ts'
 import { releaseStepRoutes } from '../routes/admin/release-steps.ts'
@@ -176,6 +177,7 @@ async function guardedRoutes(guarded: FastifyInstance, options: ControlPlaneOpti
   await guarded.register(pipelineRoutes(lists))
   await guarded.register(rolloutRoutes(lists))
   await guarded.register(tokenRoutes(lists))
+  await guarded.register(peopleRoutes(control))
   await guarded.register(replicaRoutes(lists, facts))
   await guarded.register(storeRoutes(control))
 }

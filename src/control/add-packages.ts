@@ -32,10 +32,10 @@ export async function addPackages(
       version,
       kind: 'release.artifacts',
       prepare: packageFinder(control, request, urls),
-      draft(release, _, packages) {
+      draft(release, context, packages) {
         // Whether its packages are there makes no difference any more.
         if (release.withdrawn !== null) return endedRelease(release)
-        return packages.outcome === 'found' ? addArtifacts(release, packages.packages, areAll) : packages
+        return packages.outcome === 'found' ? addArtifacts(release, packages.packages, areAll, context) : packages
       },
       beside(tx, release, context) {
         const key = blockedVersionKey(release.version)

@@ -4,10 +4,11 @@ import { checkChannel } from '../channels/channel-shape.ts'
 import { CHANNEL_KIND } from '../channels/channel.ts'
 import * as shape from '../channels/shape.ts'
 import { KEPT_LABEL_KIND } from '../rollouts/github-label.ts'
+import { PEOPLE_KEY, PEOPLE_KIND } from '../rollouts/people.ts'
 import { PIPELINE_KIND } from '../rollouts/pipeline.ts'
 import { RELEASE_KIND } from '../rollouts/release.ts'
 import { ROLLOUT_KIND } from '../rollouts/rollout.ts'
-import { keptLabelShape, pipelineShape, releaseShape, rolloutShape } from '../rollouts/shapes.ts'
+import { keptLabelShape, peopleShape, pipelineShape, releaseShape, rolloutShape } from '../rollouts/shapes.ts'
 import type { CheckDocument } from '../store/port.ts'
 import { roles } from './identity.ts'
 import { TOKEN_KIND } from './tokens.ts'
@@ -30,6 +31,7 @@ const token = objectWith({
   createdAt: moment,
   createdBy: text,
   expiresAt: nullable(moment),
+  person: optional(text),
   hash: textThat((value) => /^[0-9a-f]{64}$/.test(value), 'a SHA-256 in hex'),
 })
 
@@ -42,6 +44,7 @@ const kinds: ReadonlyMap<string, CheckDocument> = new Map<string, CheckDocument>
   [PIPELINE_KIND, (name, body) => pipelineShape(body, '') ?? mustBe(body, 'name', name)],
   [ROLLOUT_KIND, (name, body) => rolloutShape(body, '') ?? ofRollout(name, body)],
   [KEPT_LABEL_KIND, (name, body) => keptLabelShape(body, '') ?? ofPullRequest(name, body)],
+  [PEOPLE_KIND, (name, body) => peopleShape(body, '') ?? ofPeople(name)],
 ])
 
 /** Says why this build cannot act on a document, null where it can. Kinds that it does not know it leaves alone. */
@@ -58,6 +61,10 @@ function mustBe(body: Readonly<Record<string, unknown>>, member: string, name: s
 function ofRollout(name: string, { pipeline, release }: Readonly<Record<string, unknown>>): string | null {
   const [pipelineName = '', version = ''] = [pipeline, release].map((part) => (typeof part === 'string' ? part : ''))
   return name === `${pipelineName}/${version}` ? null : `pipeline and release must be ${name}`
+}
+
+function ofPeople(name: string): string | null {
+  return `${PEOPLE_KIND}/${name}` === PEOPLE_KEY ? null : `the key must be ${PEOPLE_KEY}`
 }
 
 function ofPullRequest(name: string, { host, repository, number }: Readonly<Record<string, unknown>>): string | null {

@@ -42,6 +42,8 @@ export type Preview = Pick<JournalEntry, 'subjects' | 'changes'>
 /** Who asks for a change, and under which request. */
 export interface Request {
   readonly actor: string
+  /** The person of the token; absent where that is its name, and on GitHub. */
+  readonly person?: string
   readonly reason: string | null
   /** The change is committed at most once under this id by this actor. */
   readonly requestId: string | null

@@ -17,6 +17,7 @@ export interface TokenDraft {
   readonly role: Role
   readonly channels?: readonly string[] | null
   readonly expiresAt?: string | null
+  readonly person?: string
 }
 
 export type TokenCreation =
@@ -52,7 +53,8 @@ export async function createToken(
       const id = newId()
       const secret = makeTokenText(id)
       const made = { createdAt: momentOf(tx.now), createdBy: request.actor, expiresAt }
-      tx.put(tokenKey(id), tokenBody({ id, name, role, channels, ...made }, secret))
+      const whose = draft.person === undefined ? {} : { person: draft.person }
+      tx.put(tokenKey(id), tokenBody({ id, name, role, channels, ...made, ...whose }, secret))
       return commitWith(secret)
     },
     reply({ changes }, secret) {

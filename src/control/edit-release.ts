@@ -9,6 +9,7 @@ import { withKeptLabels } from '../rollouts/github-label.ts'
 import { pullRequestOf } from '../rollouts/pull-request.ts'
 import type { Conditions, Control, Request } from './control.ts'
 import { keptLabelsView } from './core/views.ts'
+import { peopleIn } from './people.ts'
 import { changeRelease, type ReleaseChange, type ReleaseOutcome } from './release-result.ts'
 
 export function editRelease(
@@ -20,8 +21,8 @@ export function editRelease(
   const change: ReleaseChange = {
     version,
     kind: 'release.edit',
-    draft(release, { reason }, _, tx) {
-      const drafted = draftEdit(release, edit, reason)
+    draft(release, context, _, tx) {
+      const drafted = draftEdit(release, edit, context)
       if (drafted.outcome === 'refused' || (edit.changes ?? edit.repository) === undefined) return drafted
       const { repository = null } = release
       // A change whose pull request was known is signed off again where it is another one now.
@@ -43,7 +44,7 @@ export function judgeChange(
   const change: ReleaseChange = {
     version,
     kind: `release.${verdict}`,
-    draft: (release, context) => draftVerdict(release, id, verdict, context),
+    draft: (release, context, _, tx) => draftVerdict(release, id, verdict, { ...context, people: peopleIn(tx) }),
   }
   return changeRelease(control, request, change, conditions)
 }

@@ -8,6 +8,7 @@ import { isExpected, type Conditions, type Control, type Request } from './contr
 import { commitWith, executeCommand, leaveUnchanged, replyWith } from './core/execute.ts'
 import type { Transaction } from './core/transaction.ts'
 import { chooseRollout, isRunning, type RolloutChoice } from './find-rollout.ts'
+import { peopleIn } from './people.ts'
 import { putRollout, rolloutDone, ruleContext, unchangedRollout, type RolloutOutcome } from './rollout-result.ts'
 import { releaseIn } from './rollout-facts.ts'
 
@@ -52,14 +53,20 @@ function draftEdit(
     case 'approve': {
       const index = stageIndex(rollout, edit.stage)
       if (typeof index !== 'number') return index
-      return approveStage(rollout, releaseIn(tx, rollout), { index, looked: edit.edition }, context)
+      return approveStage(
+        rollout,
+        releaseIn(tx, rollout),
+        { index, looked: edit.edition },
+        { ...context, people: peopleIn(tx) },
+      )
     }
     case 'pause':
       return pauseRollout(rollout, context)
     case 'rebase': {
       const document = tx.get(pipelineKey(rollout.pipeline))
       if (document === undefined) return unknownPipeline(rollout.pipeline)
-      return rebaseRollout(rollout, pipelineOf(document), document.revision, context.now)
+      const rules = { pipeline: pipelineOf(document), revision: document.revision }
+      return rebaseRollout(rollout, rules, { release: releaseIn(tx, rollout), people: peopleIn(tx) }, context.now)
     }
   }
 }

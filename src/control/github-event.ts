@@ -11,14 +11,17 @@ import {
   type LabelEvent,
 } from '../rollouts/github-label.ts'
 import type { GithubEvent } from '../rollouts/github-event.ts'
-import { isReleaseKey, RELEASE_KIND, releaseBody, releaseKey, releaseOf } from '../rollouts/release.ts'
+import { named } from '../rollouts/conditions.ts'
+import { isSignedOff, signerOf, unknownAuthors, type People } from '../rollouts/people.ts'
+import { isReleaseKey, RELEASE_KIND, releaseBody, releaseKey, releaseOf, type Release } from '../rollouts/release.ts'
 import { COMMIT_WRITES_MAX } from '../store/port.ts'
 import { knownState, type Control, type Request } from './control.ts'
 import { commitWith, executeCommand, replyWith, type Decision } from './core/execute.ts'
-import type { Applied, Transaction } from './core/transaction.ts'
+import { readerOf, type Applied, type Transaction } from './core/transaction.ts'
 import { keptLabelsView } from './core/views.ts'
 import { fitting } from './fitting.ts'
-import type { GithubOutcome } from './github-outcome.ts'
+import type { GithubOutcome, PersonWarning } from './github-outcome.ts'
+import { peopleIn } from './people.ts'
 import { isSameCommit, registerRelease } from './register-release.ts'
 import { releaseRecord } from './releases.ts'
 
@@ -48,15 +51,16 @@ function applyLabelEvent(control: Control, request: Request, event: Label): Prom
     kind: label.isVerified ? 'release.verify' : 'release.unverify',
     dryRun: false,
     run: (tx) => decideLabel(tx, label),
-    reply: (applied, why) => labelApplied(applied, why ?? noRelease(label)),
+    reply: (applied, why, state) => labelApplied(applied, label, why ?? noRelease(label), peopleIn(readerOf(state))),
   })
 }
 
 function decideLabel(tx: Transaction, label: LabelEvent): Decision<GithubOutcome, string> {
   // The view's index document is written with every release that brings other changes: none is overlooked.
   const labels = tx.view(keptLabelsView)
+  const people = peopleIn(tx)
   const outcomes = [...tx.untracked.documentsOf(RELEASE_KIND)].flatMap(
-    (document) => applyLabel(releaseOf(document), label, tx.now) ?? [],
+    (document) => applyLabel(releaseOf(document), label, { now: tx.now, people }) ?? [],
   )
   const applied = outcomes.flatMap((one) => (one.outcome === 'applied' ? one.release : []))
   const [refused] = outcomes.flatMap((one) => (one.outcome === 'refused' ? one.why : []))
@@ -100,11 +104,37 @@ function whyNotKept(tx: Transaction, { pullRequest, at }: LabelEvent): string {
     : `the event of ${at} is too old to be kept for those that come`
 }
 
-function labelApplied({ subjects, changes }: Applied, why: string): GithubOutcome {
+function labelApplied({ subjects, changes }: Applied, label: LabelEvent, why: string, people: People): GithubOutcome {
   const releases = subjects.filter(isReleaseKey).map((key) => key.slice(`${RELEASE_KIND}/`.length))
   const kept = changes.find(({ key, after }) => isKeptLabelKey(key) && after !== null)?.after ?? null
-  if (releases.length > 0 || kept === null) return { outcome: 'applied', releases }
-  return { outcome: 'kept', why, keptUntil: keptLabelOf(kept).expiresAt }
+  const changed = changes.flatMap(({ key, after }) => (isReleaseKey(key) && after !== null ? releaseOf(after) : []))
+  const warnings = label.isVerified ? signerWarnings(label.by, changed, people) : []
+  if (releases.length > 0 || kept === null) return { outcome: 'applied', releases, warnings }
+  return { outcome: 'kept', why, keptUntil: keptLabelOf(kept).expiresAt, warnings }
+}
+
+/** Why the sign-off of a login does not count in these releases. */
+function signerWarnings(by: string, releases: readonly Release[], people: People): readonly PersonWarning[] {
+  const login = by.slice(0, by.lastIndexOf('/'))
+  if (signerOf({ by }, people) === null) {
+    const message = `${login} is mapped to no person, so the sign-off does not count; an admin maps logins with PUT …/people`
+    return [{ code: 'unknown_person', message }]
+  }
+  const own = releases.filter((release) =>
+    (release.changes ?? []).some((change) => change.signedOff?.by === by && !isSignedOff(release, change, people)),
+  )
+  if (own.length === 0) return []
+  const where = named(own.map(({ version }) => version))
+  const message = `${login} has written or listed the change, so the sign-off does not count in ${where}`
+  return [{ code: 'own_change', message }]
+}
+
+/** That a release is held where approvals are required, since nobody knows who has written it. */
+function authorWarnings(release: Release, people: People): readonly PersonWarning[] {
+  const unknown = unknownAuthors(release, people)
+  if (unknown.length === 0) return []
+  const message = `${named(unknown)} is mapped to no person, so the release is held where approvals are required; an admin maps logins with PUT …/people`
+  return [{ code: 'unknown_person', message }]
 }
 
 /** A tag says nothing of packages or changes: until somebody does, the release is the control plane's alone. */
@@ -116,8 +146,11 @@ async function register(
   const draft = { version, commit, repository, kind: 'control-plane' } as const
   const outcome = await registerRelease(control, request, draft, false)
   switch (outcome.outcome) {
-    case 'done':
-      return { outcome: 'applied', releases: [outcome.record.release.version] }
+    case 'done': {
+      const { release } = outcome.record
+      const warnings = authorWarnings(release, peopleIn(readerOf(knownState(control))))
+      return { outcome: 'applied', releases: [release.version], warnings }
+    }
     case 'refused':
       if (outcome.why === 'malformed' || isOfOtherCommit(control, version, commit)) return outcome
       return { outcome: 'nothing', why: outcome.why === 'rollout' ? outcome.message : 'the release was refused' }

@@ -4,11 +4,22 @@ import type { GithubEvent } from '../rollouts/github-event.ts'
 import type { RolloutRefusal } from '../rollouts/outcome.ts'
 import type { Contended, KeyReused, NotServedYet, Request } from './control.ts'
 
+/** Why what was written down does not count, or not yet. */
+export interface PersonWarning {
+  readonly code: 'unknown_person' | 'own_change'
+  readonly message: string
+}
+
 export type GithubOutcome =
   /** The versions of the releases that were changed. */
-  | { readonly outcome: 'applied'; readonly releases: readonly string[] }
+  | { readonly outcome: 'applied'; readonly releases: readonly string[]; readonly warnings?: readonly PersonWarning[] }
   /** No release has the change yet; the label counts for those that are registered until then. */
-  | { readonly outcome: 'kept'; readonly why: string; readonly keptUntil: string }
+  | {
+      readonly outcome: 'kept'
+      readonly why: string
+      readonly keptUntil: string
+      readonly warnings?: readonly PersonWarning[]
+    }
   /** There was nothing to change. */
   | { readonly outcome: 'nothing'; readonly why: string }
   | Refusal

@@ -9,6 +9,8 @@ export type Role = (typeof roles)[number]
 export interface Identity {
   /** What the journal says: `<token name>/<token id>`, or `admin` for the first token. */
   readonly actor: string
+  /** Of the token; absent where that is its name. */
+  readonly person?: string
   readonly role: Role
   /** Patterns of the only channels this caller sees and changes, null for all. */
   readonly channels: readonly string[] | null

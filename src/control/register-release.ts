@@ -13,6 +13,7 @@ import type { Transaction } from './core/transaction.ts'
 import { keptLabelsView } from './core/views.ts'
 import { packageFinder, type Packages } from './find-packages.ts'
 import { releaseDone, type ReleaseOutcome } from './release-result.ts'
+import { ruleContext } from './rollout-result.ts'
 import { servedBy } from './served-by.ts'
 import { putRollouts } from './start-rollouts.ts'
 
@@ -34,7 +35,7 @@ export async function registerRelease(
     prepare: packageFinder(control, request, urls),
     run(tx, packages) {
       if (packages.outcome !== 'found') return replyWith(packages)
-      const context = { ...tx.times, actor: request.actor, reason: request.reason }
+      const context = ruleContext(request, tx.times)
       const drafted = draftRelease(draft, packages.packages, context)
       if (drafted.outcome === 'refused') return replyWith(drafted)
       const release = withLabels(tx, drafted.release)

@@ -9,6 +9,7 @@ import { isExpected, type Conditions, type Control, type Request, type Stale } f
 import { commitWith, executeCommand, leaveUnchanged, replyWith, type Unfinished } from './core/execute.ts'
 import { documentAfter, type Applied, type Transaction } from './core/transaction.ts'
 import type { PackageCheck } from './package-client.ts'
+import { ruleContext } from './rollout-result.ts'
 import { servedBy, servedByOf, type ServedBy } from './served-by.ts'
 
 export interface ReleaseRecord {
@@ -76,8 +77,7 @@ export function changeRelease<P = null>(
       if (document === undefined) return replyWith(unknownRelease(version))
       if (!isExpected(expectedRevisions, document)) return replyWith({ outcome: 'stale', current: document })
       const before = releaseOf(document)
-      const { actor, reason } = request
-      const context = { ...tx.times, actor, reason }
+      const context = ruleContext(request, tx.times)
       const drafted = draft(before, context, prepared, tx)
       if (drafted.outcome !== 'drafted') return replyWith(drafted)
       tx.put(key, releaseBody(drafted.release))

@@ -10,6 +10,7 @@ import type { Control } from './control.ts'
 import type { Reader } from './core/transaction.ts'
 import { embargoView } from './core/views.ts'
 import { isRunning } from './find-rollout.ts'
+import { peopleIn } from './people.ts'
 import { takenChannels } from './pipelines.ts'
 import { restoreInBackground } from './restore-history.ts'
 import { servedSince } from './served-since.ts'
@@ -92,6 +93,7 @@ export function earlyFacts(reader: Reader, rollout: Rollout, times: Times): Stag
   return {
     rollout,
     release: releaseIn(reader, rollout),
+    people: peopleIn(reader),
     channels: new Map(),
     isBlocked: reader.isBlocked,
     running: NOT_ASKED.versions,

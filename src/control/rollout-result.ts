@@ -78,8 +78,8 @@ function keyOf({ pipeline, release }: Rollout): string {
 }
 
 /** Who asks, in the words of the rules. */
-export function ruleContext({ actor, reason }: Request, times: Times): RuleContext {
-  return { ...times, actor, reason }
+export function ruleContext({ actor, person, reason }: Request, times: Times): RuleContext {
+  return { ...times, actor, reason, ...(person === undefined ? {} : { person }) }
 }
 
 function newestTold(channel: Channel, { isBlocked }: ReplicaState, now: number): string | null {

@@ -1,11 +1,13 @@
 // The command that begins the rollout of a release.
 import { refuse, unknownPipeline, unknownRelease } from '../rollouts/outcome.ts'
+import { loweringRefusal } from '../rollouts/lowered-rules.ts'
 import { pipelineKey } from '../rollouts/pipeline.ts'
 import { releaseKey, releaseOf } from '../rollouts/release.ts'
 import { rolloutKey, rolloutOf } from '../rollouts/rollout.ts'
 import { startAgain } from '../rollouts/rollout-draft.ts'
 import type { Conditions, Control, Request } from './control.ts'
 import { commitWith, executeCommand, replyWith } from './core/execute.ts'
+import { peopleIn } from './people.ts'
 import { bare } from './release-result.ts'
 import { putRollout, rolloutDone, ruleContext, type RolloutOutcome } from './rollout-result.ts'
 import { beginning } from './start-rollouts.ts'
@@ -42,6 +44,8 @@ export function startRollout(
         return replyWith(refuse('rollout_exists', message))
       }
       const fresh = beginning(tx, document, release, ruleContext(request, tx.times))
+      const lowering = before === null ? null : loweringRefusal(before, fresh.rules, { release, people: peopleIn(tx) })
+      if (lowering !== null) return replyWith(lowering)
       putRollout(tx, before === null ? fresh : startAgain(fresh, before))
       return commitWith(null)
     },

@@ -23,9 +23,12 @@ export interface Token {
   readonly createdAt: string
   readonly createdBy: string
   readonly expiresAt: string | null
+  /** Who uses it, where that is not its name: what counts where different people are required. */
+  readonly person?: string
 }
 
 export interface TokenRecord extends Token {
+  readonly person: string
   readonly revision: number
 }
 
@@ -70,8 +73,9 @@ export function identify(control: Control, adminToken: string, text: string): Id
   if (stored.expiresAt !== null && hasPassed(stored.expiresAt, control.clock.accessTime())) {
     return { outcome: 'expired', at: stored.expiresAt }
   }
-  const { name, role, channels } = stored
-  return { outcome: 'identified', identity: { actor: `${name}/${id}`, role, channels } }
+  const { name, role, channels, person } = stored
+  const identity = { actor: `${name}/${id}`, role, channels, ...(person === undefined ? {} : { person }) }
+  return { outcome: 'identified', identity }
 }
 
 /** Whether a caller who was identified would be again: its token was not revoked since, and has not expired. */
@@ -86,7 +90,7 @@ export function isStillIdentified(control: Control, { actor }: Identity): boolea
 /** A stored token as the API shows it. */
 export function presentToken(document: Document): TokenRecord {
   const { hash: _hash, ...token } = tokenOf(document)
-  return { ...token, revision: document.revision }
+  return { ...token, person: token.person ?? token.name, revision: document.revision }
 }
 
 /** Every token that was not revoked, expired ones too, by name. */

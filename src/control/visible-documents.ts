@@ -2,6 +2,7 @@
 import { BLOCKED_KIND, blockedVersionOf } from '../channels/blocked-version.ts'
 import { CHANNEL_KIND, channelNameOf } from '../channels/channel.ts'
 import { KEPT_LABEL_KIND } from '../rollouts/github-label.ts'
+import { PEOPLE_KIND } from '../rollouts/people.ts'
 import { PIPELINE_KIND, pipelineBody, pipelineOf } from '../rollouts/pipeline.ts'
 import { RELEASE_KIND, releaseKey } from '../rollouts/release.ts'
 import { ROLLOUT_KIND, rolloutBody, rolloutOf } from '../rollouts/rollout.ts'
@@ -25,7 +26,7 @@ const scopedRules: ReadonlyMap<string, ScopedRule> = new Map<string, ScopedRule>
 
 /** What tokens for the whole server see, beside the index documents; others are for its admins. */
 const wholeServerKinds: ReadonlySet<string> = new Set([
-  ...[CHANNEL_KIND, BLOCKED_KIND, RELEASE_KIND, KEPT_LABEL_KIND, PIPELINE_KIND, ROLLOUT_KIND],
+  ...[CHANNEL_KIND, BLOCKED_KIND, RELEASE_KIND, KEPT_LABEL_KIND, PEOPLE_KIND, PIPELINE_KIND, ROLLOUT_KIND],
 ])
 
 /** What this caller may see of a document, null for none of it. `state` says which releases there are. */

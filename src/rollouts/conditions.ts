@@ -6,7 +6,8 @@ import { compareVersions, orderVersions } from '../channels/version.ts'
 import { missingFix, whenHeld, type Embargo } from './embargo.ts'
 import type { Blocker, BlockerCode } from './outcome.ts'
 import { isWindowOpen, windowInWords } from './promote-window.ts'
-import { personOf, unsignedChanges, type Release } from './release.ts'
+import { barredFromApproving, signerOf, unknownAuthors, unsignedChanges, type People } from './people.ts'
+import type { Release } from './release.ts'
 import { stageAt, type Rollout, type StageProgress } from './rollout.ts'
 import type { StageRules } from './pipeline.ts'
 
@@ -14,6 +15,7 @@ import type { StageRules } from './pipeline.ts'
 export interface StageFacts extends Times {
   readonly rollout: Rollout
   readonly release: Release
+  readonly people: People
   /** The stage's channels that exist, by name. */
   readonly channels: ReadonlyMap<string, Channel>
   readonly isBlocked: IsBlocked
@@ -38,8 +40,9 @@ export function conditionBlockers(facts: StageFacts, index: number): readonly Bl
     ...endBlockers(facts.rollout),
     ...releaseBlockers(facts),
     ...stageBeforeBlockers(facts.rollout, index),
-    ...signOffBlockers(facts.release, rules),
-    ...approvalBlockers(facts.release, rules, progress),
+    ...personBlockers(facts, rules),
+    ...signOffBlockers(facts, rules),
+    ...approvalBlockers(facts, rules, progress),
     ...windowBlockers(rules, facts),
     ...compatibilityBlockers(facts),
     ...takenBlockers(facts),
@@ -88,31 +91,55 @@ function stageBeforeBlockers(rollout: Rollout, index: number): readonly Blocker[
   return [blocker('stage-before', `stage ${before.name} is ${stands}`)]
 }
 
-/** Significant changes that nobody has signed off, where the stage asks for that. */
-export function signOffBlockers(release: Release, { requireSignOff }: StageRules): readonly Blocker[] {
+/** That nobody knows who has written the release, where the stage asks for somebody else. */
+function personBlockers(
+  { release, people }: StageFacts,
+  { approvals, requireSignOff }: StageRules,
+): readonly Blocker[] {
+  if (people.isUnreadable && (approvals > 0 || requireSignOff)) {
+    return [blocker('unknown_person', 'nobody knows who is who: the list of people cannot be read; PUT it again')]
+  }
+  const unknown = approvals > 0 ? unknownAuthors(release, people) : []
+  if (unknown.length === 0) return []
+  const message = `some of the release is by ${named(unknown)} on GitHub, mapped to no person; an admin maps logins with PUT …/people`
+  return [blocker('unknown_person', message)]
+}
+
+/** Significant changes without a sign-off that counts, where the stage asks for that. */
+export function signOffBlockers({ release, people }: StageFacts, { requireSignOff }: StageRules): readonly Blocker[] {
   if (!requireSignOff) return []
-  const unsigned = unsignedChanges(release)
+  const unsigned = unsignedChanges(release, people)
   if (unsigned === null) {
     return [blocker('sign-off', 'nobody has said which changes the release brings; name them with PATCH …/releases/…')]
   }
   if (unsigned.length === 0) return []
   const ids = named(unsigned.map(({ id }) => id))
-  return [blocker('sign-off', `${count(unsigned.length, 'significant change')} not signed off: ${ids}`)]
+  const ignored = unsigned.flatMap(({ id, signedOff }) => (signedOff === null ? [] : `${id} by ${signedOff.by}`))
+  const why = 'the signer is the author, has listed it, or is mapped to no person'
+  const uncounted = ignored.length === 0 ? '' : `; sign-offs that do not count: ${named(ignored)} (${why})`
+  const message = `${count(unsigned.length, 'significant change')} not signed off: ${ids}${uncounted}`
+  return [blocker('sign-off', message)]
 }
 
-/** People who have approved the release as it is, and who count: everybody once, and not who cut or registered it. */
-export function approvers(release: Release, { approvals }: StageProgress): readonly string[] {
-  const barred = new Set([personOf(release.cutBy), personOf(release.registeredBy)])
+/** People who have approved the release as it is, and who count: each once, and not those who have cut or written it. */
+export function approvers(release: Release, { approvals }: StageProgress, people: People): readonly string[] {
+  const barred = barredFromApproving(release, people)
   const valid = approvals.filter(({ edition }) => edition === release.edition)
-  return [...new Set(valid.map(({ by }) => personOf(by)))].filter((person) => !barred.has(person))
+  return [...new Set(valid.flatMap((approval) => signerOf(approval, people) ?? []))].filter(
+    (person) => !barred.has(person),
+  )
 }
 
-function approvalBlockers(release: Release, rules: StageRules, progress: StageProgress): readonly Blocker[] {
-  const given = approvers(release, progress).length
+function approvalBlockers(
+  { release, people }: StageFacts,
+  rules: StageRules,
+  progress: StageProgress,
+): readonly Blocker[] {
+  const given = approvers(release, progress, people).length
   if (given >= rules.approvals) return []
   const isEdited = progress.approvals.some(({ edition }) => edition !== release.edition)
   const edited = isEdited ? ', nor does who approved it before it was edited' : ''
-  const message = `${given} of ${count(rules.approvals, 'approval')}; whoever cut the release does not count${edited}`
+  const message = `${given} of ${count(rules.approvals, 'approval')}; those who cut or wrote the release do not count${edited}`
   return [blocker('approvals', message)]
 }
 

@@ -97,7 +97,7 @@ function whyNotGivenBack(facts: StageFacts, ours: After['ours']): RolloutRefusal
   }
   const blockers = [...releaseBlockers(others), ...compatibilityBlockers(others)]
   const asking = rollout.rules.stages.find((rules, index) => isPromoted(rollout, index) && rules.requireSignOff)
-  const unsigned = asking === undefined ? [] : signOffBlockers(release, asking)
+  const unsigned = asking === undefined ? [] : signOffBlockers(facts, asking)
   const stage = (blockers.length === 0 ? asking : rollout.rules.stages[0])?.name ?? ''
   const all = [...blockers, ...unsigned]
   return all.length === 0 ? null : { outcome: 'refused', why: 'held-back', stage, blockers: all }

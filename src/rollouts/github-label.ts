@@ -2,6 +2,7 @@
 // which is kept for releases that come after it (ADR 39).
 import { momentOf } from '../channels/time.ts'
 import type { Document, JsonObject } from '../store/port.ts'
+import { isSignedOff, type People } from './people.ts'
 import { isSamePullRequest, nameOfPullRequest, numberOf, pullRequestOf, type PullRequest } from './pull-request.ts'
 import type { Release, ReleaseChange } from './release.ts'
 
@@ -75,7 +76,11 @@ export function pullRequestsOf({ changes, repository = null }: Release): readonl
 }
 
 /** Applies an event to a release; null where the release does not have the change, or takes none any more. */
-export function applyLabel(release: Release, label: LabelEvent, now: number): LabelOutcome | null {
+export function applyLabel(
+  release: Release,
+  label: LabelEvent,
+  { now, people }: { readonly now: number; readonly people: People },
+): LabelOutcome | null {
   if (release.withdrawn !== null || release.changes === null) return null
   const { repository = null } = release
   const number = String(label.pullRequest.number)
@@ -89,7 +94,9 @@ export function applyLabel(release: Release, label: LabelEvent, now: number): La
   if (meant.length === 0) return repository === null ? unknownRepository(release, label.pullRequest) : null
   const refusals = new Map(meant.map((change) => [change, labelRefusal(release, change, label)]))
   const changes = release.changes.map((change) =>
-    refusals.get(change) === null ? labeled(change, label, momentOf(now)) : change,
+    refusals.get(change) === null
+      ? labeled(change, label, { isKept: isSignedOff(release, change, people), at: momentOf(now) })
+      : change,
   )
   const [why = null] = refusals.values()
   const isApplied = [...refusals.values()].includes(null)
@@ -123,8 +130,14 @@ function labelRefusal(
   return `the label was set at ${at}, more than ${CLOCK_TOLERANCE_MS / 60_000} minutes before release ${version} was registered (${registeredAt}), and came after that; set it again`
 }
 
-function labeled(change: ReleaseChange, { isVerified, by, at }: LabelEvent, now: string): ReleaseChange {
-  return { ...change, signedOff: isVerified ? (change.signedOff ?? { by, at: now }) : null, labelAt: at }
+/** A sign-off that counts already is kept. */
+function labeled(
+  change: ReleaseChange,
+  { isVerified, by, at }: LabelEvent,
+  now: { readonly isKept: boolean; readonly at: string },
+): ReleaseChange {
+  const signedOff = now.isKept ? change.signedOff : { by, at: now.at }
+  return { ...change, signedOff: isVerified ? signedOff : null, labelAt: at }
 }
 
 /** The event as it is kept; null where it is too old to be, or a later one is kept. */

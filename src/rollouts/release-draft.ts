@@ -2,21 +2,22 @@
 import { malformed, quoted } from '../channels/outcome.ts'
 import { momentOf, type Times } from '../channels/time.ts'
 import { parseVersion } from '../channels/version.ts'
+import { draftChanges, isWebUrl, notAUrl, type ChangeDraft } from './change-draft.ts'
 import { cutTime } from './cut-time.ts'
-import { EMBARGOED, leakingChange, withPast } from './embargo.ts'
+import { leakingChange, withPast } from './embargo.ts'
 import { tidied } from './folded-words.ts'
 import { refuse, type RolloutRefusal } from './outcome.ts'
-import { isSamePullRequest, nameOfPullRequest, readFullId, readPullRequestUrl, readRepository } from './pull-request.ts'
+import {
+  authorOf,
+  barredFromSigning,
+  contentAuthors,
+  isSignedOff,
+  signatureOf,
+  type Author,
+  type People,
+} from './people.ts'
+import { readRepository } from './pull-request.ts'
 import type { Release, ReleaseChange, ReleaseKind, ReleasePackage } from './release.ts'
-
-/** A change as it is asked for. */
-export interface ChangeDraft {
-  readonly id: string
-  readonly title: string
-  readonly author: string
-  readonly url?: string | null
-  readonly significant?: boolean
-}
 
 /** What may be said of a release at its registration, and again later. */
 export interface ReleaseEdit {
@@ -37,10 +38,20 @@ export interface ReleaseDraft extends ReleaseEdit {
   readonly kind: ReleaseKind
 }
 
-export interface RuleContext extends Times {
-  readonly actor: string
+export interface RuleContext extends Times, Author {
   readonly reason: string | null
 }
+
+/** Where it counts who is who. */
+export interface PeopleContext extends RuleContext {
+  readonly people: People
+}
+
+/** Who edits a release, and why. */
+export type Editor = Pick<RuleContext, 'actor' | 'person' | 'reason'>
+
+/** So many people can write one release: far more than do. All of them are barred from approving it, so none may be forgotten. */
+export const AUTHORS_MAX = 100
 
 /** What is hidden wherever it stands while it is embargoed, so it must not be a word that stands everywhere. */
 const FIX = /^[A-Za-z][A-Za-z0-9._-]{7,99}$/
@@ -51,11 +62,8 @@ const PERSON = /^[A-Za-z0-9][A-Za-z0-9 ._@[\]-]*(?:\/github)?$/
 type Drafted = { readonly outcome: 'drafted'; readonly release: Release } | RolloutRefusal
 
 /** The release that a registration asks for. `packages` were found to exist. */
-export function draftRelease(
-  draft: ReleaseDraft,
-  packages: readonly ReleasePackage[],
-  { now, actor }: RuleContext,
-): Drafted {
+export function draftRelease(draft: ReleaseDraft, packages: readonly ReleasePackage[], context: RuleContext): Drafted {
+  const { now, actor } = context
   const version = parseVersion(draft.version)
   if (version.outcome === 'unparsed') return malformed('version', version.message)
   if (!/^[0-9a-f]{6,64}$/.test(draft.commit)) {
@@ -89,20 +97,34 @@ export function draftRelease(
     withdrawn: null,
     bad: null,
     edition: 1,
+    authors: [authorOf(context)],
   }
-  return withEdit(blank, draft, null)
+  return withEdit(blank, draft, { ...context, reason: null })
 }
 
 /** The release with what an edit says of it; sign-offs of changes that stay are kept. */
-export function editRelease(release: Release, edit: ReleaseEdit, reason: string | null): Drafted {
+export function editRelease(release: Release, edit: ReleaseEdit, editor: Editor): Drafted {
   if (release.withdrawn !== null) return endedRelease(release)
-  const drafted = withEdit(release, edit, reason)
-  return drafted.outcome === 'refused' ? drafted : { ...drafted, release: inEdition(drafted.release, release) }
+  const drafted = withEdit(release, edit, editor)
+  return drafted.outcome === 'refused' ? drafted : inEdition(drafted.release, release, editor)
 }
 
-/** The next edition where something else is in the release than before. */
-function inEdition(next: Release, before: Release): Release {
-  return contentOf(next) === contentOf(before) ? next : { ...next, edition: before.edition + 1 }
+/** The next edition, with one more author, where something else is in the release than before. */
+function inEdition(next: Release, before: Release, author: Author): Drafted {
+  return contentOf(next) === contentOf(before)
+    ? { outcome: 'drafted', release: next }
+    : nextEdition(next, before, author)
+}
+
+function nextEdition(next: Release, before: Release, author: Author): Drafted {
+  const authors = [...new Set([...contentAuthors(before), authorOf(author)])]
+  if (authors.length > AUTHORS_MAX) {
+    return refuse(
+      'too_many_authors',
+      `${AUTHORS_MAX} people have written release ${before.version}; cut another version`,
+    )
+  }
+  return { outcome: 'drafted', release: { ...next, edition: before.edition + 1, authors } }
 }
 
 /** What somebody who approves a release has to know of it, as one text. */
@@ -116,16 +138,16 @@ function contentOf({ kind, changes, minAgentVersion, security, packages }: Relea
   ])
 }
 
-function withEdit(release: Release, edit: ReleaseEdit, reason: string | null): Drafted {
+function withEdit(release: Release, edit: ReleaseEdit, editor: Editor): Drafted {
   let next = release
   if (edit.changes !== undefined) {
-    const changes = draftChanges(edit.changes, release.changes ?? [])
+    const changes = draftChanges(edit.changes, release, authorOf(editor))
     if ('outcome' in changes) return changes
     const dropped = (release.changes ?? []).find(
       ({ id, significant, withdrawn }) =>
         significant && withdrawn === null && !changes.some((change) => change.id === id && change.significant),
     )
-    if (dropped !== undefined && (reason?.trim() ?? '') === '') {
+    if (dropped !== undefined && (editor.reason?.trim() ?? '') === '') {
       return malformed('reason', `is missing; say why change ${quoted(dropped.id)} needs no sign-off any more`)
     }
     next = { ...next, changes }
@@ -173,66 +195,51 @@ function withEdit(release: Release, edit: ReleaseEdit, reason: string | null): D
   return { outcome: 'drafted', release: withPast(next, release) }
 }
 
-function draftChanges(
-  drafts: readonly ChangeDraft[],
-  before: readonly ReleaseChange[],
-): readonly ReleaseChange[] | RolloutRefusal {
-  const changes: ReleaseChange[] = []
-  for (const [index, { id, title: written, author, url = null, significant = true }] of drafts.entries()) {
-    const title = tidied(written)
-    if (changes.some((change) => change.id === id))
-      return malformed(`changes/${index}/id`, `${quoted(id)} is there twice`)
-    if (url !== null && !isWebUrl(url)) return malformed(`changes/${index}/url`, notAUrl(url))
-    const [linked, named] = [url === null ? null : readPullRequestUrl(url), readFullId(id)]
-    if (linked !== null && named !== null && !isSamePullRequest(linked, named)) {
-      return malformed(`changes/${index}/url`, `is that of ${nameOfPullRequest(linked)}, but the id is ${quoted(id)}`)
-    }
-    if (title === '') return malformed(`changes/${index}/title`, 'has nothing in it')
-    const known = before.find((change) => change.id === id)
-    if (title === EMBARGOED || author === EMBARGOED) {
-      return malformed(
-        `changes/${index}/title`,
-        'is what is shown instead of it; only an admin reads it while it is embargoed',
-      )
-    }
-    // Somebody has signed off what it was, not what it is now.
-    const isSame = known?.author === author && known.url === url && tidied(known.title) === title
-    const { signedOff = null, withdrawn = null, labelAt = null } = isSame ? known : {}
-    changes.push({ id, title, author, url, significant, signedOff, withdrawn, labelAt })
-  }
-  return changes
-}
-
 /** The release with the packages that agents install, or with no others than these; `packages` were found to exist. */
-export function addArtifacts(release: Release, packages: readonly ReleasePackage[], areAll: boolean): Drafted {
+export function addArtifacts(
+  release: Release,
+  packages: readonly ReleasePackage[],
+  areAll: boolean,
+  author: Author,
+): Drafted {
   if (release.withdrawn !== null) return endedRelease(release)
   const urls = new Set(packages.map(({ url }) => url))
   const kept = areAll ? [] : release.packages.filter(({ url }) => !urls.has(url))
   const next: Release = { ...release, kind: 'full', packages: [...kept, ...packages] }
-  return { outcome: 'drafted', release: inEdition(next, release) }
+  return inEdition(next, release, author)
 }
 
 /** One change signed off, or with its sign-off taken back, or withdrawn. */
 export type ChangeVerdict = 'verify' | 'unverify' | 'withdraw'
 
-export function judgeChange(release: Release, id: string, verdict: ChangeVerdict, context: RuleContext): Drafted {
+export function judgeChange(release: Release, id: string, verdict: ChangeVerdict, context: PeopleContext): Drafted {
   if (release.withdrawn !== null) return endedRelease(release)
   const change = (release.changes ?? []).find((candidate) => candidate.id === id)
   if (change === undefined) return refuse('unknown_change', `release ${release.version} has no change ${quoted(id)}`)
-  const stamp = { by: context.actor, at: momentOf(context.now) }
+  const { people } = context
+  const stamp = { ...signatureOf(context), at: momentOf(context.now) }
+  const isOwn = barredFromSigning(release, change, people).has(authorOf(context))
   switch (verdict) {
     case 'verify':
-      if (change.signedOff !== null) return { outcome: 'drafted', release }
-      return withChange(release, { ...change, signedOff: stamp })
+      if (isSignedOff(release, change, people)) return { outcome: 'drafted', release }
+      if (isOwn) {
+        const message = `${authorOf(context)} has written or listed change ${quoted(id)}; somebody else must sign it off`
+        return refuse('own_change', message)
+      }
+      return { outcome: 'drafted', release: withChange(release, { ...change, signedOff: stamp }) }
     case 'unverify':
       if (change.signedOff === null) return refuse('not_verified', `change ${quoted(id)} is not signed off`)
-      return withChange(release, { ...change, signedOff: null })
+      return { outcome: 'drafted', release: withChange(release, { ...change, signedOff: null }) }
     case 'withdraw': {
       const reason = context.reason?.trim() ?? ''
       if (reason === '') return malformed('reason', 'is missing; say why the change needs no sign-off any more')
       // Said again it is so already, and who said it first stands.
       if (change.withdrawn?.reason === reason) return { outcome: 'drafted', release }
-      return withChange(release, { ...change, withdrawn: { reason, ...stamp } })
+      const next = withChange(release, { ...change, withdrawn: { reason, ...stamp } })
+      // That is no judgement of somebody else: who approves the release must know of it.
+      return isOwn && change.withdrawn === null
+        ? nextEdition(next, release, context)
+        : { outcome: 'drafted', release: next }
     }
   }
 }
@@ -257,20 +264,12 @@ export function liftEmbargo(release: Release, context: RuleContext): Drafted {
   return { outcome: 'drafted', release: { ...release, security: lifted } }
 }
 
-function withChange(release: Release, changed: ReleaseChange): Drafted {
+function withChange(release: Release, changed: ReleaseChange): Release {
   const changes = (release.changes ?? []).map((change) => (change.id === changed.id ? changed : change))
-  return { outcome: 'drafted', release: { ...release, changes } }
+  return { ...release, changes }
 }
 
 /** The refusal of everything but a rollback and the end of an embargo. */
 export function endedRelease({ version, withdrawn }: Release): RolloutRefusal {
   return refuse('release_over', `release ${version} was withdrawn: ${withdrawn?.reason}`)
-}
-
-function isWebUrl(text: string): boolean {
-  return URL.canParse(text) && /^https?:$/.test(new URL(text).protocol)
-}
-
-function notAUrl(text: string): string {
-  return `${quoted(text)} is not a URL that begins with https:// or http://`
 }

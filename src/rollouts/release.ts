@@ -7,12 +7,16 @@ export type ReleaseKind = 'control-plane' | 'full'
 export interface SignedOff {
   readonly by: string
   readonly at: string
+  /** Of the token, where that is not its name. */
+  readonly person?: string
 }
 
 export interface Withdrawal {
   readonly reason: string
   readonly by: string
   readonly at: string
+  /** Of the token, where that is not its name. */
+  readonly person?: string
 }
 
 /** A change that the release brings over the one before. Significant ones are signed off before many agents get them. */
@@ -27,6 +31,8 @@ export interface ReleaseChange {
   readonly withdrawn: Withdrawal | null
   /** The moment of the last event of its label on GitHub that has counted: an older one that comes late does not. */
   readonly labelAt: string | null
+  /** Those who have put it on the list, or changed it there (people.ts). Missing on those of earlier builds. */
+  readonly addedBy?: readonly string[]
 }
 
 export interface ReleasePackage {
@@ -80,6 +86,8 @@ export interface Release {
   readonly bad: Withdrawal | null
   /** Counts up whenever something else is in it than before: who has approved an earlier edition has not approved this one. */
   readonly edition: number
+  /** Those who have written some of what is in it (people.ts). Missing on releases of earlier builds. */
+  readonly authors?: readonly string[]
 }
 
 /** The kind of document, as keys of the store begin. */
@@ -104,15 +112,7 @@ export function releaseBody(release: Release): JsonObject {
   return release as unknown as JsonObject
 }
 
-/** Significant changes that nobody has signed off; null where the changes are not known. */
-export function unsignedChanges({ changes }: Release): readonly ReleaseChange[] | null {
-  if (changes === null) return null
-  return changes.filter(
-    ({ significant, signedOff, withdrawn }) => significant && signedOff === null && withdrawn === null,
-  )
-}
-
-/** The person behind an actor: two tokens of one name are one person, and so is that name on GitHub. */
+/** The name that an actor begins with: two tokens of one name are one person unless they say otherwise. */
 export function personOf(actor: string): string {
   const slash = actor.lastIndexOf('/')
   return (slash === -1 ? actor : actor.slice(0, slash)).trim().toLowerCase()

@@ -5,8 +5,10 @@ import { compareReleases, releaseOrder } from './cloud-version.ts'
 import { refuse, type RolloutRefusal } from './outcome.ts'
 import type { Pipeline, PipelineRules, StageRules } from './pipeline.ts'
 import { supersede } from './promotion.ts'
+import { loweringRefusal } from './lowered-rules.ts'
+import { authorOf, barredFromApproving, signatureOf, signerOf, type People } from './people.ts'
 import { personOf, type Release } from './release.ts'
-import { endedRelease, type RuleContext } from './release-draft.ts'
+import { endedRelease, type PeopleContext, type RuleContext } from './release-draft.ts'
 import { PIPELINE_CHANNELS_MAX } from './pipeline-draft.ts'
 import {
   channelsOf,
@@ -103,24 +105,27 @@ export function approveStage(
   rollout: Rollout,
   release: Release,
   { index, looked }: { readonly index: number; readonly looked: number | null },
-  { now, actor }: RuleContext,
+  context: PeopleContext,
 ): Drafted {
   if (release.withdrawn !== null) return endedRelease(release)
   const ended = overRefusal(rollout)
   if (ended !== null) return ended
-  const person = personOf(actor)
-  if (person === personOf(release.cutBy) || person === personOf(release.registeredBy)) {
-    return refuse('not_approver', `${person} has cut ${release.version}; somebody else must approve it`)
+  const { people } = context
+  const person = authorOf(context)
+  if (barredFromApproving(release, people).has(person)) {
+    const isCutter = [release.cutBy, release.registeredBy].some((actor) => personOf(actor) === person)
+    const has = isCutter ? 'has cut' : 'has written some of'
+    return refuse('not_approver', `${person} ${has} ${release.version}; somebody else must approve it`)
   }
   const { progress } = stageAt(rollout, index)
   const { edition, version } = release
   if (looked !== null && looked !== edition) {
     return refuse('other_edition', `${version} is in edition ${edition} now, not in ${looked}; look at it again`)
   }
-  const earlier = progress.approvals.find(({ by }) => personOf(by) === person)
+  const earlier = progress.approvals.find((approval) => signerOf(approval, people) === person)
   if (earlier?.edition === edition) return { outcome: 'drafted', rollout }
   const others = progress.approvals.filter((approval) => approval !== earlier)
-  const approvals = [...others, { by: actor, at: momentOf(now), edition }].slice(-APPROVALS_MAX)
+  const approvals = [...others, { ...signatureOf(context), at: momentOf(context.now), edition }].slice(-APPROVALS_MAX)
   return { outcome: 'drafted', rollout: withStage(rollout, index, { approvals }) }
 }
 
@@ -143,8 +148,16 @@ export function resumeRollout(rollout: Rollout, { now, reason }: RuleContext): D
   return { outcome: 'drafted', rollout: restarted({ ...rollout, paused: null }, now) }
 }
 
-/** Takes the rules that the pipeline has now. What was promoted must still be there, at the same places. */
-export function rebaseRollout(rollout: Rollout, pipeline: Pipeline, pipelineRevision: number, now: number): Drafted {
+/**
+ * Takes the rules that the pipeline has now. What was promoted must still be there, at the same places, and rules that ask fewer
+ * people need the approvals of those that the rollout has.
+ */
+export function rebaseRollout(
+  rollout: Rollout,
+  { pipeline, revision: pipelineRevision }: { readonly pipeline: Pipeline; readonly revision: number },
+  approved: { readonly release: Release; readonly people: People },
+  now: number,
+): Drafted {
   const ended = overRefusal(rollout)
   if (ended !== null) return ended
   const rules = rulesOf(pipeline)
@@ -167,6 +180,8 @@ export function rebaseRollout(rollout: Rollout, pipeline: Pipeline, pipelineRevi
     const message = `with the channels that it has moved already it would have ${channels.length}; a rollback takes ${PIPELINE_CHANNELS_MAX} at most`
     return refuse('not_rebased', message)
   }
+  const lowering = loweringRefusal(rollout, rules, approved)
+  if (lowering !== null) return lowering
   // What was found by other gates, or waited for by other rules, says nothing of these.
   const rebased = restarted({ ...rollout, rules, pipelineRevision, stages }, now)
   const isDone = stages.every(({ state }) => state === 'done')

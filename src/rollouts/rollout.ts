@@ -12,6 +12,8 @@ export interface Approval {
   readonly at: string
   /** The edition of the release that was approved. */
   readonly edition: number
+  /** Of the token, where that is not its name. */
+  readonly person?: string
 }
 
 /** A channel that the stage has moved, and what its agents were told before; null where they were told nothing. */

@@ -1,4 +1,4 @@
-// What the documents of releases, pipelines, rollouts and kept labels must be for this build to act on them.
+// What the documents of releases, pipelines, rollouts, kept labels and people must be for this build to act on them.
 import * as shape from '../channels/shape.ts'
 import { GATE_OPS, WEEKDAYS } from './pipeline.ts'
 import { GATE_VERDICTS } from './rollout.ts'
@@ -6,7 +6,7 @@ import { GATE_VERDICTS } from './rollout.ts'
 const { finite, flag, listOf, minutes, moment, nullable, objectWith, oneOf, optional, recordOf, text, version, whole } =
   shape
 
-const withdrawal = objectWith({ reason: text, by: text, at: moment })
+const withdrawal = objectWith({ reason: text, by: text, at: moment, person: optional(text) })
 const words = objectWith({ fixes: listOf(text), texts: listOf(text) })
 
 /** What a release's document must be. */
@@ -27,9 +27,10 @@ export const releaseShape = objectWith({
         author: text,
         url: nullable(text),
         significant: flag,
-        signedOff: nullable(objectWith({ by: text, at: moment })),
+        signedOff: nullable(objectWith({ by: text, at: moment, person: optional(text) })),
         withdrawn: nullable(withdrawal),
         labelAt: nullable(moment),
+        addedBy: optional(listOf(text)),
       }),
     ),
   ),
@@ -48,6 +49,7 @@ export const releaseShape = objectWith({
   withdrawn: nullable(withdrawal),
   bad: nullable(withdrawal),
   edition: whole(1),
+  authors: optional(listOf(text)),
 })
 
 /** What the document of a kept label must be. */
@@ -60,6 +62,13 @@ export const keptLabelShape = objectWith({
   by: text,
   at: moment,
   expiresAt: moment,
+})
+
+/** What the document of people must be. */
+export const peopleShape = objectWith({
+  people: listOf(objectWith({ person: text, logins: listOf(text) })),
+  updatedAt: moment,
+  updatedBy: text,
 })
 
 const gate = objectWith({
@@ -117,7 +126,7 @@ const stageProgress = objectWith({
   startedAt: nullable(moment),
   since: nullable(moment),
   doneAt: nullable(moment),
-  approvals: listOf(objectWith({ by: text, at: moment, edition: whole(1) })),
+  approvals: listOf(objectWith({ by: text, at: moment, edition: whole(1), person: optional(text) })),
   moved: listOf(objectWith({ channel: text, before: nullable(version) })),
   gates: recordOf(listOf(sample)),
 })

@@ -88,10 +88,19 @@ class Journey {
   }
 
   /** Approves a stage as an operator of that name. */
-  async approve(stage: string, name: string): Promise<void> {
+  approve(stage: string, name: string): Promise<void> {
+    return this.#doAs(name, '/rollouts/cloud/approve', { stage })
+  }
+
+  /** Signs a change off as an operator of that name. */
+  signOff(id: string, name: string): Promise<void> {
+    return this.#doAs(name, `/releases/${RELEASE}/changes/${id}/verify`, {})
+  }
+
+  async #doAs(name: string, path: string, body: object): Promise<void> {
     const { token } = (await this.done('POST', '/tokens', { name, role: 'operator' })) as { token: string } // Its schema.
     const client = new Client(this.server.controlUrl, 1, token)
-    await this.done('POST', '/rollouts/cloud/approve', { stage }, client).finally(() => client.close())
+    await this.done('POST', path, body, client).finally(() => client.close())
   }
 
   /** What the agents of every channel are told. */
@@ -297,7 +306,7 @@ await prometheusTest(
       'a metric that goes bad while internal soaks pauses it there; good again and resumed, it goes on',
       async (t) => {
         t.ok(codesOf(await journey.refused(t, 'internal')).includes('sign-off'))
-        await journey.done('POST', `/releases/${RELEASE}/changes/4711/verify`, {})
+        await journey.signOff('4711', 'sam')
         await journey.done('POST', '/rollouts/cloud/promote', { stage: 'internal' })
         t.same(await journey.told(), tellsAt('canary', 'internal'))
         await journey.watched('internal', 0)

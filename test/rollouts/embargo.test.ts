@@ -33,7 +33,7 @@ function secretRelease(more: Partial<Release> = {}): Release {
 
 /** A release after an edit by somebody who says why. */
 function edited(release: Release, edit: ReleaseEdit): Release {
-  return frozen(allowed(editRelease(release, edit, 'why')).release)
+  return frozen(allowed(editRelease(release, edit, ruleContextOf({ reason: 'why' }))).release)
 }
 
 function lifted(release: Release): Release {

@@ -1,5 +1,6 @@
 // Label events: for which releases one counts, which one is kept, and what a release that comes later makes of it.
 import t from 'tap'
+import { NO_PEOPLE } from '../../src/rollouts/people.ts'
 import {
   applyLabel,
   isSameLabel,
@@ -22,6 +23,7 @@ const LABEL: LabelEvent = {
   by: 'bob/github',
   at: inHours(-1),
 }
+const AT_NOW = { now: NOW, people: NO_PEOPLE }
 const REMOVAL = { ...LABEL, isVerified: false }
 const always = (): boolean => true
 
@@ -30,13 +32,13 @@ function withChange(more: Partial<ReleaseChange> = {}, release: Partial<Release>
 }
 
 function applied(release: Release, label: LabelEvent): readonly ReleaseChange[] {
-  const outcome = applyLabel(release, label, NOW)
+  const outcome = applyLabel(release, label, AT_NOW)
   if (outcome?.outcome !== 'applied') throw new Error(`not applied: ${JSON.stringify(outcome)}`)
   return outcome.release.changes ?? []
 }
 
 function refusal(release: Release, label: LabelEvent): string {
-  const outcome = applyLabel(release, label, NOW)
+  const outcome = applyLabel(release, label, AT_NOW)
   if (outcome === null || outcome.outcome === 'applied') throw new Error(`not refused: ${JSON.stringify(outcome)}`)
   return `${outcome.outcome}: ${outcome.why}`
 }
@@ -57,14 +59,14 @@ t.test('a label signs off the changes that are its pull request, and no others',
 
 t.test('the number alone is a pull request of the release, not of whichever repository has a label', async (t) => {
   const release = (repository: string | null): Release => someRelease({ changes: [someChange('7')], repository })
-  t.equal(applyLabel(release('acme/web'), LABEL, NOW), null)
+  t.equal(applyLabel(release('acme/web'), LABEL, AT_NOW), null)
   t.match(applied(release('acme/agent'), LABEL), [{ signedOff: { by: 'bob/github' } }])
   t.match(
     refusal(release(null), LABEL),
     /^unknown: release 15\.2\.0 has a change 7, but does not say in which repository; PATCH/,
   )
-  t.equal(applyLabel(someRelease({ changes: [someChange('77')] }), LABEL, NOW), null)
-  t.equal(applyLabel(someRelease({ changes: null }), LABEL, NOW), null)
+  t.equal(applyLabel(someRelease({ changes: [someChange('77')] }), LABEL, AT_NOW), null)
+  t.equal(applyLabel(someRelease({ changes: null }), LABEL, AT_NOW), null)
 })
 
 t.test('the latest event counts in whatever order they come, and of two of one moment the removal', async (t) => {
@@ -98,7 +100,7 @@ t.test('a label may seem two minutes older than the registration, a removal as o
 
 t.test('no label counts for a release that was withdrawn', async (t) => {
   const withdrawn = { reason: 'r', by: 'ada', at: inHours(-1) }
-  t.equal(applyLabel(withChange({}, { withdrawn }), LABEL, NOW), null)
+  t.equal(applyLabel(withChange({}, { withdrawn }), LABEL, AT_NOW), null)
 })
 
 t.test('the newest event of a pull request is kept for seven days from its own time on', async (t) => {

@@ -11,7 +11,8 @@ import {
   type ReleaseEdit,
 } from '../../src/rollouts/release-draft.ts'
 import { EMBARGOED } from '../../src/rollouts/embargo.ts'
-import { personOf, unsignedChanges, type Release } from '../../src/rollouts/release.ts'
+import { NO_PEOPLE, unsignedChanges } from '../../src/rollouts/people.ts'
+import { personOf, type Release } from '../../src/rollouts/release.ts'
 import { frozen, inHours, NOW } from '../fixtures/channel-samples.ts'
 import { allowed, mistakeOf, problemOf, ruleContextOf, someChange, someRelease } from '../fixtures/rollout-samples.ts'
 
@@ -30,7 +31,7 @@ function mistakeIn(more: Partial<ReleaseDraft>): string {
 }
 
 function edited(release: Release, edit: ReleaseEdit, reason: string | null = null): Release {
-  return allowed(editRelease(frozen(release), frozen(edit), reason)).release
+  return allowed(editRelease(frozen(release), frozen(edit), ruleContextOf({ reason }))).release
 }
 
 t.test('a registration says who cut it and when, and leaves open what was not said', async (t) => {
@@ -50,6 +51,7 @@ t.test('a registration says who cut it and when, and leaves open what was not sa
     withdrawn: null,
     bad: null,
     edition: 1,
+    authors: ['grace'],
   })
   const packages = [{ url: 'https://p.example.com/a.deb', foundAt: inHours(0) }]
   t.strictSame(allowed(draftRelease(DRAFT, packages, CONTEXT)).release.packages, packages)
@@ -93,7 +95,7 @@ t.test('a change whose id names one pull request and whose link another is refus
 
 t.test('a release that was withdrawn takes no edit, be it one that changes nothing', async (t) => {
   for (const edit of [{}, { notesUrl: null }, { changes: [] }]) {
-    t.match(problemOf(editRelease(WITHDRAWN, edit, 'why')), ['release_over', /15\.2\.0 was withdrawn: it leaks/])
+    t.match(problemOf(editRelease(WITHDRAWN, edit, CONTEXT)), ['release_over', /15\.2\.0 was withdrawn: it leaks/])
   }
   const security = { embargoed: true, fixes: ['SEC-2026-1'], liftedAt: null }
   t.match(allowed(liftEmbargo({ ...WITHDRAWN, security }, CONTEXT)).release.security, { liftedAt: inHours(0) })
@@ -164,8 +166,8 @@ t.test('a change is significant unless it is said not to be, and nobody has sign
     { id: '2', title: 'two', author: 'bob', significant: false },
   ]
   t.strictSame(drafted({ changes }).changes, [
-    someChange('1', { title: 'one', url: 'https://example.com/1' }),
-    someChange('2', { title: 'two', author: 'bob', significant: false }),
+    someChange('1', { title: 'one', url: 'https://example.com/1', addedBy: ['grace'] }),
+    someChange('2', { title: 'two', author: 'bob', significant: false, addedBy: ['grace'] }),
   ])
 })
 
@@ -192,6 +194,7 @@ t.test('an edit keeps what it does not speak of, and takes away what it sets to 
     minAgentVersion: null,
     notesUrl: null,
     edition: 2,
+    authors: ['robot', 'grace'],
   })
 })
 
@@ -200,7 +203,7 @@ t.test('an edit of the changes keeps the sign-offs of those that stay as they we
   const known = [someChange('1', { signedOff: SIGNED_OFF, labelAt: inHours(-1) }), someChange('2', { withdrawn })]
   const asked = ['4', '1', '2'].map((id) => ({ id, title: `change ${id}`, author: 'ann' }))
   const { changes } = edited(someRelease({ changes: known }), { changes: asked })
-  t.strictSame(changes, [someChange('4'), ...known])
+  t.strictSame(changes, [someChange('4', { addedBy: ['grace'] }), ...known])
 })
 
 t.test('a change that is another one now was signed off by nobody', async (t) => {
@@ -223,7 +226,7 @@ t.test('a significant change is not left out, or called small, without saying wh
   for (const edit of [asked.slice(0, 2), asked.map((change) => ({ ...change, significant: change.id !== '3' }))]) {
     for (const reason of [null, ' ']) {
       t.match(
-        mistakeOf(editRelease(before, { changes: edit }, reason)),
+        mistakeOf(editRelease(before, { changes: edit }, ruleContextOf({ reason }))),
         /^reason is missing; say why change "3" needs no sign-off/,
       )
     }
@@ -318,12 +321,17 @@ t.test('a release is in another edition once something else is in it, and for no
   const [known] = before.packages
   const foundAt = inHours(1)
   const again = { url: known?.url ?? '', foundAt }
-  t.equal(allowed(addArtifacts(before, [again], false)).release.edition, 1, 'found again')
+  t.equal(allowed(addArtifacts(before, [again], false, CONTEXT)).release.edition, 1, 'found again')
   t.equal(
-    allowed(addArtifacts(before, [{ url: 'https://packages.example.com/other.deb', foundAt }], false)).release.edition,
+    allowed(addArtifacts(before, [{ url: 'https://packages.example.com/other.deb', foundAt }], false, CONTEXT)).release
+      .edition,
     2,
   )
-  t.equal(allowed(addArtifacts(someRelease({ kind: 'control-plane' }), [again], false)).release.edition, 2, 'full now')
+  t.equal(
+    allowed(addArtifacts(someRelease({ kind: 'control-plane' }), [again], false, CONTEXT)).release.edition,
+    2,
+    'full now',
+  )
 })
 
 t.test('an embargo is not taken back by an edit, be it left out or its fixes', async (t) => {
@@ -334,7 +342,10 @@ t.test('an embargo is not taken back by an edit, be it left out or its fixes', a
     { embargoed: true, fixes: ['SEC-2026-1'] },
     { embargoed: true, fixes: [] },
   ]) {
-    t.match(mistakeOf(editRelease(before, { security }, null)), /^security cannot take an embargo back; lift it/)
+    t.match(
+      mistakeOf(editRelease(before, { security }, ruleContextOf({ reason: null }))),
+      /^security cannot take an embargo back; lift it/,
+    )
   }
   const more = edited(before, { security: { embargoed: true, fixes: ['SEC-2026-3', 'SEC-2026-2', 'SEC-2026-1'] } })
   t.strictSame(more.security, { embargoed: true, fixes: ['SEC-2026-3', 'SEC-2026-2', 'SEC-2026-1'], liftedAt: null })
@@ -371,9 +382,9 @@ t.test('the id of a change, which everybody sees, has no fix in it, whichever of
   const security = { embargoed: true, fixes: ['SEC-2026-1'] }
   t.match(mistakeIn({ changes: [change], security }), /^changes\/0\/id must not be the id of a security fix/)
   const first = someRelease({ changes: [someChange('0'), someChange('backport-sec-2026-1')] })
-  t.match(mistakeOf(editRelease(first, { security }, null)), /^changes\/1\/id/)
+  t.match(mistakeOf(editRelease(first, { security }, ruleContextOf({ reason: null }))), /^changes\/1\/id/)
   const later = someRelease({ security: { ...security, liftedAt: null } })
-  t.match(mistakeOf(editRelease(later, { changes: [change] }, 'new')), /^changes\/0\/id/)
+  t.match(mistakeOf(editRelease(later, { changes: [change] }, ruleContextOf({ reason: 'new' }))), /^changes\/0\/id/)
   t.notMatch(mistakeIn({ changes: [change], security }), /sec-2026-1/i, 'the refusal does not say which')
 })
 
@@ -384,10 +395,10 @@ t.test('artifacts make a release full; a package that is found again is there on
   ] // Of two.
   const before = frozen(someRelease({ kind: 'control-plane', packages: [a, b] }))
   const again = { ...a, foundAt: inHours(0) }
-  const { release } = allowed(addArtifacts(before, [again], false))
-  t.strictSame(release, { ...before, kind: 'full', packages: [b, again], edition: 2 })
-  t.strictSame(allowed(addArtifacts(before, [again], true)).release.packages, [again], 'these are all')
-  t.match(problemOf(addArtifacts(WITHDRAWN, [a], false)), ['release_over', /15\.2\.0 was withdrawn: it leaks/])
+  const { release } = allowed(addArtifacts(before, [again], false, CONTEXT))
+  t.strictSame(release, { ...before, kind: 'full', packages: [b, again], edition: 2, authors: ['robot', 'grace'] })
+  t.strictSame(allowed(addArtifacts(before, [again], true, CONTEXT)).release.packages, [again], 'these are all')
+  t.match(problemOf(addArtifacts(WITHDRAWN, [a], false, CONTEXT)), ['release_over', /15\.2\.0 was withdrawn: it leaks/])
 })
 
 t.test('a change is signed off once, by the first who does', async (t) => {
@@ -418,7 +429,7 @@ t.test('a change is withdrawn with a reason, and needs no sign-off any more', as
   }
   const { release } = allowed(judgeChange(before, '1', 'withdraw', ruleContextOf({ reason: ' reverted ' })))
   t.match(release.changes, [{ withdrawn: { reason: 'reverted', by: 'grace/token-9', at: inHours(0) } }])
-  t.strictSame(unsignedChanges(release), [])
+  t.strictSame(unsignedChanges(release, NO_PEOPLE), [])
   const again = (reason: string) =>
     judgeChange(release, '1', 'withdraw', ruleContextOf({ reason, actor: 'bob/token-3' }))
   t.equal(allowed(again('reverted')).release, release, 'said again: who said it first stands')
@@ -447,11 +458,11 @@ t.test('significant changes wait for a sign-off; where nobody has named the chan
     someChange('4', { withdrawn: { reason: 'reverted', by: 'bob', at: inHours(-1) } }),
   ]
   t.strictSame(
-    unsignedChanges(someRelease({ changes }))?.map(({ id }) => id),
+    unsignedChanges(someRelease({ changes }), NO_PEOPLE)?.map(({ id }) => id),
     ['1'],
   )
-  t.strictSame(unsignedChanges(someRelease({ changes: [] })), [])
-  t.equal(unsignedChanges(someRelease({ changes: null })), null)
+  t.strictSame(unsignedChanges(someRelease({ changes: [] }), NO_PEOPLE), [])
+  t.equal(unsignedChanges(someRelease({ changes: null }), NO_PEOPLE), null)
 })
 
 t.test('a release is withdrawn once, with a reason', async (t) => {

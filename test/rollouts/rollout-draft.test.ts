@@ -11,6 +11,7 @@ import {
   startAgain,
   startRollout,
 } from '../../src/rollouts/rollout-draft.ts'
+import { NO_PEOPLE } from '../../src/rollouts/people.ts'
 import { restarted, stageAt, type Rollout, type RolloutState, type StageProgress } from '../../src/rollouts/rollout.ts'
 import { frozen, inHours, NOW } from '../fixtures/channel-samples.ts'
 import {
@@ -225,14 +226,16 @@ t.test('a rollout is resumed with a reason, and only where it is paused', async 
 
 /** The rollout with the rules of a pipeline of these stages. */
 function rebased(rollout: Rollout, ...stages: readonly StageRules[]) {
-  return rebaseRollout(rollout, somePipeline(stages, { grace: 'P1D', requirePackages: false }), 8, NOW + 60_000)
+  const pipeline = somePipeline(stages, { grace: 'P1D', requirePackages: false })
+  const approved = { release: someRelease(), people: NO_PEOPLE }
+  return rebaseRollout(rollout, { pipeline, revision: 8 }, approved, NOW + 60_000)
 }
 
 t.test('a rollout keeps its rules until it is re-based, and then takes all of the new ones', async (t) => {
   const rollout = rolloutAt([doneWith('canary'), underWay('soaking', 100, 'internal')])
   const changed = [
     someStage('canary'),
-    someStage('internal', { soakMinutes: 9 }),
+    someStage('internal', { soakMinutes: 9, approvals: 1 }),
     someStage('trials'),
     someStage('everyone'),
   ]
@@ -254,7 +257,7 @@ t.test('a rollout keeps its rules until it is re-based, and then takes all of th
 
 t.test('approvals of a stage that waits go with it to its new place', async (t) => {
   const approvals = [{ by: 'eve/1', at: inHours(-1), edition: 1 }]
-  const rollout = rolloutAt([{}, {}, { approvals }])
+  const rollout = rolloutAt([{}, { approvals }, { approvals }])
   const { rollout: next } = allowed(rebased(rollout, someStage('everyone'), someStage('canary')))
   t.strictSame(
     next.stages.map(({ name, approvals: given }) => [name, given.length]),

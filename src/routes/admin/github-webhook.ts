@@ -8,7 +8,7 @@ import { createHmac, timingSafeEqual } from 'node:crypto'
 import { Type } from 'typebox'
 import { malformed } from '../../channels/outcome.ts'
 import type { Control, Request } from '../../control/control.ts'
-import type { ApplyGithubEvent, GithubOutcome } from '../../control/github-outcome.ts'
+import type { ApplyGithubEvent, GithubOutcome, PersonWarning } from '../../control/github-outcome.ts'
 import { readGithubEvent, type GithubRules } from '../../rollouts/github-event.ts'
 import { StoreOutcomeUnknown } from '../../store/port.ts'
 import { writeAnswers } from './answers.ts'
@@ -54,15 +54,29 @@ const DeliveryHeaders = Type.Object({
   ),
 })
 const Payload = Type.Object({}, { additionalProperties: true, description: 'The payload, as GitHub documents it.' })
+const Warnings = Type.Optional(
+  Type.Array(
+    Type.Object({
+      code: Type.Union([Type.Literal('unknown_person'), Type.Literal('own_change')]),
+      message: Type.String(),
+    }),
+    {
+      description:
+        'Why what was written down does not count: the login is mapped to no person, or the change is theirs.',
+    },
+  ),
+)
 const Applied = Type.Object({
   outcome: Type.Literal('applied'),
   releases: Type.Array(Type.String(), { description: 'The versions of the releases that were changed.' }),
+  warnings: Warnings,
 })
 const Unapplied = Type.Object({
   outcome: Type.Union([Type.Literal('ignored'), Type.Literal('kept')], {
     description: '`kept`: no release has the change of the label yet; it counts for those that come.',
   }),
   why: Type.String(),
+  warnings: Warnings,
   keptUntil: Type.Optional(
     Type.String({ format: 'date-time', description: 'Where it is kept: for releases that are registered until then.' }),
   ),
@@ -174,9 +188,11 @@ function receiveGithubWebhookRoute(app: App, rules: GithubRules, apply: ApplyGit
       const outcome = await apply(deliveryRequest(request, read.by), read)
       switch (outcome.outcome) {
         case 'applied':
-          return reply.send({ outcome: 'applied', releases: outcome.releases })
+          return reply.send({ outcome: 'applied', releases: outcome.releases, ...warningsIn(outcome) })
         case 'kept':
-          return reply.code(202).send({ outcome: 'kept', why: outcome.why, keptUntil: outcome.keptUntil })
+          return reply
+            .code(202)
+            .send({ outcome: 'kept', why: outcome.why, keptUntil: outcome.keptUntil, ...warningsIn(outcome) })
         case 'nothing':
           return sendIgnored(reply, outcome.why)
         case 'refused':
@@ -221,6 +237,10 @@ function sendEitherRefusal(
     case 'guards':
       return sendRolloutRefusal(request, reply, refusal)
   }
+}
+
+function warningsIn({ warnings = [] }: { readonly warnings?: readonly PersonWarning[] }): object {
+  return warnings.length === 0 ? {} : { warnings }
 }
 
 function sendIgnored(reply: FastifyReply, why: string): FastifyReply {

@@ -122,13 +122,21 @@ export const RepairBody = Type.Object(
   Closed,
 )
 export const OptionalReasonBody = Nullable(Type.Object({ reason: Type.Optional(Reason) }, Closed))
+/** No slash: the journal writes actors as name/id. */
+export const PERSON_PATTERN = '^[A-Za-z0-9][A-Za-z0-9 ._@-]{0,63}$'
 export const TokenBody = Type.Object(
   {
-    // No slash: the journal writes actors as name/id.
     name: Type.String({
-      pattern: '^[A-Za-z0-9][A-Za-z0-9 ._@-]{0,63}$',
+      pattern: PERSON_PATTERN,
       description: 'Whose it is, e.g. `alice` or `ci-deploy`.',
     }),
+    person: Type.Optional(
+      Type.String({
+        pattern: PERSON_PATTERN,
+        description:
+          'Who uses it; its name unless given. Tokens of one person are one where different people must approve or sign off.',
+      }),
+    ),
     role: Type.Union(roles.map((role) => Type.Literal(role))),
     channels: Type.Optional(
       Nullable(

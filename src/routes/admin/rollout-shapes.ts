@@ -7,13 +7,15 @@ import { Critical, Moment, Nullable, Reason, servedByMore, Version, writeMarks }
 
 const oneOf = (texts: readonly string[]) => Type.Union(texts.map((text) => Type.Literal(text)))
 
-const Stamp = Type.Object({ by: Type.String(), at: Moment })
+const TokenPerson = Type.Optional(Type.String({ description: 'The person of the token, where that is not its name.' }))
+const Stamp = Type.Object({ by: Type.String(), at: Moment, person: TokenPerson })
 const Approval = Type.Object({
   by: Type.String(),
   at: Moment,
   edition: Type.Integer({ minimum: 1, description: 'The edition of the release that was approved.' }),
+  person: TokenPerson,
 })
-const Withdrawal = Type.Object({ reason: Reason, by: Type.String(), at: Moment })
+const Withdrawal = Type.Object({ reason: Reason, by: Type.String(), at: Moment, person: TokenPerson })
 
 const ReleaseChange = Type.Object({
   id: Type.String(),
@@ -24,6 +26,11 @@ const ReleaseChange = Type.Object({
   signedOff: Nullable(Stamp),
   withdrawn: Nullable(Withdrawal),
   labelAt: Nullable(Moment),
+  addedBy: Type.Optional(
+    Type.Array(Type.String(), {
+      description: 'Who has put it on the list or changed it there: like its author, they may not sign it off.',
+    }),
+  ),
 })
 
 const Release = Type.Object(
@@ -53,6 +60,12 @@ const Release = Type.Object(
       description:
         'Counts up whenever its changes, fixes, packages, kind or lowest agent version become others: approvals of an earlier edition do not count.',
     }),
+    authors: Type.Optional(
+      Type.Array(Type.String(), {
+        description:
+          'Who has written some of what is in it, and may not approve it: persons, and `login/github`. Absent on releases of earlier builds.',
+      }),
+    ),
     servedBy: Type.Array(Type.String(), { description: 'Channels that tell agents this version now.' }),
     ...servedByMore,
     rollouts: Type.Array(

@@ -119,6 +119,7 @@ const Token = Type.Object(
   {
     id: Type.String(),
     name: Type.String(),
+    person: Type.String(),
     role: Type.Union(roles.map((role) => Type.Literal(role))),
     channels: Nullable(Type.Array(Type.String())),
     createdAt: Moment,

@@ -1,6 +1,7 @@
 // Tokens, and who the caller is.
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
+import { authorOf } from '../../rollouts/people.ts'
 import { knownState, type Control } from '../../control/control.ts'
 import { readerOf } from '../../control/core/transaction.ts'
 import { roles } from '../../control/identity.ts'
@@ -25,6 +26,7 @@ type App = Parameters<FastifyPluginAsyncTypebox>[0]
 const Created = Type.Intersect([ref('Token'), Type.Object({ token: Type.String({ description: 'Shown this once.' }) })])
 const Identity = Type.Object({
   actor: Type.String(),
+  person: Type.String({ description: 'Who counts where different people must approve or sign off.' }),
   role: Type.Union(roles.map((role) => Type.Literal(role))),
   channels: Nullable(Type.Array(Type.String())),
 })
@@ -54,7 +56,10 @@ function whoAmIRoute(app: App): void {
       tags: ['tokens'],
       response: answers({ 200: Identity }),
     },
-    handler: async (request) => callerOf(request),
+    handler: async (request) => {
+      const caller = callerOf(request)
+      return { ...caller, person: authorOf(caller) }
+    },
   })
 }
 

@@ -49,8 +49,10 @@ export const writing = { querystring: WriteQuery, headers: WriteHeaders }
 export function writeRequest(request: FastifyRequest, reason: string | null): Request {
   // Checked by the route's schema.
   const key = request.headers['idempotency-key'] as string | undefined
+  const { actor, person } = callerOf(request)
   return {
-    actor: callerOf(request).actor,
+    actor,
+    ...(person === undefined ? {} : { person }),
     reason,
     requestId: key ?? request.id,
     requestHash: hashOf(request),

@@ -74,7 +74,7 @@ async function startEmbargo(t: Parameters<typeof startRollouts>[0]): Promise<Rol
   await session.done('PUT', channelPath('halted', '/halt'), { reason: words })
   await session.done('PATCH', channelPath('halted'), { description: `waits ${words}` })
   await session.done('PUT', '/blocked-versions/15.0.0-rc.1', { reason: `is open to ${FIX}` })
-  await session.done('POST', path(1, '/changes/77/verify'), { reason: `I have seen "${TITLE.toUpperCase()}" work` })
+  await session.signOff(1, '77', { reason: `I have seen "${TITLE.toUpperCase()}" work` })
   t.equal((await session.step('pause', { reason: `until ${FIX} is public` }, 1)).status, 200)
   await session.done('PUT', '/pipelines/other', {
     description: words,

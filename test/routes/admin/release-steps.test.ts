@@ -219,7 +219,8 @@ t.test('every step of a release honours If-Match and dryRun', async (t) => {
     changes: [change, { ...change, id: '13' }],
     security: { embargoed: true, fixes: ['CVE-2026-0001'] },
   })
-  await session.done('POST', path(1, '/changes/12/verify'))
+  await session.signOff(1, '12')
+  const bob = { token: await session.token('admin', null, null, 'bob') }
   const before = await session.digest()
   const artifacts = { kind: 'full', packages: [packages.url('agent.tgz')] }
   for (const [method, rest, body] of [
@@ -231,10 +232,13 @@ t.test('every step of a release honours If-Match and dryRun', async (t) => {
     ['POST', '/embargo/lift', { reason }],
     ['PATCH', '', { notesUrl: 'https://notes.example/1' }],
   ] as const) {
-    const stale = await session.call(method, path(1, rest), body, { headers: { 'if-match': '"1"' } })
+    const stale = await session.call(method, path(1, rest), body, { ...bob, headers: { 'if-match': '"1"' } })
     t.equal(stale.status, 412, rest)
     t.hasStrict(stale.body, { code: 'stale_write', current: { revision: 2 } })
-    const dry = await session.call(method, path(1, `${rest}?dryRun=true`), body, { headers: { 'if-match': '"2"' } })
+    const dry = await session.call(method, path(1, `${rest}?dryRun=true`), body, {
+      ...bob,
+      headers: { 'if-match': '"2"' },
+    })
     t.hasStrict(dry.body, { dryRun: true, revision: 3 }, rest)
   }
   t.equal(await session.digest(), before)

@@ -247,7 +247,7 @@ t.test(
   async (t) => {
     const session = await startRollouts(t)
     await session.register(1, { changes: [change, { ...change, id: '13', url: null }] })
-    await session.done('POST', path(1, '/changes/%2312/verify'))
+    await session.signOff(1, '#12')
     const edited = { changes: [change, { ...change, id: '14', url: null }], reason: '13 was taken out' }
     const match = (tag: string) => ({ headers: { 'if-match': tag } })
     const stale = await session.call('PATCH', path(1), edited, match('"1"'))
@@ -256,9 +256,9 @@ t.test(
     t.equal(stale.headers.etag, 'W/"2"')
     const reply = await session.call('PATCH', path(1), edited, match('"2"'))
     t.equal(reply.headers.etag, 'W/"3"')
-    t.hasStrict(reply.body, {
+    t.match(reply.body, {
       changes: [
-        { id: '#12', signedOff: { by: 'admin' } },
+        { id: '#12', signedOff: { by: /^signer\// } },
         { id: '14', signedOff: null },
       ],
     })

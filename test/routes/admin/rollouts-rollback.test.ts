@@ -501,7 +501,7 @@ t.test('a release is not given back to agents that it does not work with any mor
   await session.channel('old', '15.0.0-alpha.1')
   const change = { id: '1', title: 'a faster handshake', author: 'ann' }
   await session.register(1, { minAgentVersion: cloud(0), changes: [change] })
-  await session.done('POST', `/releases/${cloud(1)}/changes/1/verify`, {})
+  await session.signOff(1, '1')
   await promote(session, 1, 'canary')
   await session.step('rollback', { reason, to: '15.0.0-alpha.1' })
   await session.done('DELETE', `/releases/${cloud(1)}/changes/1/verify`, { reason })
@@ -513,7 +513,7 @@ t.test('a release is not given back to agents that it does not work with any mor
     t.match(at(held.body, 'detail'), /canary has served 15\.0\.0-alpha\.1; 1 significant change not signed off: 1/)
   }
   t.equal(await session.digest(), before)
-  await session.done('POST', `/releases/${cloud(1)}/changes/1/verify`, {})
+  await session.signOff(1, '1')
   t.strictSame(codesOf((await session.step('resume', { reason: 'it was fine' })).body), ['compatibility'])
   t.equal(await session.told('canary'), '15.0.0-alpha.1')
   await session.done('PATCH', `/releases/${cloud(1)}`, { minAgentVersion: '15.0.0-alpha.1', reason })

@@ -42,6 +42,11 @@ function pushed(day: number, more: Fields = {}, repository = 'example/agent'): F
   return tagPayload(`v${cloud(day)}`, commitOf(day).padEnd(40, '0'), more, repository)
 }
 
+/** Maps logins to a person. */
+async function map(session: RolloutSession, person: string, ...logins: readonly string[]): Promise<void> {
+  await session.done('PUT', '/people', { people: [{ person, logins }] })
+}
+
 /** Who has signed the change off; null for nobody. */
 async function signedBy(session: RolloutSession, day = 1): Promise<unknown> {
   const signedOff = at(await session.done('GET', `/releases/${cloud(day)}`), 'changes', 0, 'signedOff')
@@ -57,6 +62,7 @@ t.test('a label signs the change off in every release that has it, and taking it
   await session.register(4, { changes: [{ ...change, url: 'https://github.com/example/other/pull/12' }] })
   await session.register(5, { changes: [{ ...change, url: null }], repository: 'example/other' })
   t.strictSame(codesOf(await session.stage(1, 0)), ['sign-off'])
+  await map(session, 'mona', 'mona-lisa')
   const labeled = await deliver(session, 'pull_request', label('labeled', 1))
   t.equal(labeled.status, 200)
   t.strictSame(labeled.body, { outcome: 'applied', releases: [cloud(3), cloud(2), cloud(1)] })
@@ -74,6 +80,7 @@ t.test('a label signs the change off in every release that has it, and taking it
 
 t.test('an event that comes later than a newer one is not heard', async (t) => {
   const session = await start(t)
+  await map(session, 'olga', 'mona-lisa')
   await session.register(1, { changes: [change] })
   await deliver(session, 'pull_request', label('labeled', 2))
   const entries = (await session.journal()).length
@@ -116,6 +123,7 @@ t.test(
 
 t.test('a pushed tag registers a release of the control plane alone, which no channel gets', async (t) => {
   const session = await start(t)
+  await map(session, 'olga', 'octocat')
   await session.pipeline([{ name: 'canary', channels: ['canary'], auto: true }])
   const reply = await deliver(session, 'push', pushed(1))
   t.equal(reply.status, 200)
@@ -152,6 +160,7 @@ t.test('who cut a release with a tag may not approve it under a token of that na
   const server = await startUpstream(t)
   server.serve('', answering(200, ''))
   await session.pipeline([{ name: 'all', channels: ['all'], approvals: 1 }])
+  await map(session, 'octocat', 'octocat')
   await deliver(session, 'push', pushed(1))
   const packages = [`http://127.0.0.1:${server.port}/agent.tgz`]
   await session.done('POST', `/releases/${cloud(1)}/artifacts`, { kind: 'full', packages })
@@ -160,6 +169,45 @@ t.test('who cut a release with a tag may not approve it under a token of that na
   t.equal(at(refused.body, 'code'), 'not_approver')
   t.equal((await session.step('approve', {}, null, bob)).status, 200)
   t.equal((await session.step('promote', {}, null, Octocat)).status, 200)
+})
+
+t.test(
+  'a sign-off by a login that is mapped to nobody does not count until it is, and the answer says so',
+  async (t) => {
+    const session = await start(t)
+    await session.pipeline([{ name: 'all', channels: ['all'], requireSignOff: true }])
+    await session.register(1, { changes: [change] })
+    const labeled = await deliver(session, 'pull_request', label('labeled', 1))
+    t.equal(labeled.status, 200)
+    t.match(labeled.body, { warnings: [{ code: 'unknown_person', message: /^mona-lisa is mapped to no person/ }] })
+    const [blocker] = at(await session.stage(1, 0), 'blockers') as readonly unknown[]
+    t.match(blocker, { code: 'sign-off', message: /do not count: 12 by mona-lisa\/github/ })
+    await map(session, 'mona', 'Mona-Lisa')
+    t.equal(at(await session.stage(1, 0), 'state'), 'ready', 'nobody has to label it again')
+    await map(session, 'admin', 'mona-lisa')
+    t.strictSame(codesOf(await session.stage(1, 0)), ['sign-off'], 'the person has listed the change')
+    const again = await deliver(session, 'pull_request', label('labeled', 9))
+    t.match(again.body, { warnings: [{ code: 'own_change', message: /has written or listed the change/ }] })
+  },
+)
+
+t.test('a release that a login has tagged is held until an admin says whose login it is: unknown_person', async (t) => {
+  const session = await start(t)
+  const server = await startUpstream(t)
+  server.serve('', answering(200, ''))
+  await session.pipeline([{ name: 'all', channels: ['all'], approvals: 1 }])
+  const tagged = await deliver(session, 'push', pushed(1))
+  t.match(tagged.body, { warnings: [{ code: 'unknown_person', message: /octocat is mapped to no person/ }] })
+  const packages = [`http://127.0.0.1:${server.port}/agent.tgz`]
+  await session.done('POST', `/releases/${cloud(1)}/artifacts`, { kind: 'full', packages })
+  const alice = { token: await session.token('operator', null, null, 'laptop', 'Alice') }
+  t.equal((await session.step('approve', {}, null, alice)).status, 200)
+  t.strictSame(codesOf(await session.stage(1, 0)), ['unknown_person'])
+  t.equal((await session.step('promote')).status, 422)
+  await map(session, 'alice', 'octocat')
+  t.strictSame(codesOf(await session.stage(1, 0)), ['approvals'], 'alice has cut it')
+  await map(session, 'olga', 'octocat')
+  t.equal((await session.step('promote')).status, 200)
 })
 
 t.test('where repositories are listed, what another one says is ignored and changes nothing', async (t) => {
@@ -209,6 +257,7 @@ t.test('a label of a withdrawn release signs nothing off', async (t) => {
 
 t.test('a change whose id is a number is one of the repository whose tag registered the release', async (t) => {
   const session = await start(t)
+  await map(session, 'olga', 'octocat', 'mona-lisa')
   await deliver(session, 'push', pushed(1))
   t.equal(at(await session.done('GET', `/releases/${cloud(1)}`), 'repository'), 'example/agent')
   await session.done('PATCH', `/releases/${cloud(1)}`, { changes: [{ ...change, url: null }] })
