@@ -4,7 +4,6 @@ import swagger from '@fastify/swagger'
 import underPressure from '@fastify/under-pressure'
 import Fastify, { LogController, type FastifyBaseLogger, type FastifyInstance } from 'fastify'
 import { randomUUID } from 'node:crypto'
-import type { Server } from 'node:http'
 import type { Registry } from 'prom-client'
 import { NAME_LENGTH_MAX } from '../channels/name.ts'
 import { VERSION_LENGTH_MAX } from '../channels/version.ts'
@@ -12,6 +11,7 @@ import type { Control } from '../control/control.ts'
 import { applyGithubEvent } from '../control/github-event.ts'
 import { PageReaders } from '../control/page-readers.ts'
 import type { ReplicaFacts } from '../control/replicas.ts'
+import { boundUnreadAnswers } from './unread-answers.ts'
 import type { Lifecycle } from '../serve/lifecycle.ts'
 import { traceRefusedAccess } from '../routes/admin/access-trace.ts'
 import { authenticate } from '../routes/admin/authenticate.ts'
@@ -95,7 +95,7 @@ export async function buildControlPlane(options: ControlPlaneOptions): Promise<F
       sendError(error, request, reply)
     },
   })
-  limitConnections(app.server, options)
+  limitConnections(app, options)
   app.setErrorHandler(sendError)
   app.setNotFoundHandler((request, reply) =>
     sendProblem(request, reply, 'not_found', `nothing answers ${request.method} here; see ${ADMIN_PREFIX}/docs`),
@@ -124,7 +124,7 @@ export async function buildControlPlane(options: ControlPlaneOptions): Promise<F
         sampleInterval: EVENT_LOOP_DELAY_MAX_MS,
       })
       docsPages(admin, ADMIN_PREFIX, () => app.swagger())
-      admin.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger())
+      openApiDocument(admin)
       // By its signature, not by a token.
       await admin.register(
         githubWebhookRoutes(control, github, (request, event) => applyGithubEvent(control, request, event)),
@@ -145,8 +145,18 @@ export async function buildControlPlane(options: ControlPlaneOptions): Promise<F
   return app
 }
 
+/** The document, kept as bytes: anybody may ask for it, as often as they like. */
+function openApiDocument(app: FastifyInstance): void {
+  let document: Buffer | null = null
+  app.get('/openapi.json', { schema: { hide: true } }, async (_request, reply) => {
+    document ??= Buffer.from(JSON.stringify(app.swagger()))
+    return reply.type('application/json; charset=utf-8').send(document)
+  })
+}
+
 /** Idle connections do not keep operators out: where there are many, each new one ends the one that is idle for longest. */
-function limitConnections(server: Server, options: ControlPlaneOptions): void {
+function limitConnections(app: FastifyInstance, options: ControlPlaneOptions): void {
+  const { server } = app
   const { connectionsMax = CONNECTIONS_MAX, connectionsPerAddressMax = 0 } = options
   const open = new OpenConnections()
   server.maxConnections = connectionsMax
@@ -154,6 +164,9 @@ function limitConnections(server: Server, options: ControlPlaneOptions): void {
     if (open.size >= crowdedFrom(connectionsMax)) open.endIdle()
     open.add(socket)
   })
+  // A full listener drops connections before it gives them out: the next one finds room.
+  server.on('drop', () => open.endIdle())
+  boundUnreadAnswers(app, open, options.control.clock)
   if (connectionsPerAddressMax > 0) limitConnectionsPerAddress(server, connectionsPerAddressMax, () => {})
 }
 

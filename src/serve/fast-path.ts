@@ -94,6 +94,8 @@ export class FastPath {
     this.#onError = function () {
       forget(this)
     }
+    // A full listener drops connections before they are taken.
+    server.on('drop', () => this.#makeRoom())
     server.removeAllListeners(options.event)
     server.on(options.event, (socket: Socket) => this.#take(socket))
     server.once('listening', () => {
@@ -104,10 +106,7 @@ export class FastPath {
     })
   }
 
-  /**
-   * Ends connections from now on: idle ones after a moment in which polls that were on their way are still answered, others
-   * with their next answer; whoever does not go is cut off by the sweeps. The server is about to accept no more.
-   */
+  /** Ends connections from now on: idle ones after a moment for polls on their way, others with their next answer or by the sweeps. */
   endConnections(): void {
     this.#endsAll = true
     // Two turns of the loop: in the first, what has arrived may not have been asked for yet.

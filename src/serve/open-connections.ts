@@ -15,6 +15,8 @@ export function crowdedFrom(connectionsMax: number): number {
 export class OpenConnections {
   /** The one that has been idle, or not looked at, for longest is the first. */
   readonly #open = new Set<Socket>()
+  /** Connections with bytes that their clients do not take: how many were taken at the last look, and for how many looks it is so. */
+  readonly #stuck = new WeakMap<Socket, { readonly taken: number; readonly looks: number }>()
 
   get size(): number {
     return this.#open.size
@@ -25,7 +27,19 @@ export class OpenConnections {
     socket.once('close', () => this.#open.delete(socket))
   }
 
-  /** Ends the longest open connection on which no request is being carried out; gives whether there was one. */
+  /** Ends connections whose clients have taken nothing of what waits for them for this many calls in turn. */
+  endStuck(looksMax: number): void {
+    for (const socket of this.#open) {
+      const taken = socket.bytesWritten - socket.writableLength
+      const before = this.#stuck.get(socket)
+      if (socket.writableLength === 0) this.#stuck.delete(socket)
+      else if (before?.taken !== taken) this.#stuck.set(socket, { taken, looks: 0 })
+      else if (before.looks + 1 >= looksMax) socket.destroy()
+      else this.#stuck.set(socket, { taken, looks: before.looks + 1 })
+    }
+  }
+
+  /** Ends the longest open connection on which no request is being carried out, or whose answer waits unread; gives whether there was one. */
   endIdle(): boolean {
     let looks = 0
     for (const socket of this.#open) {
@@ -33,7 +47,9 @@ export class OpenConnections {
       if (looks > LOOKS_MAX) return false
       this.#open.delete(socket)
       if (socket.destroyed) continue
-      if (answerUnderWay(socket) === null) {
+      const answer = answerUnderWay(socket)
+      // An answer that is whole waits only for a client that does not read.
+      if (answer === null || answer.writableEnded) {
         socket.destroy()
         return true
       }

@@ -44,6 +44,32 @@ function crowd(t: Test, url: string): { readonly open: () => number } {
   return { open: () => sockets.size }
 }
 
+function inTime(): RequestInit {
+  return { signal: AbortSignal.timeout(10_000) }
+}
+
+t.test('requests that come together on the control port, and answers that are not read, hold up nothing', async (t) => {
+  const dataDir = await mkdtemp(join(tmpdir(), 'bellwether-connections-'))
+  const server = await startServer(dataDir)
+  t.teardown(async () => {
+    await server.end()
+    await rm(dataDir, { recursive: true, force: true })
+  })
+  const { port } = new URL(server.controlUrl)
+  const stranger = connect(Number(port), '127.0.0.1')
+  const ended = new Promise((resolve) => stranger.once('close', resolve))
+  stranger.on('error', () => {})
+  stranger.write('GET /admin/v1/openapi.json HTTP/1.1\r\nHost: a\r\n\r\n'.repeat(1_000))
+  await ended
+  t.equal((await fetch(`${server.controlUrl}/readyz`, inTime())).status, 200)
+  const together = connect(Number(port), '127.0.0.1')
+  together.write('GET /readyz HTTP/1.1\r\nHost: a\r\n\r\n'.repeat(8))
+  let text = ''
+  together.on('data', (bytes: Buffer) => (text += bytes.toString()))
+  await until('a few requests together are answered', async () => text.split('HTTP/1.1 200').length === 9)
+  together.destroy()
+})
+
 t.test('strangers who fill both ports with idle connections lock out nobody: open_files_limited', async (t) => {
   const dataDir = await mkdtemp(join(tmpdir(), 'bellwether-connections-'))
   const server = await startServer(dataDir, {}, OPEN_FILES_MAX)
@@ -62,17 +88,23 @@ t.test('strangers who fill both ports with idle connections lock out nobody: ope
     return created !== 0
   })
   t.equal(created, 201)
-  const ready = (await (await fetch(`${server.controlUrl}/readyz`)).json()) as { readonly warnings: unknown }
+  const ready = { warnings: [] as unknown }
+  await until('the readiness is answered', async () => {
+    const answer = await fetch(`${server.controlUrl}/readyz`, inTime()).catch(() => null)
+    Object.assign(ready, await answer?.json())
+    return answer !== null
+  })
   t.match(ready.warnings, [{ code: 'open_files_limited', message: /RLIMIT_NOFILE/ }])
   let body = ''
   await until('an agent is answered', async () => {
-    const answer = await fetch(`${server.pollUrl}/v1/stable/cloud/version`).catch(() => null)
+    const answer = await fetch(`${server.pollUrl}/v1/stable/cloud/version`, inTime()).catch(() => null)
     body = (await answer?.text()) ?? ''
     return answer !== null
   })
   t.equal(body, '15.1.4')
   // Its file is written anew, and the store is asked: both take descriptors.
-  t.equal((await server.admin('PUT', '/channels/stable%2Fcloud/version', { version: '15.1.5' })).status, 200)
+  const moves = () => server.admin('PUT', '/channels/stable%2Fcloud/version', { version: '15.1.5' })
+  await until('the channel is moved', async () => (await moves().catch(() => ({ status: 0 }))).status === 200)
   t.ok(crowds.every(({ open }) => open() > 0))
   t.notMatch(server.output().stderr, /EMFILE/)
 })

@@ -96,7 +96,7 @@ async function check(t: Test, server: Running, model: CrashModel, writers: Write
   const tokens = jsonOf(await server.control.admin('GET', '/tokens?limit=500'))['items'] as Shown[] // The same.
   t.same(
     new Map(
-      tokens.map(({ revision: _revision, ...token }) => [
+      tokens.map(({ revision: _revision, person: _person, ...token }) => [
         `token/${String(token['id'])}`,
         { ...token, hash: '(hidden)' },
       ]),

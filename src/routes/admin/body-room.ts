@@ -10,6 +10,8 @@ const USUAL_BYTES_MAX = 16 * 1_024 * 1_024
 const URGENT_BYTES_MAX = 4 * 1_024 * 1_024
 /** Of webhooks, of which nobody knows who sends them until all is read: a delivery has some 30 KB. */
 const WEBHOOK_BYTES_MAX = 16 * 1_024 * 1_024
+/** So few at once, because a body that never comes holds its connection and no byte. */
+const WEBHOOKS_ARRIVING_MAX = 64
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -36,7 +38,7 @@ export function limitBodies(app: FastifyInstance): void {
 
 /** The same for webhooks. */
 export function limitWebhookBodies(app: FastifyInstance): void {
-  const room = new BodyRoom(WEBHOOK_BYTES_MAX)
+  const room = new BodyRoom(WEBHOOK_BYTES_MAX, WEBHOOKS_ARRIVING_MAX)
   app.addHook('preParsing', async (request, reply, payload) =>
     hasBody(request.raw) ? room.receive(payload, reply.raw) : payload,
   )
@@ -48,12 +50,14 @@ function hasBody({ headers }: IncomingMessage): boolean {
 
 export class BodyRoom {
   readonly #bytesMax: number
+  readonly #arrivingMax: number
   #bytes = 0
   /** Bodies that still arrive, the oldest first. */
   readonly #arriving = new Set<CountedBody>()
 
-  constructor(bytesMax: number) {
+  constructor(bytesMax: number, arrivingMax = Number.POSITIVE_INFINITY) {
     this.#bytesMax = bytesMax
+    this.#arrivingMax = arrivingMax
   }
 
   /** The bytes that are held now. */
@@ -76,6 +80,8 @@ export class BodyRoom {
     body.on('error', () => {})
     // Not a pipeline: it would cut the connection of a body that fails, and no answer would get through.
     payload.once('error', (error) => body.destroy(error))
+    const [oldest] = this.#arriving
+    if (oldest !== undefined && this.#arriving.size > this.#arrivingMax) this.#refuse(oldest)
     return payload.pipe(body)
   }
 
@@ -92,9 +98,13 @@ export class BodyRoom {
     this.#bytes += bytes
     for (const oldest of this.#arriving) {
       if (this.#bytes <= this.#bytesMax) return
-      this.#release(oldest)
-      oldest.destroy(new NoBodyRoom())
+      this.#refuse(oldest)
     }
+  }
+
+  #refuse(body: CountedBody): void {
+    this.#release(body)
+    body.destroy(new NoBodyRoom())
   }
 }
 

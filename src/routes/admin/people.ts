@@ -76,7 +76,7 @@ function putPeopleRoute(app: App, control: Control): void {
   app.route({
     method: 'PUT',
     url: '/people',
-    config: { role: 'admin', wholeServer: true },
+    config: { role: 'admin', dryRunRole: 'viewer', wholeServer: true },
     bodyLimit: PEOPLE_BODY_BYTES_MAX,
     schema: {
       operationId: 'putPeople',

@@ -135,3 +135,14 @@ t.test('what is held is counted until its request is answered', async (t) => {
   await turns(5)
   t.same(next.state, { error: null, bytes: 100 })
 })
+
+t.test('of bodies that never come only so many wait: the one that has waited for longest fails', async (t) => {
+  const room = new BodyRoom(100, 2)
+  const waiting = [arriving(room), arriving(room), arriving(room)]
+  await turns(5)
+  t.match(waiting[0]?.state.error, { statusCode: 503 })
+  t.same(
+    waiting.slice(1).map(({ state }) => state.error),
+    [null, null],
+  )
+})

@@ -27,10 +27,11 @@ t.test('a token is answered once, and only what is not secret of it is listed an
     createdBy: 'admin',
     expiresAt: '2026-04-01T00:00:00.000Z',
   }
-  t.strictSame(reply.body, { ...shown, revision: 1, token: secret })
+  const viewed = { ...shown, person: 'ci-deploy', revision: 1 }
+  t.strictSame(reply.body, { ...viewed, token: secret })
   t.equal(reply.headers['etag'], 'W/"1"')
-  t.strictSame(itemsOf(await session.done('GET', '/tokens')), [{ ...shown, revision: 1 }])
-  t.strictSame(await session.done('GET', `/tokens/${id}`), { ...shown, revision: 1 })
+  t.strictSame(itemsOf(await session.done('GET', '/tokens')), [viewed])
+  t.strictSame(await session.done('GET', `/tokens/${id}`), viewed)
   const entry = itemsOf(await session.done('GET', '/journal'))[0]
   t.hasStrict(entry, { kind: 'token.create', actor: 'admin', subjects: [`token/${id}`], reason: null })
   t.strictSame(at(entry, 'changes', 0, 'after', 'body'), { ...shown, hash: '(hidden)' })
@@ -140,10 +141,16 @@ t.test('a dry run shows the token that would be made, and no secret', async (t) 
 
 t.test('whoami tells a caller its name, role and scope', async (t) => {
   const session = await startAdmin(t)
-  t.strictSame(await session.done('GET', '/whoami'), { actor: 'admin', role: 'admin', channels: null })
+  t.strictSame(await session.done('GET', '/whoami'), {
+    actor: 'admin',
+    person: 'admin',
+    role: 'admin',
+    channels: null,
+  })
   const token = await session.token('operator', ['stable/*'], null, 'ann')
   t.strictSame(await session.done('GET', '/whoami', undefined, { token }), {
     actor: `ann/${idOf(token)}`,
+    person: 'ann',
     role: 'operator',
     channels: ['stable/*'],
   })

@@ -35,6 +35,7 @@ async function startWorld(t: Parameters<typeof startRollouts>[0]): Promise<Rollo
   ]
   await session.done('PUT', '/pipelines/zcloud', { requirePackages: false, stages })
   const otto = { token: await session.token('admin', null, null, 'registrar-otto') }
+  const xena = { token: await session.token('admin', null, null, 'signer-xena') }
   const secret = {
     changes: [{ id: 'change-id-4711', title: TITLE, author: AUTHOR, url: URL }],
     security: { embargoed: true, fixes: [FIX] },
@@ -47,7 +48,7 @@ async function startWorld(t: Parameters<typeof startRollouts>[0]): Promise<Rollo
   await session.register(2, { ...secret, kind: 'control-plane', reason: 'blocked-until-packages' }, otto)
   await session.look()
   const path = `/releases/${cloud(1)}`
-  await session.done('POST', `${path}/changes/change-id-4711/verify`, { reason: `seen-and-signed ${TITLE}` }, otto)
+  await session.done('POST', `${path}/changes/change-id-4711/verify`, { reason: `seen-and-signed ${TITLE}` }, xena)
   await session.done('POST', '/rollouts/zcloud/pause', { release: cloud(1), reason: `paused-for-lunch, ${FIX}` }, otto)
   await session.done('PUT', channelPath('mine/b', '/pin'), { version: cloud(0), reason: `until ${FIX} is out` })
   await session.done('PUT', '/blocked-versions/9.9.9', { reason: 'pulled' })
