@@ -145,7 +145,9 @@ function namedVersion(current: Channel, next: Channel, change: ChannelChange): s
     case 'version':
       return next.source.version
     case 'edit':
-      return change.source?.version === undefined ? null : next.source.version
+      return change.source?.version !== undefined || (current.ramp !== undefined && next.ramp === undefined)
+        ? next.source.version
+        : null
     case 'promote':
       // A channel that is in this release's ramp already only goes on.
       return current.ramp === undefined ? next.source.version : null
