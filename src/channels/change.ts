@@ -111,7 +111,12 @@ function judgePinEnd(
   { isBlocked, expiryTime, force }: ChangeContext,
 ): readonly Verdict[] {
   if (current === null || next.pin !== null || (change.kind === 'unpin' && change.isResumed === true)) return []
-  return judgeRollbackEnd(current.pin, versionsTold({ ...next, halt: null }, isBlocked, expiryTime), force)
+  const ended = versionsTold({ ...next, halt: null }, isBlocked, expiryTime)
+  const left = judgeRollbackEnd(current.pin, ended, force)
+  if (left.length === 0 || next.halt === null) return left
+  // Under a halt nothing else asks the block list.
+  const blocked = ended.flatMap((version) => judge({ version, baseline: version, limits: next, isBlocked, force }))
+  return [...blocked.filter(({ guard }) => guard === 'blocked-version'), ...left]
 }
 
 /**

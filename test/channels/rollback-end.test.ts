@@ -100,6 +100,11 @@ t.test(
     t.equal(guardOf(halted, UNPIN), 'rollback_end')
     t.equal(guardOf(halted, { kind: 'version', version: '15.1.5', unpin: true }), 'rollback_end')
     t.equal(accept(halted, { kind: 'version', version: '15.1.6', unpin: true }).channel.pin, null)
+    const blocked = { isBlocked: blocking('15.1.5') }
+    for (const change of [UNPIN, { kind: 'version', version: '15.1.5', unpin: true } as const]) {
+      t.equal(guardOf(halted, change, blocked), 'blocked-version')
+      t.equal(guardOf(halted, change, { ...blocked, ...FORCE }), 'blocked-version', 'no force passes it')
+    }
   },
 )
 
