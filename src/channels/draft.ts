@@ -82,6 +82,8 @@ export interface ChangeContext extends Times {
   readonly isBlocked: IsBlocked
   /** What agents are told while the channel does not exist: the target of `default` on the webapi path; null for nothing. */
   readonly fallback: string | null
+  /** What cohorts of them are told instead, during a ramp of `default`; given where a channel is deleted. */
+  readonly fallbackBeside?: readonly string[]
 }
 
 export type Drafted = { readonly outcome: 'drafted'; readonly channel: Channel } | Refusal

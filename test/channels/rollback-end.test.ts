@@ -2,7 +2,7 @@
 import t from 'tap'
 import { judgeDeletion } from '../../src/channels/change.ts'
 import type { Channel } from '../../src/channels/channel.ts'
-import type { ChannelChange } from '../../src/channels/draft.ts'
+import type { ChangeContext, ChannelChange } from '../../src/channels/draft.ts'
 import { lapse } from '../../src/channels/lapse.ts'
 import { LEFT_VERSIONS_MAX, rememberedLeft } from '../../src/channels/rollback-end.ts'
 import { cohortsAt, targetAt } from '../../src/channels/target.ts'
@@ -165,4 +165,17 @@ t.test('a deletion that gives agents back what was rolled back needs force', asy
   t.match(judgeDeletion(rolledBack(), context), { guard: 'rollback_end', message: /follow the channel default/ })
   t.ok(Array.isArray(judgeDeletion(rolledBack(), { ...context, ...FORCE })))
   t.ok(Array.isArray(judgeDeletion(rolledBack(), { ...context, fallback: '15.1.6' })))
+})
+
+t.test('a deletion is judged by what a ramp of default tells cohorts, too', async (t) => {
+  const deletion = (fallbackBeside: readonly string[], more: Partial<ChangeContext> = {}): string | null => {
+    const answer = judgeDeletion(rolledBack(), contextOf({ fallback: '15.1.4', fallbackBeside, ...more }))
+    return 'outcome' in answer && answer.why === 'guard' ? answer.guard : null
+  }
+  t.equal(deletion(['15.1.5', '15.1.4']), 'rollback_end')
+  t.equal(deletion(['15.1.5', '15.1.4'], FORCE), null)
+  t.equal(deletion(['14.9.0', '15.1.4']), 'major-downgrade')
+  t.equal(deletion(['15.1.6'], { isBlocked: blocking('15.1.6'), ...FORCE }), 'blocked-version')
+  t.equal(deletion(['15.1.6', '15.1.4']), null)
+  t.equal(deletion(['15.1.5'], { fallback: null }), 'rollback_end', 'the plain path may tell nothing')
 })
