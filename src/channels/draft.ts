@@ -217,7 +217,9 @@ function draftPinned(
 /** The versions that agents were served last: now, or before a halt or "no version". */
 function lastTold(channel: Channel, { isBlocked, expiryTime }: ChangeContext): readonly string[] {
   const told = versionsTold(channel, isBlocked, expiryTime)
-  const last = [channel.lastServed, channel.lastServedBeside].flatMap((version) => version ?? [])
+  // What is from `default` was never served here.
+  const own = channel.lastServedFrom === undefined ? channel.lastServed : null
+  const last = [own, channel.lastServedBeside].flatMap((version) => version ?? [])
   const { version } = channel.source
   // During a ramp the release that it brings is the newest of the two.
   return (told.length > 0 ? told : last).toSorted((a, b) => Number(a === version) - Number(b === version))

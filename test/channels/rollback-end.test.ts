@@ -179,3 +179,10 @@ t.test('a deletion is judged by what a ramp of default tells cohorts, too', asyn
   t.equal(deletion(['15.1.6', '15.1.4']), null)
   t.equal(deletion(['15.1.5'], { fallback: null }), 'rollback_end', 'the plain path may tell nothing')
 })
+
+t.test('a rollback beside default leaves nothing that this channel has not served', async (t) => {
+  const beside = channelOf({ source: sourceOf(null), lastServed: '15.4.2', lastServedFrom: 'default' })
+  t.notOk('rolledBackFrom' in (accept(beside, rollback('15.1.0')).channel.pin ?? {}))
+  const own = channelOf({ source: sourceOf(null), lastServed: '15.4.2' })
+  t.strictSame(accept(own, rollback('15.1.0')).channel.pin?.rolledBackFrom, ['15.4.2'])
+})
