@@ -111,7 +111,12 @@ function judgePinEnd(
   { isBlocked, expiryTime, force }: ChangeContext,
 ): readonly Verdict[] {
   if (current === null || next.pin !== null || (change.kind === 'unpin' && change.isResumed === true)) return []
-  return judgeRollbackEnd(current.pin, versionsTold({ ...next, halt: null }, isBlocked, expiryTime), force)
+  const ended = versionsTold({ ...next, halt: null }, isBlocked, expiryTime)
+  const left = judgeRollbackEnd(current.pin, ended, force)
+  if (left.length === 0 || next.halt === null) return left
+  // Under a halt nothing else asks the block list.
+  const blocked = ended.flatMap((version) => judge({ version, baseline: version, limits: next, isBlocked, force }))
+  return [...blocked.filter(({ guard }) => guard === 'blocked-version'), ...left]
 }
 
 /**
@@ -145,7 +150,9 @@ function namedVersion(current: Channel, next: Channel, change: ChannelChange): s
     case 'version':
       return next.source.version
     case 'edit':
-      return change.source?.version === undefined ? null : next.source.version
+      return change.source?.version !== undefined || (current.ramp !== undefined && next.ramp === undefined)
+        ? next.source.version
+        : null
     case 'promote':
       // A channel that is in this release's ramp already only goes on.
       return current.ramp === undefined ? next.source.version : null
@@ -229,19 +236,22 @@ function accepted(
 
 /**
  * What the guards say of deleting a channel. On the webapi path its agents are told the target of `default` from then
- * on (`context.fallback`), which must not take them where no other change could.
+ * on (`context.fallback`, and during a ramp `context.fallbackBeside`), which must not take them where no other change could.
  */
 export function judgeDeletion(channel: Channel, context: ChangeContext): readonly Verdict[] | Refusal {
-  const { expiryTime, fallback, isBlocked, force } = context
+  const { expiryTime, fallback, fallbackBeside = [], isBlocked, force } = context
   const served = targetAt(channel, isBlocked, expiryTime).version
   if (force && !hasReason(context)) return malformed('reason', 'is missing; a forced change says why')
-  if (fallback === null || fallback === served) return []
+  const told = [...new Set([fallback, ...fallbackBeside])]
+    .flatMap((version) => version ?? [])
+    .filter((version) => version !== served)
+  if (told.length === 0) return []
   const baseline = served ?? channel.lastServed
   // `default` serves it by its own limits.
   const limits = { floor: null, ceiling: null, allowBuildMetadata: true } as const
   const verdicts = [
-    ...judge({ version: fallback, baseline, limits, isBlocked, force }),
-    ...judgeRollbackEnd(channel.pin, [fallback], force),
+    ...told.flatMap((version) => judge({ version, baseline, limits, isBlocked, force })),
+    ...judgeRollbackEnd(channel.pin, told, force),
   ]
   const refused = firstRefused(verdicts)
   if (refused === null) return verdicts

@@ -82,6 +82,8 @@ export interface ChangeContext extends Times {
   readonly isBlocked: IsBlocked
   /** What agents are told while the channel does not exist: the target of `default` on the webapi path; null for nothing. */
   readonly fallback: string | null
+  /** What cohorts of them are told instead, during a ramp of `default`; given where a channel is deleted. */
+  readonly fallbackBeside?: readonly string[]
 }
 
 export type Drafted = { readonly outcome: 'drafted'; readonly channel: Channel } | Refusal
@@ -215,7 +217,9 @@ function draftPinned(
 /** The versions that agents were served last: now, or before a halt or "no version". */
 function lastTold(channel: Channel, { isBlocked, expiryTime }: ChangeContext): readonly string[] {
   const told = versionsTold(channel, isBlocked, expiryTime)
-  const last = [channel.lastServed, channel.lastServedBeside].flatMap((version) => version ?? [])
+  // What is from `default` was never served here.
+  const own = channel.lastServedFrom === undefined ? channel.lastServed : null
+  const last = [own, channel.lastServedBeside].flatMap((version) => version ?? [])
   const { version } = channel.source
   // During a ramp the release that it brings is the newest of the two.
   return (told.length > 0 ? told : last).toSorted((a, b) => Number(a === version) - Number(b === version))

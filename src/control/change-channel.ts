@@ -11,7 +11,14 @@ import type { ReplicaState } from '../serve/replica-state.ts'
 import type { Document } from '../store/port.ts'
 import { channelSpans } from './channel-history.ts'
 import { putBlockedVersion } from './block-version.ts'
-import { changedRecord, creationWarnings, fallbackOf, recordOf, type ChannelRecord } from './channel-view.ts'
+import {
+  changedRecord,
+  creationWarnings,
+  fallbackBesideOf,
+  fallbackOf,
+  recordOf,
+  type ChannelRecord,
+} from './channel-view.ts'
 import { isExpected, type Control, type ExpectedRevisions, type Request } from './control.ts'
 import { commitWith, executeCommand, leaveUnchanged, replyWith, type Unfinished } from './core/execute.ts'
 import type { Transaction } from './core/transaction.ts'
@@ -166,7 +173,8 @@ function judge(
   const { isBlocked, expiryTime } = tx
   // Where agents go while there is no such channel is asked only where that begins or ends.
   const fallback = change.kind === 'create' || change.kind === 'delete' ? fallbackOf(tx, name, expiryTime) : null
-  const context = { ...tx.times, actor, reason, force, fallback, isBlocked }
+  const fallbackBeside = change.kind === 'delete' ? fallbackBesideOf(tx, name, expiryTime) : []
+  const context = { ...tx.times, actor, reason, force, fallback, fallbackBeside, isBlocked }
   const found = document === undefined ? null : channelOf(document)
   const stored = found === null ? null : knowing(found, namedBuild(change), spans)
   const refusedHost = upstreamRefusal(control, change)

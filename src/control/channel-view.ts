@@ -1,7 +1,7 @@
 // A channel as the API shows it: its document, its revision, and what it tells agents now.
 import { channelKey, channelOf, type Channel } from '../channels/channel.ts'
 import type { Warning } from '../channels/outcome.ts'
-import { targetAt, type Target } from '../channels/target.ts'
+import { targetAt, versionsTold, type Target } from '../channels/target.ts'
 import { momentOf } from '../channels/time.ts'
 import { standingWarnings, unseenWarnings, type ChangeKind } from '../channels/warnings.ts'
 import { WEBAPI_FALLBACK } from '../serve/poll.ts'
@@ -64,6 +64,12 @@ export function fallbackOf(reader: Reader, name: string, expiryTime: number): st
   if (name === WEBAPI_FALLBACK) return null
   const document = reader.get(channelKey(WEBAPI_FALLBACK))
   return document === undefined ? null : targetAt(channelOf(document), reader.isBlocked, expiryTime).version
+}
+
+/** Every version that cohorts of webapi agents are told while the channel does not exist: several during a ramp of `default`. */
+export function fallbackBesideOf(reader: Reader, name: string, expiryTime: number): readonly string[] {
+  const document = name === WEBAPI_FALLBACK ? undefined : reader.get(channelKey(WEBAPI_FALLBACK))
+  return document === undefined ? [] : versionsTold(channelOf(document), reader.isBlocked, expiryTime)
 }
 
 /** What to know of channels that were just made, by their names: on the webapi path they take the place of `default`. */

@@ -69,11 +69,16 @@ export type ReleaseOrder = 'newer' | 'older' | 'same' | 'unordered'
 
 /**
  * What release `a` is to release `b` (ADR 36). Releases of one scheme are ordered; a Cloud release and another one are not, and
- * neither are two where the later one is of a lower major, which never supersedes a higher one.
+ * neither are two where the later one is of a lower major, which never supersedes a higher one, nor two that only build metadata
+ * or a commit tells apart.
  */
 export function releaseOrder(a: string, b: string): ReleaseOrder {
   if (a === b) return 'same'
-  if ((cloudOf(a) === null) !== (cloudOf(b) === null)) return 'unordered'
+  const [one, other] = [cloudOf(a), cloudOf(b)]
+  if ((one === null) !== (other === null)) return 'unordered'
+  // By the letters k3s10 would be before k3s9, and a commit's hash says nothing of time.
+  if (one !== null && one.major === other?.major && one.cutAt === other.cutAt) return 'unordered'
+  if (compareVersions(a, b) === 0) return 'unordered'
   const order = compareReleases(a, b)
   if (order * (majorOf(a) - majorOf(b)) < 0) return 'unordered'
   return order > 0 ? 'newer' : 'older'

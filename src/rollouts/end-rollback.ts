@@ -35,11 +35,19 @@ export function planUnpin(
     if (to === null) untouched.push({ channel: channel.name, why: 'stays halted; set a version, then resume it' })
     else if (source.kind === 'forward')
       untouched.push({ channel: channel.name, why: `follows ${source.url} since; unpin it by hand` })
+    else if (isSetSince(channel, rollout, to))
+      untouched.push({ channel: channel.name, why: `would be at ${source.version} without its pin; unpin it by hand` })
     else changes.apply(channel, { kind: 'settle' })
   }
   if (changes.refused.length > 0) return { outcome: 'refused', why: 'guards', channels: changes.refused }
   const rollback = { ...after.rollback, unpinnedAt: momentOf(context.now) }
   return { outcome: 'planned', rollout: { ...rollout, rollback }, channels: changes.channels, untouched }
+}
+
+/** Whether the source has a version that the pin hides and no rollback has left: somebody has set it, so an unpin must not lose it. */
+function isSetSince({ source, pin }: Channel, { release }: Rollout, to: string): boolean {
+  const { version } = source
+  return version !== null && ![release, to, ...(pin?.rolledBackFrom ?? [])].includes(version)
 }
 
 /**

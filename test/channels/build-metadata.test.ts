@@ -99,6 +99,22 @@ t.test(
   },
 )
 
+t.test(
+  'what a document without servedBuilds was last served counts as served, unless it is from default',
+  async (t) => {
+    const halted = channelOf({ source: sourceOf(BUILD), halt: HALT, lastServed: BUILD })
+    t.match(accept(halted, { kind: 'resume' }), { after: { version: BUILD }, channel: { servedBuilds: [BUILD] } })
+    t.equal(guardOf({ ...halted, lastServedFrom: 'default' }, { kind: 'resume' }), 'build_metadata')
+    const ramped = channelOf({ lastServedBeside: BUILD })
+    t.equal(accept(ramped, { kind: 'pin', version: BUILD }).after.version, BUILD)
+    t.equal(guardOf(ramped, { kind: 'pin', version: '15.1.5+k3s2' }), 'build_metadata')
+    const served = channelOf({ source: sourceOf(BUILD), lastServed: BUILD })
+    const moved = accept(served, { kind: 'version', version: '15.1.6' }).channel
+    t.strictSame(moved.servedBuilds, [BUILD], 'it is remembered once the channel serves another version')
+    t.equal(accept(moved, { kind: 'rollback', version: BUILD }).after.version, BUILD)
+  },
+)
+
 t.test('a channel remembers so many builds, the newest', async (t) => {
   const builds = Array.from({ length: SERVED_BUILDS_MAX + 1 }, (_, n) => `1.0.0+b${n}`)
   t.strictSame(remembersBuilds({}, builds).servedBuilds, builds.slice(1))

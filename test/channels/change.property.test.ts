@@ -315,7 +315,12 @@ class History {
 /** The version that a change newly names; a promotion names none that the channel's ramp brings already. */
 function namedBy(change: ChannelChange, channel: Channel | null): string | null {
   if (change.kind === 'version') return change.version
-  if (change.kind === 'edit') return change.source?.version ?? null
+  if (change.kind === 'edit') {
+    // An upstream ends a ramp: all agents are told what the plain path was.
+    const { ramp = null, source = null } = change.source?.kind === 'forward' ? (channel ?? {}) : {}
+    if (ramp !== null) return (ramp.plainPath === 'last' ? ramp.before : source)?.version ?? null
+    return change.source?.version ?? null
+  }
   return change.kind === 'promote' && channel?.ramp === undefined ? change.version : null
 }
 

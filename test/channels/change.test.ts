@@ -91,6 +91,20 @@ t.test('a version that is newly named is not lower by semver than what agents ha
   })
 })
 
+t.test('a source that ends a ramp is no way round the downgrade guard', async (t) => {
+  const before = { version: '15.1.0', critical: false, criticalUntil: null }
+  const ramp = { seed: 'cloud/15.4.2', percent: 50, plainPath: 'last' as const, before }
+  const ramping = channelOf({ source: sourceOf('15.4.2'), ramp, lastServed: '15.1.0', lastServedBeside: '15.4.2' })
+  const forward = { kind: 'edit', source: { kind: 'forward', url: FORWARD.url } } as const
+  t.equal(guardOf(ramping, version('15.1.0')), 'downgrade')
+  t.equal(guardOf(ramping, forward), 'downgrade')
+  const forced = accept(ramping, forward, FORCE).channel
+  t.match([forced.source.version, 'ramp' in forced], ['15.1.0', false])
+  const onNew = channelOf({ ...ramping, ramp: { ...ramp, plainPath: 'first' }, lastServed: '15.4.2' })
+  t.equal(accept(onNew, forward).channel.source.version, '15.4.2', 'up to the release of the ramp')
+  accept(ramping, { kind: 'edit', description: 'x' })
+})
+
 t.test('a pin, a rollback and an upstream go down without force, and so does what ends them', async (t) => {
   for (const kind of ['pin', 'rollback'] as const) {
     const { channel, after } = accept(channelOf(), { kind, version: CLOUD })

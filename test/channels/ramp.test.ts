@@ -250,17 +250,18 @@ t.test("an operator's own version, source or upstream ends the ramp for everybod
     { kind: 'version', version: '15.2.1' },
     { kind: 'version', version: null },
     { kind: 'edit', source: { kind: 'static', version: '15.2.1' } },
-    { kind: 'edit', source: { kind: 'forward', url: 'https://up.example/v1/a' } },
   ]
   for (const change of changes) t.notOk('ramp' in accept(ramping(), change).channel, JSON.stringify(change))
   for (const [plainPath, version] of [
     ['last', '15.1.4'],
     ['first', '15.2.0'],
   ] as const) {
-    const followed = accept(ramping({}, { plainPath }), {
-      kind: 'edit',
-      source: { kind: 'forward', url: 'https://up.example/v1/a' },
-    })
+    const follow: ChannelChange = { kind: 'edit', source: { kind: 'forward', url: 'https://up.example/v1/a' } }
+    const channel = ramping({}, { plainPath })
+    // Cohorts that the ramp has reached would go down.
+    if (plainPath === 'last') t.equal(guardOf(channel, follow), 'downgrade')
+    const followed = accept(channel, follow, { force: plainPath === 'last' })
+    t.notOk('ramp' in followed.channel)
     t.equal(followed.after.version, version, 'until the upstream answers, the plain path tells what it told')
   }
 })

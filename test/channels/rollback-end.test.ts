@@ -2,7 +2,7 @@
 import t from 'tap'
 import { judgeDeletion } from '../../src/channels/change.ts'
 import type { Channel } from '../../src/channels/channel.ts'
-import type { ChannelChange } from '../../src/channels/draft.ts'
+import type { ChangeContext, ChannelChange } from '../../src/channels/draft.ts'
 import { lapse } from '../../src/channels/lapse.ts'
 import { LEFT_VERSIONS_MAX, rememberedLeft } from '../../src/channels/rollback-end.ts'
 import { cohortsAt, targetAt } from '../../src/channels/target.ts'
@@ -100,6 +100,11 @@ t.test(
     t.equal(guardOf(halted, UNPIN), 'rollback_end')
     t.equal(guardOf(halted, { kind: 'version', version: '15.1.5', unpin: true }), 'rollback_end')
     t.equal(accept(halted, { kind: 'version', version: '15.1.6', unpin: true }).channel.pin, null)
+    const blocked = { isBlocked: blocking('15.1.5') }
+    for (const change of [UNPIN, { kind: 'version', version: '15.1.5', unpin: true } as const]) {
+      t.equal(guardOf(halted, change, blocked), 'blocked-version')
+      t.equal(guardOf(halted, change, { ...blocked, ...FORCE }), 'blocked-version', 'no force passes it')
+    }
   },
 )
 
@@ -160,4 +165,24 @@ t.test('a deletion that gives agents back what was rolled back needs force', asy
   t.match(judgeDeletion(rolledBack(), context), { guard: 'rollback_end', message: /follow the channel default/ })
   t.ok(Array.isArray(judgeDeletion(rolledBack(), { ...context, ...FORCE })))
   t.ok(Array.isArray(judgeDeletion(rolledBack(), { ...context, fallback: '15.1.6' })))
+})
+
+t.test('a deletion is judged by what a ramp of default tells cohorts, too', async (t) => {
+  const deletion = (fallbackBeside: readonly string[], more: Partial<ChangeContext> = {}): string | null => {
+    const answer = judgeDeletion(rolledBack(), contextOf({ fallback: '15.1.4', fallbackBeside, ...more }))
+    return 'outcome' in answer && answer.why === 'guard' ? answer.guard : null
+  }
+  t.equal(deletion(['15.1.5', '15.1.4']), 'rollback_end')
+  t.equal(deletion(['15.1.5', '15.1.4'], FORCE), null)
+  t.equal(deletion(['14.9.0', '15.1.4']), 'major-downgrade')
+  t.equal(deletion(['15.1.6'], { isBlocked: blocking('15.1.6'), ...FORCE }), 'blocked-version')
+  t.equal(deletion(['15.1.6', '15.1.4']), null)
+  t.equal(deletion(['15.1.5'], { fallback: null }), 'rollback_end', 'the plain path may tell nothing')
+})
+
+t.test('a rollback beside default leaves nothing that this channel has not served', async (t) => {
+  const beside = channelOf({ source: sourceOf(null), lastServed: '15.4.2', lastServedFrom: 'default' })
+  t.notOk('rolledBackFrom' in (accept(beside, rollback('15.1.0')).channel.pin ?? {}))
+  const own = channelOf({ source: sourceOf(null), lastServed: '15.4.2' })
+  t.strictSame(accept(own, rollback('15.1.0')).channel.pin?.rolledBackFrom, ['15.4.2'])
 })

@@ -114,3 +114,13 @@ t.test('without such a version it takes force, and begins anew; it is never crea
     record: { revision: 2, channel: { ceiling: null } },
   })
 })
+
+t.test('a deletion is judged by every version that a ramp of default tells', async (t) => {
+  const before = { version: '15.1.4', critical: false, criticalUntil: null }
+  const ramp = { seed: 'cloud/15.1.5', percent: 10, plainPath: 'last' as const, before }
+  const fallback = channelDocument('default', { source: sourceOf('15.1.5'), ramp })
+  const pin = pinOf('15.1.4', { rolledBackFrom: ['15.1.5'] })
+  const rig = await started(t, { ...channelDocument('cloud', { pin }), ...fallback })
+  t.match(await ask(rig, { kind: 'delete' }), { outcome: 'refused', guard: 'rollback_end' })
+  t.match(await ask(rig, { kind: 'delete' }, { force: true }), { outcome: 'deleted' })
+})

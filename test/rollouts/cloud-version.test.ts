@@ -193,15 +193,15 @@ t.test('lists have Cloud releases in the order in which they were cut, whatever 
 })
 
 t.test(
-  'releases of one scheme are newer or older, others and a later one of a lower major are unordered',
+  'releases of one scheme are newer or older; others, a later one of a lower major and builds of one version are unordered',
   async (t) => {
     for (const [older, newer] of [
       ['15.0.0-cloud.20230101T000000.aabbcc', '15.0.0-cloud.20230712T123633.aabbcc'],
       ['15.0.0-cloud.20230101T000000.aabbcc', '16.0.0-cloud.20230712T123633.aabbcc'],
-      ['15.0.0-cloud.20230101T000000.aabbcc', '15.0.0-cloud.20230101T000000.aabbcd'],
+      ['15.0.0-cloud.20230101T000000.aabbcc', '16.0.0-cloud.20230101T000000.aabbcc'],
       ['15.1.4', '15.1.10'],
       ['14.9.9', '15.0.0-rc.1'],
-      ['1.28.2+k3s1', '1.28.2+k3s2'],
+      ['1.28.2+k3s10', '1.28.3+k3s9'],
     ] as const) {
       t.equal(releaseOrder(newer, older), 'newer', `${newer} ${older}`)
       t.equal(releaseOrder(older, newer), 'older', `${older} ${newer}`)
@@ -213,6 +213,10 @@ t.test(
       ['16.0.0', '15.0.0-cloud.20230712T123633.aabbcc'],
       ['15.0.0-cloud.1', '15.0.0-cloud.20230712T123633.aabbcc'],
       ['16.0.0-cloud.20230101T000000.aabbcc', '15.0.0-cloud.20230712T123633.aabbcc'],
+      // Nothing tells which one was built later.
+      ['15.0.0-cloud.20230101T000000.aabbcc', '15.0.0-cloud.20230101T000000.aabbcd'],
+      ['1.28.2+k3s9', '1.28.2+k3s10'],
+      ['1.28.2', '1.28.2+k3s1'],
     ] as const) {
       t.equal(releaseOrder(a, b), 'unordered')
       t.equal(releaseOrder(b, a), 'unordered')

@@ -508,7 +508,7 @@ t.test(
 )
 
 t.test(
-  'a channel whose source was changed under the pin is not freed by a resume, one that follows an upstream by nothing',
+  'a channel whose source was changed under the pin is not freed, and neither is one that follows an upstream',
   async (t) => {
     const [a, b, c] = PLAN.channels.map((channel) => ({ ...channel })) as [Channel, Channel, Channel] // Of three.
     const url = 'https://up.example/v1/c'
@@ -531,14 +531,19 @@ t.test(
       { channel: 'b', why: 'would be at no version without its pin' },
     ])
     const { channels, untouched } = allowed(unpin(PLAN.rollout, moved, NONE, AFTER))
-    t.strictSame(untouched, [{ channel: 'c', why: `follows ${url} since; unpin it by hand` }])
+    t.strictSame(untouched, [
+      { channel: 'a', why: 'would be at 15.3.0 without its pin; unpin it by hand' },
+      { channel: 'c', why: `follows ${url} since; unpin it by hand` },
+    ])
     t.strictSame(
       channels.map(({ name, source }) => [name, source.version]),
-      [
-        ['a', BEFORE],
-        ['b', BEFORE],
-      ],
+      [['b', BEFORE]],
     )
+    // An earlier rollback has left what the source has: nobody has set it since.
+    const { pin } = a
+    const twice = { ...a, source: sourceOf('15.1.9'), pin: pin && { ...pin, rolledBackFrom: ['15.1.9', RELEASE] } }
+    const settled = allowed(unpin(PLAN.rollout, channelsByName(twice, b, c), NONE, AFTER)).channels
+    t.match(settled[0], { name: 'a', pin: null, source: { version: BEFORE } })
   },
 )
 
