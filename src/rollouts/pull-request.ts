@@ -16,11 +16,10 @@ const NUMBER = /^[1-9]\d{0,8}$/
 const FULL_ID = /^([^#]+)#(\d+)$/
 /** What is said in the path of a link before the number: a page, the API, or an issue, which GitHub redirects. */
 const KINDS: ReadonlySet<string> = new Set(['pull', 'pulls', 'issues'])
-
-/** `owner/name` in lower case, read from that or from the URL of a repository; null where the text is neither. */
+/** `owner/name` in lower case, read from that or from the URL of a repository, page or API; null where the text is neither. */
 export function readRepository(text: string): string | null {
   const written = text.trim().toLowerCase()
-  const path = URL.canParse(written) ? namesIn(new URL(written)).slice(0, 2).join('/') : written
+  const path = URL.canParse(written) ? repositoryIn(new URL(written)) : written
   const repository = path.replace(/\.git$/, '')
   return REPOSITORY.test(repository) ? repository : null
 }
@@ -86,6 +85,16 @@ function namesIn(url: URL): readonly string[] {
     .toLowerCase()
     .split('/')
     .filter((name) => name !== '')
+}
+
+/** `owner/name` in the path of a URL, or empty. URLs of the API, which Enterprise has below `/api/v3`, have `repos` before it. */
+function repositoryIn(url: URL): string {
+  const names = namesIn(url)
+  const isEnterprise = names[0] === 'api' && names[1] === 'v3'
+  if (!isEnterprise && !url.host.startsWith('api.')) return names.slice(0, 2).join('/')
+  const [kind, ...rest] = isEnterprise ? names.slice(2) : names
+  // Anything else there is no repository, or names it by a number.
+  return kind === 'repos' ? rest.slice(0, 2).join('/') : ''
 }
 
 /** The number of a pull request in the path of a link to it, or to its patch. */

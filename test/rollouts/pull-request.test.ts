@@ -63,6 +63,19 @@ t.test('a repository is its name, or its URL', async (t) => {
   }
 })
 
+t.test("a repository by its URL in GitHub's API is the same, and nothing else there is one", async (t) => {
+  const hosts = ['https://api.github.com', 'https://git.example.com/api/v3', 'https://api.example.ghe.com']
+  for (const host of hosts) {
+    for (const path of ['/repos/acme/web', '/repos/Acme/web/', '/repos/acme/web/pulls/12']) {
+      t.equal(readRepository(`${host}${path}`), 'acme/web', `${host}${path}`)
+    }
+    for (const path of ['', '/', '/repos', '/repos/acme', '/orgs/acme/web', '/repositories/12', '/acme/web']) {
+      t.equal(readRepository(`${host}${path}`), null, `${host}${path}`)
+    }
+  }
+  t.equal(readRepository('https://github.com/repos/acme'), 'repos/acme', 'an owner may have that name')
+})
+
 t.test('an id that names its repository is a pull request there', async (t) => {
   t.strictSame(readFullId('Acme/Web#12'), { ...WEB, host: null })
   for (const id of ['12', '#12', 'web#12', 'acme/web#', 'acme/web#0', 'acme/web#1#2']) t.equal(readFullId(id), null, id)
