@@ -16,7 +16,7 @@ import {
   type Author,
   type People,
 } from './people.ts'
-import { readRepository } from './pull-request.ts'
+import { isSamePullRequest, pullRequestOf, readRepository } from './pull-request.ts'
 import type { Release, ReleaseChange, ReleaseKind, ReleasePackage } from './release.ts'
 
 /** What may be said of a release at its registration, and again later. */
@@ -166,7 +166,7 @@ function withEdit(release: Release, edit: ReleaseEdit, editor: Editor): Drafted 
     if (repository === null && edit.repository !== null) {
       return malformed('repository', `must be owner/name or the URL of a repository, not ${quoted(edit.repository)}`)
     }
-    next = { ...next, repository }
+    next = withRepository(next, repository)
   }
   if (edit.security !== undefined) {
     const { embargoed = false, fixes } = edit.security
@@ -179,6 +179,13 @@ function withEdit(release: Release, edit: ReleaseEdit, editor: Editor): Drafted 
     const twice = fixes.findIndex((fix, index) => fixes.indexOf(fix) !== index)
     if (twice !== -1) return malformed(`security/fixes/${twice}`, 'is there twice')
     const before = release.security
+    // Everybody may know of it now. The edit would be stored with the lift, so a new fix in it would be under no embargo.
+    if (before?.embargoed === true && before.liftedAt !== null) {
+      return malformed(
+        'security',
+        `cannot change: the embargo of release ${release.version} was lifted at ${before.liftedAt}; register the new fix in a release of its own`,
+      )
+    }
     // Only an admin lifts an embargo, and not by leaving it out.
     if (before?.embargoed === true && (!embargoed || before.fixes.some((fix) => !fixes.includes(fix)))) {
       return malformed('security', 'cannot take an embargo back; lift it with POST …/embargo/lift')
@@ -193,6 +200,17 @@ function withEdit(release: Release, edit: ReleaseEdit, editor: Editor): Drafted 
     )
   }
   return { outcome: 'drafted', release: withPast(next, release) }
+}
+
+/** The release with its repository. A sign-off of a change that is another pull request there does not count for that one. */
+function withRepository(release: Release, repository: string | null): Release {
+  const { changes, repository: before = null } = release
+  const moved = changes?.map((change): ReleaseChange => {
+    const [was, is] = [pullRequestOf(change, before), pullRequestOf(change, repository)]
+    const isSame = was === null || (is !== null && isSamePullRequest(was, is))
+    return isSame ? change : { ...change, signedOff: null, labelAt: null }
+  })
+  return { ...release, changes: moved ?? null, repository }
 }
 
 /** The release with the packages that agents install, or with no others than these; `packages` were found to exist. */

@@ -82,6 +82,28 @@ t.test('the repository of a release is its name in lower case, however it is wri
   t.equal(edited(someRelease({ repository: 'acme/web' }), { notesUrl: null }).repository, 'acme/web')
 })
 
+t.test('sign-offs of changes that are other pull requests in another repository are taken back', async (t) => {
+  const signed = { signedOff: SIGNED_OFF, labelAt: inHours(-1) }
+  const changes = [
+    someChange('7', signed),
+    someChange('acme/web#8', signed),
+    someChange('9', { ...signed, url: 'https://github.com/acme/agent/pull/9' }),
+    someChange('JIRA-7', signed),
+  ]
+  const before = someRelease({ changes, repository: 'acme/agent' })
+  for (const repository of ['acme/web', null]) {
+    t.strictSame(
+      edited(before, { repository }).changes,
+      [{ ...changes[0], signedOff: null, labelAt: null }, ...changes.slice(1)],
+      String(repository),
+    )
+  }
+  t.strictSame(edited(before, { repository: 'Acme/Agent' }).changes, changes, 'the same repository')
+  const unnamed = someRelease({ changes })
+  t.strictSame(edited(unnamed, { repository: 'acme/web' }).changes, changes, 'a person has signed them off')
+  t.equal(edited(someRelease({ changes: null }), { repository: 'acme/web' }).changes, null)
+})
+
 t.test('a change whose id names one pull request and whose link another is refused', async (t) => {
   const draft = { id: 'acme/agent#7', title: 'joins', author: 'ann' }
   const changes = (url: string) => ({ changes: [{ ...draft, url }] })
@@ -351,15 +373,18 @@ t.test('an embargo is not taken back by an edit, be it left out or its fixes', a
   t.strictSame(more.security, { embargoed: true, fixes: ['SEC-2026-3', 'SEC-2026-2', 'SEC-2026-1'], liftedAt: null })
 })
 
-t.test('an edit does not open an embargo anew that was lifted', async (t) => {
+t.test('after the lift no edit changes what was embargoed, or seems to open the embargo again', async (t) => {
   const before = someRelease({ security: { embargoed: true, fixes: ['SEC-2026-1'], liftedAt: inHours(-1) } })
-  const after = edited(before, { security: { embargoed: true, fixes: ['SEC-2026-1', 'SEC-2026-2'] } })
-  t.strictSame(after.security, {
-    embargoed: true,
-    fixes: ['SEC-2026-1', 'SEC-2026-2'],
-    liftedAt: inHours(-1),
-    lifted: { fixes: ['SEC-2026-1'], texts: ['change 1'] },
-  })
+  for (const embargoed of [true, false]) {
+    for (const fixes of [['SEC-2026-1', 'SEC-2026-2'], ['SEC-2026-1'], []]) {
+      t.match(
+        mistakeOf(editRelease(before, { security: { embargoed, fixes } }, ruleContextOf({ reason: null }))),
+        /^security cannot change: the embargo of release 15\.2\.0 was lifted at 2026-02-28T23:00:00\.000Z; register the new fix in a release of its own$/,
+        `${embargoed} ${fixes.join()}`,
+      )
+    }
+  }
+  t.strictSame(edited(before, { minAgentVersion: '14.0.0' }).security, before.security)
 })
 
 t.test('security fixes may be known from the beginning, or become an embargo later', async (t) => {
