@@ -5,8 +5,8 @@ import {
   liftEmbargo as draftLift,
 } from '../rollouts/release-draft.ts'
 import type { ChangeVerdict, ReleaseEdit } from '../rollouts/release-draft.ts'
-import { withKeptLabels } from '../rollouts/github-label.ts'
-import { pullRequestOf } from '../rollouts/pull-request.ts'
+import { pullRequestsOf, withKeptLabels } from '../rollouts/github-label.ts'
+import { isSamePullRequest, pullRequestOf, type PullRequest } from '../rollouts/pull-request.ts'
 import type { Conditions, Control, Request } from './control.ts'
 import { keptLabelsView } from './core/views.ts'
 import { peopleIn } from './people.ts'
@@ -27,7 +27,10 @@ export function editRelease(
       const { repository = null } = release
       // A change whose pull request was known is signed off again where it is another one now.
       const known = (release.changes ?? []).filter((one) => pullRequestOf(one, repository) !== null)
-      const isNew = (id: string): boolean => !known.some((one) => one.id === id)
+      const before = pullRequestsOf(release)
+      // So is one whose pull request the release had by another id.
+      const isNew = (id: string, pullRequest: PullRequest): boolean =>
+        !known.some((one) => one.id === id) && !before.some((one) => isSamePullRequest(one, pullRequest))
       return { ...drafted, release: withKeptLabels(drafted.release, tx.view(keptLabelsView), isNew, tx.now) }
     },
   }

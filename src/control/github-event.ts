@@ -6,6 +6,7 @@ import {
   keptLabelBody,
   keptLabelKey,
   keptLabelOf,
+  outdatedBy,
   outdatedLabels,
   type KeptLabel,
   type LabelEvent,
@@ -58,6 +59,10 @@ function applyLabelEvent(control: Control, request: Request, event: Label): Prom
 function decideLabel(tx: Transaction, label: LabelEvent): Decision<GithubOutcome, string> {
   // The view's index document is written with every release that brings other changes: none is overlooked.
   const labels = tx.view(keptLabelsView)
+  const kept = keptOf(tx, label)
+  // A change that was edited since has no time of a label, so the release alone does not tell that this one is late.
+  const late = kept && outdatedBy(label, kept)
+  if (late !== null) return replyWith({ outcome: 'nothing', why: late })
   const people = peopleIn(tx)
   const outcomes = [...tx.untracked.documentsOf(RELEASE_KIND)].flatMap(
     (document) => applyLabel(releaseOf(document), label, { now: tx.now, people }) ?? [],
@@ -65,27 +70,29 @@ function decideLabel(tx: Transaction, label: LabelEvent): Decision<GithubOutcome
   const applied = outcomes.flatMap((one) => (one.outcome === 'applied' ? one.release : []))
   const [refused] = outcomes.flatMap((one) => (one.outcome === 'refused' ? one.why : []))
   const [unknown] = outcomes.flatMap((one) => (one.outcome === 'unknown' ? one.why : []))
-  if (applied.length === 0 && refused !== undefined) return replyWith({ outcome: 'nothing', why: refused })
   // The newest are the ones that somebody still waits for.
   const [newest, ...older] = applied.toSorted((a, b) => (a.cutAt < b.cutAt ? 1 : -1))
   const written = newest === undefined ? [] : [newest, ...fitting(older, COMMIT_WRITES_MAX - BESIDE_RELEASES_MAX)]
   for (const release of written) tx.put(releaseKey(release.version), releaseBody(release))
-  keep(tx, label, labels)
-  const why = unknown ?? noRelease(label)
-  if (tx.isEmpty) return replyWith({ outcome: 'nothing', why: `${why}, and ${whyNotKept(tx, label)}` })
+  keep(tx, label, { kept, labels })
+  const why = refused ?? unknown ?? noRelease(label)
+  if (tx.isEmpty) return replyWith({ outcome: 'nothing', why: `${why}; ${tooOldToKeep(label)}` })
   if (written.length > 0) return commitWith(why)
   return commitWith(why, { kind: label.isVerified ? 'github.label' : 'github.unlabel' })
 }
 
 /** Puts the event in the place of an earlier one of its pull request, and deletes what has expired or is too much. */
-function keep(tx: Transaction, label: LabelEvent, labels: readonly KeptLabel[]): void {
+function keep(
+  tx: Transaction,
+  label: LabelEvent,
+  { kept, labels }: { readonly kept: KeptLabel | null; readonly labels: readonly KeptLabel[] },
+): void {
   const key = keptLabelKey(label.pullRequest)
-  const before = tx.get(key)
-  const kept = keepLabel(label, before === undefined ? null : keptLabelOf(before), tx.now)
-  if (kept === null) return
-  tx.overwrite(key, keptLabelBody(kept))
+  const next = keepLabel(label, kept, tx.now)
+  if (next === null) return
+  tx.overwrite(key, keptLabelBody(next))
   const others = labels.filter((other) => keptLabelKey({ ...other }) !== key)
-  for (const other of fitting(outdatedLabels([...others, kept], tx.expiryTime), DELETED_AT_ONCE_MAX)) {
+  for (const other of fitting(outdatedLabels([...others, next], tx.expiryTime), DELETED_AT_ONCE_MAX)) {
     const otherKey = keptLabelKey(other)
     if (otherKey !== key) tx.put(otherKey, null)
   }
@@ -95,13 +102,15 @@ function noRelease({ url }: LabelEvent): string {
   return `no release has the change ${url}`
 }
 
-/** Why an event is not kept for releases that come, as the rest of a sentence. */
-function whyNotKept(tx: Transaction, { pullRequest, at }: LabelEvent): string {
+/** The event that is kept of the same pull request; null for none. */
+function keptOf(tx: Transaction, { pullRequest }: LabelEvent): KeptLabel | null {
   const document = tx.get(keptLabelKey(pullRequest))
-  const kept = document === undefined ? null : keptLabelOf(document).at
-  return kept !== null && kept >= at
-    ? `an event of ${kept} is kept for those that come, not this one of ${at}`
-    : `the event of ${at} is too old to be kept for those that come`
+  return document === undefined ? null : keptLabelOf(document)
+}
+
+/** Why an event is not kept for releases that come, as the rest of a sentence. */
+function tooOldToKeep({ at }: LabelEvent): string {
+  return `the event of ${at} is too old to be kept for releases that come`
 }
 
 function labelApplied({ subjects, changes }: Applied, label: LabelEvent, why: string, people: People): GithubOutcome {

@@ -140,13 +140,24 @@ function labeled(
   return { ...change, signedOff: isVerified ? signedOff : null, labelAt: at }
 }
 
+/**
+ * Why an event counts for no release, since another one of its pull request has come; null where it may. Of two of one moment the
+ * removal counts.
+ */
+export function outdatedBy({ isVerified, pullRequest, at }: LabelEvent, kept: KeptLabel): string | null {
+  const name = nameOfPullRequest(pullRequest)
+  if (kept.at > at) return `the event is of ${at}, but one of ${kept.at} has come for ${name} already`
+  if (kept.at < at || !isVerified) return null
+  return `another event of the same moment, ${at}, has come for ${name} already, and of two a removal counts; set the label again`
+}
+
 /** The event as it is kept; null where it is too old to be, or a later one is kept. */
 export function keepLabel(label: LabelEvent, kept: KeptLabel | null, now: number): KeptLabel | null {
   const { isVerified, pullRequest, url, by, at } = label
   const { repository, number } = pullRequest
   const expires = Date.parse(at) + KEPT_LABEL_MS
   if (expires <= now) return null
-  if (kept !== null && (kept.at > at || (kept.at === at && isVerified))) return null
+  if (kept !== null && outdatedBy(label, kept) !== null) return null
   const host = pullRequest.host ?? ''
   return { host, repository, number, url, isVerified, by, at, expiresAt: momentOf(expires) }
 }
@@ -158,13 +169,14 @@ export function keepLabel(label: LabelEvent, kept: KeptLabel | null, now: number
 export function withKeptLabels(
   release: Release,
   labels: readonly KeptLabel[],
-  isNew: (id: string) => boolean,
+  isNew: (id: string, pullRequest: PullRequest) => boolean,
   now: number,
 ): Release {
   const { repository = null } = release
   const changes = (release.changes ?? []).map((change): ReleaseChange => {
-    const pullRequest = isNew(change.id) ? pullRequestOf(change, repository) : null
-    const label = pullRequest === null ? null : newestOf(labels, pullRequest, now)
+    const pullRequest = pullRequestOf(change, repository)
+    const isCounted = pullRequest !== null && isNew(change.id, pullRequest)
+    const label = isCounted ? newestOf(labels, pullRequest, now) : null
     if (label === null) return change
     const { isVerified, by, at } = label
     return { ...change, signedOff: isVerified ? { by, at } : change.signedOff, labelAt: at }

@@ -57,7 +57,10 @@ t.test('an event that comes late has nothing to change', async (t) => {
   const rig = await started(t, releaseDocument(changed))
   await apply(rig, label(true, inMinutes(5)))
   const late = await apply(rig, label(false, inMinutes(1)))
-  t.match(late, { outcome: 'nothing', why: /the event is of .*T00:01:00.*, but one of .*T00:05:00.* has counted/ })
+  t.match(late, {
+    outcome: 'nothing',
+    why: /the event is of .*T00:01:00.*, but one of .*T00:05:00.* has come for github\.com\/acme\/agent#7/,
+  })
   t.equal(rig.commits.length, 1)
 })
 
@@ -126,6 +129,40 @@ t.test('changes that are named later have the labels that came before, those tha
   })
 })
 
+t.test('an edited change is signed off by no label from before the edit, whatever its id is then', async (t) => {
+  const rig = await started(t, releaseDocument({ version: '15.2.5', changes: null, repository: 'acme/agent' }))
+  const edit = async (change: { readonly id: string; readonly title: string; readonly url?: string }) => {
+    const request = { version: '15.2.5', edit: { changes: [{ author: 'ann', ...change }] } }
+    const reason = 'it is another'
+    t.match(await editRelease(rig.control, rig.request({ reason }), request, REAL), { outcome: 'done' })
+  }
+  const changes = async () => (await rig.document('release/15.2.5'))?.body['changes']
+  await edit({ id: '7', title: 'joins' })
+  await apply(rig, label(true, inMinutes(1)))
+  t.match(await changes(), [{ id: '7', signedOff: { by: 'bob/github' } }])
+  await edit({ id: 'joins', title: 'faster joins', url: URL })
+  t.match(await changes(), [{ id: 'joins', signedOff: null }], 'the same pull request by another id')
+  for (const late of [inMinutes(0), inMinutes(1)]) {
+    const again = await apply(rig, label(true, late))
+    t.match(again, { outcome: 'nothing', why: / has come for github\.com\/acme\/agent#7 already/ }, late)
+    t.match(await changes(), [{ signedOff: null, labelAt: null }], late)
+  }
+  await apply(rig, label(true, inMinutes(2)))
+  t.match(await changes(), [{ signedOff: { by: 'bob/github' } }], 'set again after the edit')
+})
+
+t.test('a label that the only release refuses is kept for those that come, and why is said', async (t) => {
+  const registered = { ...changed, registeredAt: inMinutes(0), version: '15.2.5' }
+  const rig = await started(t, releaseDocument(registered))
+  const why = /set at .*T23:57:00.*, more than 2 minutes before release 15\.2\.5 was registered/
+  t.match(await apply(rig, label(true, inMinutes(-3))), { outcome: 'kept', why })
+  t.match((await rig.document('release/15.2.5'))?.body, { changes: [{ signedOff: null }] })
+  const draft = { version: '15.2.6', commit: 'abcdef0', kind: 'full' } as const
+  const changes = [{ id: '7', title: 'joins', author: 'ann', url: URL }]
+  t.match(await registerRelease(rig.control, rig.request(), { ...draft, changes }, false), { outcome: 'done' })
+  t.match((await rig.document('release/15.2.6'))?.body, { changes: [{ signedOff: { by: 'bob/github' } }] })
+})
+
 t.test('a release whose changes are numbers has their labels once it says its repository', async (t) => {
   const rig = await started(t, releaseDocument({ changes: [someChange('7')] }))
   t.match(await apply(rig, label(true)), { outcome: 'kept', why: /does not say in which repository/ })
@@ -171,7 +208,10 @@ t.test('a label that is too old to be kept, or older than the one that is, chang
   const rig = await started(t)
   t.match(await apply(rig, label(true, inMinutes(-60 * 24 * 7))), { outcome: 'nothing', why: /too old to be kept/ })
   await apply(rig, label(false))
-  t.match(await apply(rig, label(true)), { outcome: 'nothing', why: /an event of .* is kept for those that come/ })
+  t.match(await apply(rig, label(true)), {
+    outcome: 'nothing',
+    why: /another event of the same moment, .*, has come for/,
+  })
   t.equal(rig.commits.length, 1)
 })
 

@@ -11,6 +11,7 @@ import {
   withKeptLabels,
   type LabelEvent,
 } from '../../src/rollouts/github-label.ts'
+import type { PullRequest } from '../../src/rollouts/pull-request.ts'
 import type { Release, ReleaseChange } from '../../src/rollouts/release.ts'
 import { frozen, inHours, NOW } from '../fixtures/channel-samples.ts'
 import { inMinutes, someChange, someKeptLabel, someRelease } from '../fixtures/rollout-samples.ts'
@@ -125,6 +126,8 @@ t.test('a release that comes later has the label, until it expires', async (t) =
     { ...changes[2], ...signed },
   ])
   t.strictSame(withKeptLabels(release, [kept], (id) => id === '8', NOW).changes?.[0], changes[0])
+  const isElsewhere = (_: string, { host }: PullRequest): boolean => host !== 'github.com'
+  t.strictSame(withKeptLabels(release, [kept], isElsewhere, NOW).changes?.[2], changes[2], 'not new by its link')
   t.strictSame(withKeptLabels(release, [kept], always, Date.parse(kept.expiresAt)).changes, changes)
   const removal = { ...kept, isVerified: false }
   t.match(withKeptLabels(release, [removal], always, NOW).changes, [{ signedOff: null, labelAt: kept.at }, {}, {}])
