@@ -57,9 +57,10 @@ export async function readJournal(control: Control, identity: Identity, query: J
  * would say where that is; such filters are held against what the caller is shown instead.
  */
 function searchFor(identity: Identity, query: JournalQuery): JournalQuery {
-  if (coversAll(identity)) return query
-  const { actor: _actor, kind: _kind, subject, ...rest } = query
-  return subject !== undefined && isSearchable(identity, subject) ? { ...rest, subject } : rest
+  const { actor, kind, subject, ...rest } = query
+  const searched = subject !== undefined && isSearchable(identity, subject) ? { ...rest, subject } : rest
+  if (!coversAll(identity)) return searched
+  return { ...searched, ...(actor === undefined ? {} : { actor }), ...(kind === undefined ? {} : { kind }) }
 }
 
 /** Whether an entry, as it is shown, is what a query asks for. */
@@ -97,7 +98,7 @@ async function jsonOf(
   }
   if (parts.length === 0) return { outcome: 'outside' }
   const shown = headFor(control, head, identity, seen)
-  if (!coversAll(identity) && !isAskedFor(shown, query)) return { outcome: 'outside' }
+  if (!seesAll(identity) && !isAskedFor(shown, query)) return { outcome: 'outside' }
   const { changes: _, ...rest } = shown
   return { outcome: 'shown', json: `${JSON.stringify(rest).slice(0, -1)},"changes":[${parts.join(',')}]}` }
 }

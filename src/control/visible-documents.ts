@@ -1,14 +1,13 @@
 // What a caller may see of documents: an allow-list by kind. What no rule here names is for admins of the whole server.
 import { BLOCKED_KIND, blockedVersionOf } from '../channels/blocked-version.ts'
 import { CHANNEL_KIND, channelNameOf } from '../channels/channel.ts'
-import { KEPT_LABEL_KIND } from '../rollouts/github-label.ts'
 import { PEOPLE_KIND } from '../rollouts/people.ts'
 import { PIPELINE_KIND, pipelineBody, pipelineOf } from '../rollouts/pipeline.ts'
 import { RELEASE_KIND, releaseKey } from '../rollouts/release.ts'
 import { ROLLOUT_KIND, rolloutBody, rolloutOf } from '../rollouts/rollout.ts'
 import type { ReplicaState } from '../serve/replica-state.ts'
-import type { Document, DocumentChange, JsonObject } from '../store/port.ts'
-import { isIndexKey } from './core/views.ts'
+import { EPOCH_SUBJECT, type Document, type DocumentChange, type JsonObject } from '../store/port.ts'
+import { isIndexKey, keptLabelsView } from './core/views.ts'
 import { covers, coversAll, seesAll, type Identity } from './identity.ts'
 import { isSameBody } from './same-body.ts'
 import { pipelineFor, rolloutFor } from './scoped-rollouts.ts'
@@ -24,17 +23,23 @@ const scopedRules: ReadonlyMap<string, ScopedRule> = new Map<string, ScopedRule>
   [ROLLOUT_KIND, (identity, document) => partOf(document, rolloutBodyFor(identity, document))],
 ])
 
-/** What tokens for the whole server see, beside the index documents; others are for its admins. */
+/**
+ * What tokens for the whole server see, beside the index documents; others are for its admins. Labels of GitHub name the repositories
+ * of changes, and a label can come before the release that puts its change under an embargo.
+ */
 const wholeServerKinds: ReadonlySet<string> = new Set([
-  ...[CHANNEL_KIND, BLOCKED_KIND, RELEASE_KIND, KEPT_LABEL_KIND, PEOPLE_KIND, PIPELINE_KIND, ROLLOUT_KIND],
+  ...[CHANNEL_KIND, BLOCKED_KIND, RELEASE_KIND, PEOPLE_KIND, PIPELINE_KIND, ROLLOUT_KIND],
 ])
 
 /** What this caller may see of a document, null for none of it. `state` says which releases there are. */
 function visiblePart(state: ReplicaState | null, identity: Identity, document: Document): Document | null {
   if (seesAll(identity)) return document
-  const kind = kindOf(document.key)
-  if (coversAll(identity)) return wholeServerKinds.has(kind) || isIndexKey(document.key) ? document : null
-  return scopedRules.get(kind)?.(identity, document, state) ?? null
+  if (coversAll(identity)) return isForWholeServer(document.key) ? document : null
+  return scopedRules.get(kindOf(document.key))?.(identity, document, state) ?? null
+}
+
+function isForWholeServer(key: string): boolean {
+  return wholeServerKinds.has(kindOf(key)) || (isIndexKey(key) && key !== keptLabelsView.indexKey)
 }
 
 /** What this caller may see of a change; null where that is nothing, or nothing that the change has made another. */
@@ -60,7 +65,9 @@ export function isBlockedSeen(state: ReplicaState | null, identity: Identity, do
 
 /** Whether entries about this document are for the caller whatever they have changed of it: a journal may be searched for it. */
 export function isSearchable(identity: Identity, subject: string): boolean {
-  return coversAll(identity) || coversChannel(identity, subject)
+  if (seesAll(identity)) return true
+  if (!coversAll(identity)) return coversChannel(identity, subject)
+  return subject === EPOCH_SUBJECT || isForWholeServer(subject)
 }
 
 /** The kind of document that a key begins with. */

@@ -161,8 +161,8 @@ export class Secrets {
   }
 
   /**
-   * The release as everybody may see it: one that is embargoed, or has an embargoed fix, is shown without fixes, titles, authors
-   * and links.
+   * The release as everybody may see it: one that is embargoed, or has an embargoed fix, is shown without fixes, titles, authors,
+   * links and its repository.
    */
   shown(release: Release): Release {
     const present = withoutPast(release)
@@ -174,6 +174,8 @@ export class Secrets {
       changes: changes?.map((change) => ({ ...change, ...hidden })) ?? null,
       security: security && { ...security, fixes: security.fixes.map(() => EMBARGOED) },
       notesUrl: null,
+      // Changes that are numbers are pull requests there.
+      ...(present.repository === undefined ? {} : { repository: null }),
     }
   }
 

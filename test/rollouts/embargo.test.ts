@@ -105,17 +105,21 @@ t.test('of several embargoes each is asked, and a release is not held against it
   t.equal(missingFix(cut(-3), []), null)
 })
 
-t.test('a release with an embargoed fix is shown without fixes, titles, authors, links and notes', async (t) => {
-  const release = secretRelease()
-  const secrets = new Secrets([release])
-  const hidden = { title: EMBARGOED, author: EMBARGOED, url: null }
-  t.strictSame(secrets.shown(release), {
-    ...release,
-    changes: [someChange('1', hidden), someChange('2', hidden)],
-    security: { ...OPEN, fixes: [EMBARGOED, EMBARGOED] },
-    notesUrl: null,
-  })
-})
+t.test(
+  'a release with an embargoed fix is shown without fixes, titles, authors, repository, links and notes',
+  async (t) => {
+    const release = secretRelease({ repository: 'acme/private' })
+    const secrets = new Secrets([release])
+    const hidden = { title: EMBARGOED, author: EMBARGOED, url: null }
+    t.strictSame(secrets.shown(release), {
+      ...release,
+      changes: [someChange('1', hidden), someChange('2', hidden)],
+      security: { ...OPEN, fixes: [EMBARGOED, EMBARGOED] },
+      notesUrl: null,
+      repository: null,
+    })
+  },
+)
 
 t.test('another release that lists an embargoed fix is hidden with it; all others are shown as they are', async (t) => {
   const later = secretRelease({

@@ -11,8 +11,9 @@ const TITLE = 'Check the signature of join tokens'
 const AUTHOR = 'mallory-hunter'
 const URL = 'https://git.example/private/pull/77'
 const NOTES = 'https://notes.example/a-hole-in-joining'
+const REPOSITORY = 'acme/agent-before-disclosure'
 /** What only admins of the whole server read. */
-const EMBARGOED = [FIX, TITLE, AUTHOR, URL, NOTES]
+const EMBARGOED = [FIX, TITLE, AUTHOR, URL, NOTES, REPOSITORY]
 /** What only tokens for the whole server read of releases: who has cut them, and what was said of them. */
 const OF_RELEASES = ['cutter-zelda', 'hurry-up-because', 'change-id-4711', 'blocked-until-packages', 'seen-and-signed']
 /** Nothing of them is for a token whose channels they never reach. */
@@ -40,6 +41,7 @@ async function startWorld(t: Parameters<typeof startRollouts>[0]): Promise<Rollo
     changes: [{ id: 'change-id-4711', title: TITLE, author: AUTHOR, url: URL }],
     security: { embargoed: true, fixes: [FIX] },
     notesUrl: NOTES,
+    repository: REPOSITORY,
     cutBy: 'cutter-zelda',
     reason: `hurry-up-because of ${FIX}`,
   }

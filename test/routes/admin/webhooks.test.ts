@@ -368,20 +368,29 @@ t.test('a tag that is dated in the future registers nothing', async (t) => {
 })
 
 t.test(
-  'kept labels are in the journal for those who see all of it, and hidden with the fix that they are of',
+  'kept labels and their index are in the journal for admins of the whole server, and nobody finds others by a search',
   async (t) => {
     const session = await start(t)
     await deliver(session, 'pull_request', label('labeled', 1))
-    const whole = { authorization: `Bearer ${await session.token('viewer')}` }
-    const scoped = { authorization: `Bearer ${await session.token('viewer', ['canary'], null, 'scoped')}` }
-    const read = async (headers: Readonly<Record<string, string>>): Promise<string> => {
-      const { body } = await session.inject({ method: 'GET', url: '/admin/v1/journal', headers: { ...headers } })
-      return JSON.stringify(body)
+    const read = async (token: string, query = ''): Promise<string> =>
+      JSON.stringify(await session.done('GET', `/journal${query}`, undefined, { token }))
+    const admin = await session.token('admin')
+    const others = [
+      await session.token('viewer'),
+      await session.token('operator', null, null, 'operator'),
+      await session.token('admin', ['canary'], null, 'scoped'),
+    ]
+    await session.register(1, { changes: [change], security: { embargoed: true, fixes: ['SEC-2026-1'] } })
+    // A release and a label in one commit.
+    await deliver(session, 'pull_request', label('unlabeled', 2))
+    const all = await read(admin)
+    for (const text of [PULL, 'github-label/github.com/example/agent#12', 'github-label-index/all']) {
+      t.match(all, text)
+      for (const token of others) t.notMatch(await read(token), text)
     }
-    t.match(await read(whole), PULL)
-    t.notMatch(await read(scoped), 'github-label')
-    const security = { embargoed: true, fixes: ['SEC-2026-1'] }
-    await session.register(1, { changes: [change], security })
-    t.notMatch(await read(whole), PULL)
+    const subjectOf = (number: number): string =>
+      `?limit=1&subject=${encodeURIComponent(`github-label/github.com/example/agent#${number}`)}`
+    t.match(await read(admin, subjectOf(12)), 'release.unverify')
+    for (const token of others) t.equal(await read(token, subjectOf(12)), await read(token, subjectOf(13)))
   },
 )
