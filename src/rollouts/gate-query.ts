@@ -13,6 +13,12 @@ export type QueryValues = Readonly<Record<Placeholder, string | null>>
 
 const WORD = /\{([a-z]+)\}/g
 
+/** In a string a placeholder that is misspelled would stay as it is, or keep a brace, and match no series ever. */
+const STRING = /"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|`[^`]*`/g
+/** `{Release}`, `{ stage }`, `{previous_version}`, `{{release}}`. */
+const NEARLY_PLACEHOLDER =
+  /\{(?:\{\s*[\w.-]*(?:release|previous|stage)[\w.-]*\s*\}|\s*[\w.-]*(?:release|previous|stage)[\w.-]*\s*)\}/gi
+
 /**
  * Values stand inside of PromQL's strings as they are: each is checked to have its own grammar, whatever a document says. None of
  * these characters ends a string or begins an escape.
@@ -29,7 +35,8 @@ function isBareVersion(value: string): boolean {
 
 /** What is wrong with the placeholders of a query, as the rest of a sentence about it; null where nothing is. */
 export function queryMistake(query: string): string | null {
-  const unknown = [...query.matchAll(WORD)].find(([, word]) => !isPlaceholder(word))
+  const inStrings = [...query.matchAll(STRING)].flatMap(([text]) => [...text.matchAll(NEARLY_PLACEHOLDER)])
+  const unknown = [...query.matchAll(WORD), ...inStrings].find(([text]) => !isPlaceholder(text.slice(1, -1)))
   if (unknown === undefined) return null
   const allowed = PLACEHOLDERS.map((name) => `{${name}}`).join(', ')
   return `has the placeholder ${unknown[0].slice(0, 40)}, which does not exist; there are ${allowed}. A brace that is text is written \\x7b in a string of PromQL`

@@ -56,6 +56,39 @@ t.test('another word in braces is refused with the placeholders that there are',
   )
 })
 
+t.test('a placeholder in a string is refused in every spelling but its own', async (t) => {
+  const names = [
+    'Release',
+    'RELEASE',
+    ' release ',
+    'Stage',
+    ' stage',
+    'previous\t',
+    'previous_version',
+    'release-1',
+    'release.version',
+  ]
+  for (const name of [...names, 'Releases', 'newRelease', '{release}', '{ stage }']) {
+    for (const quote of ['"', "'", '`']) {
+      const mistake = queryMistake(`a{v="{release}"} / b{s=${quote}x-{${name}}${quote}} # don't`)
+      t.match(mistake, `has the placeholder {${name}}, which does not exist`, name)
+    }
+  }
+  for (const text of [
+    '{A}',
+    '{a b}',
+    '{a_b}',
+    '{2,3}',
+    'release',
+    '{',
+    '}',
+    String.raw`\\p{Greek}`,
+    String.raw`\\x7bRelease}`,
+  ]) {
+    t.equal(queryMistake(`a{v="${text}",w="{release}"}`), null, text)
+  }
+})
+
 t.test('values are put in once: none of them can bring a placeholder, nor end a string', async (t) => {
   for (const stage of ['{previous}', '{release}', 'a"}', "a'", 'a\\', 'a`', 'a\n', 'A', '', '$&', 'a{b}']) {
     t.match(fillQuery('x{s="{stage}"}', { ...VALUES, stage }), {
