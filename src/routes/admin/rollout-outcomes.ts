@@ -29,9 +29,9 @@ export function presentRelease(
   { release, revision }: ReleaseRecord,
   { rollouts, ...served }: Pick<ReleaseDone, 'rollouts'> & ServedBy,
 ): object {
-  const { version, ...rest } = shownRelease(knownState(control), identity, release)
+  const { version, repository = null, ...rest } = shownRelease(knownState(control), identity, release)
   const stands = rollouts.map(({ pipeline, state, supersededBy }) => ({ pipeline, state, supersededBy }))
-  return { version, revision, ...rest, repository: release.repository ?? null, ...servedByIn(served), rollouts: stands }
+  return { version, revision, ...rest, repository, ...servedByIn(served), rollouts: stands }
 }
 
 /** The members of an answer that say where a version is served. */
