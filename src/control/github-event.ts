@@ -57,12 +57,12 @@ function applyLabelEvent(control: Control, request: Request, event: Label): Prom
 }
 
 function decideLabel(tx: Transaction, label: LabelEvent): Decision<GithubOutcome, string> {
-  // The view's index document is written with every release that brings other changes: none is overlooked.
-  const labels = tx.view(keptLabelsView)
   const kept = keptOf(tx, label)
   // A change that was edited since has no time of a label, so the release alone does not tell that this one is late.
   const late = kept && outdatedBy(label, kept)
   if (late !== null) return replyWith({ outcome: 'nothing', why: late })
+  // The view's index document is written with every release that brings other changes: none is overlooked.
+  const labels = tx.view(keptLabelsView)
   const people = peopleIn(tx)
   const outcomes = [...tx.untracked.documentsOf(RELEASE_KIND)].flatMap(
     (document) => applyLabel(releaseOf(document), label, { now: tx.now, people }) ?? [],
