@@ -166,7 +166,7 @@ function limitConnections(app: FastifyInstance, options: ControlPlaneOptions): v
   })
   // A full listener drops connections before it gives them out: the next one finds room.
   server.on('drop', () => open.endIdle())
-  boundUnreadAnswers(app, open, options.control.clock)
+  boundUnreadAnswers(app, open)
   if (connectionsPerAddressMax > 0) limitConnectionsPerAddress(server, connectionsPerAddressMax, () => {})
 }
 

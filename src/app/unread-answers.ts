@@ -2,7 +2,7 @@
 import type { FastifyInstance } from 'fastify'
 import type { RequestListener } from 'node:http'
 import type { Socket } from 'node:net'
-import type { Clock } from '../lib/clock.ts'
+import { systemClock } from '../lib/clock.ts'
 import { startPeriodicTask } from '../lib/periodic-task.ts'
 import type { OpenConnections } from '../serve/open-connections.ts'
 
@@ -14,15 +14,17 @@ const LOOK_MS = 5_000
 const STUCK_LOOKS = 6
 
 /** Ends connections with too many requests under way, and those on which an answer waits unread. */
-export function boundUnreadAnswers(app: FastifyInstance, open: OpenConnections, clock: Clock): void {
+export function boundUnreadAnswers(app: FastifyInstance, open: OpenConnections): void {
   endPipelines(app)
-  const stop = startPeriodicTask({
-    clock,
-    intervalMs: LOOK_MS,
-    run: () => open.endStuck(STUCK_LOOKS),
-    failed: (error) => app.log.error({ err: error }, 'connections could not be looked at'),
+  app.server.once('listening', () => {
+    const stop = startPeriodicTask({
+      clock: systemClock,
+      intervalMs: LOOK_MS,
+      run: () => open.endStuck(STUCK_LOOKS),
+      failed: (error) => app.log.error({ err: error }, 'connections could not be looked at'),
+    })
+    app.server.once('close', () => void stop())
   })
-  app.addHook('onClose', async () => stop())
 }
 
 function endPipelines({ server }: FastifyInstance): void {
