@@ -38,7 +38,7 @@ const catalogue = {
   not_paused: [409, 'The rollout is not paused'],
   not_rolled_back: [409, 'The rollout was not rolled back'],
   not_approver: [409, 'Who cut or wrote the release may not approve it'],
-  own_change: [409, 'Who wrote or listed the change may not sign it off'],
+  own_change: [409, 'Sign-off of a change by its own author'],
   too_many_authors: [409, 'Too many people have written the release'],
   approvals_required: [409, 'The new rules ask fewer people'],
   other_edition: [409, 'The release is another than the one that was looked at'],

@@ -84,7 +84,7 @@ export function buildPollPlane(holder: SnapshotHolder, options: PollPlaneOptions
   })
   app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response))
   app.addHook('preClose', async () => lifecycle.close())
-  // First: what has no TLS yet can be told nothing, and to wait for its end would double the time of a handshake.
+  // Before Node's own listener: a connection without TLS gets no answer, and to wait for its end would double the time limit.
   app.server.prependListener('tlsClientError', (_error: Error, socket: Socket) => socket.destroy())
   const event = tls === null ? 'connection' : 'secureConnection'
   if (options.fastPath === false) {
